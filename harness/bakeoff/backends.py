@@ -1,0 +1,197 @@
+"""The contract that every inference engine's plugin fulfils, and the registry that finds the plugins.
+
+A plugin builds, loads and runs a model; it never measures. This module needs the standard library and numpy alone, so
+that a worker process starts in any environment.
+"""
+
+from __future__ import annotations
+
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+ENTRY_POINT_GROUP = "bakeoff.backends"
+
+Arrays = Mapping[str, np.ndarray[Any, Any]]
+Instances = Literal["threads", "streams", "processes"]
+Option = str | int | float | bool
+
+FP32 = "fp32"
+LOSSLESS = frozenset({FP32})
+
+
+class Unavailable(Exception):
+    """The engine cannot run here: a result with a reason and a remedy, never a crash."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(f"{reason} ({remedy})")
+        self.reason = reason
+        self.remedy = remedy
+
+
+class Unsupported(Exception):
+    """The engine is here but cannot take this model, precision or setting; the message says what it stumbled over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a probe found: the engine's version and anything else worth recording (providers, instruction sets)."""
+
+    version: str
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What one replica may use: `cpus` cores (a count) and `memory_bytes` (None: no limit)."""
+
+    cpus: int
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """An engine's own knobs. `instances` requests run at once, each on `threads` cores; `options` are the engine's."""
+
+    name: str
+    threads: int = 1
+    instances: int = 1
+    options: Mapping[str, Option] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One input or output: name, numpy dtype name, shape with None for a free axis.
+
+    `per` says what the first axis counts: the "item"s scored in a request, or the "request" itself (length 1).
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+    per: Literal["item", "request"] = "item"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model as files, one per format ("onnx", "exported" = torch.export's .pt2), with its signature.
+
+    `samples` are real requests, each a mapping of input name to array, for calibration and for shape specialisation.
+    `batch_sizes` are the item counts that the traffic holds, so that an engine may build for them.
+    """
+
+    files: Mapping[str, Path]
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[str, ...]
+    samples: Sequence[Arrays] = ()
+    batch_sizes: tuple[int, ...] = ()
+
+    def file(self, *formats: str) -> Path:
+        """The model's file in the first of `formats` that it has; raises Unsupported where it has none."""
+        for name in formats:
+            if name in self.files:
+                return self.files[name]
+        raise Unsupported(
+            f"needs the model as {' or '.join(formats)}, has {', '.join(sorted(self.files)) or 'no file'}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """What a build left on disk: the file to load, the precision it holds, and the model's signature."""
+
+    path: Path
+    precision: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[str, ...]
+
+
+class Session(ABC):
+    """A loaded engine. One thread uses one lane."""
+
+    @abstractmethod
+    def infer(self, inputs: Arrays) -> Arrays:
+        """Run one request; `inputs` are C-contiguous host arrays, and so are the outputs, which the caller then owns."""
+
+    def lane(self, index: int) -> Session:
+        """What thread `index` uses (an infer request, a VM). Default: this session, for engines that are thread-safe."""
+        return self
+
+    def submit(self, inputs: Arrays, done: Callable[[Arrays], None]) -> None:
+        """Start a request and call `done` with its outputs; for engines and servers that are asynchronous by nature."""
+        done(self.infer(inputs))
+
+    def close(self) -> None:
+        """Give back what the engine holds."""
+        return None
+
+
+class Backend(ABC):
+    """A plugin that can build, load and run a model on an engine. `name`, `formats` and `load` make a working one."""
+
+    name: ClassVar[str]
+    """The name in reports and scenario files, such as "onnxruntime"."""
+    formats: ClassVar[tuple[str, ...]]
+    """The model formats it can build from, the preferred one first: "onnx", "exported"."""
+    instances: ClassVar[Instances] = "processes"
+    """How it uses more than one core at once: "threads" where the engine releases the GIL, "streams" where it queues
+    requests itself, "processes" (the default, always right) where it does neither."""
+
+    def probe(self, device: str) -> Facts:
+        """The engine's version and details on `device`; raises Unavailable(reason, remedy)."""
+        return Facts(version="unknown")
+
+    def precisions(self, device: str) -> tuple[str, ...]:
+        """The precisions it can run on `device`. Called in a child after a successful probe."""
+        return (FP32,)
+
+    def settings(self, resources: Resources) -> tuple[Setting, ...]:
+        """The settings worth trying within `resources`, the documented best preset first. Imports no engine."""
+        return (Setting(name=f"1x{resources.cpus}", threads=resources.cpus),)
+
+    def build(self, model: Model, precision: str, setting: Setting, device: str, into: Path) -> Artifact:
+        """Turn the model into what the engine loads, inside the folder `into`. Default: the model file as it is.
+
+        Raises Unsupported where model, precision and setting do not go together. Runs in a child with a time limit.
+        """
+        source = model.file(*self.formats)
+        path = into / source.name
+        for part in [source, *source.parent.glob(source.name + ".data")]:
+            shutil.copyfile(part, into / part.name)
+        return Artifact(path, precision, model.inputs, model.outputs)
+
+    def build_depends_on(self, setting: Setting) -> Mapping[str, Option]:
+        """The part of a setting that the built artifact depends on; settings that agree in it share one artifact."""
+        return {}
+
+    @abstractmethod
+    def load(self, artifact: Artifact, setting: Setting, device: str) -> Session:
+        """Load the artifact with the setting's knobs, bound to its threads."""
+
+
+def splits(resources: Resources) -> tuple[Setting, ...]:
+    """The ways to divide the CPU budget into instances x threads, named "2x1" and so on; all threads in one first."""
+    cpus = resources.cpus
+    divisors = [threads for threads in range(cpus, 0, -1) if cpus % threads == 0]
+    return tuple(
+        Setting(name=f"{cpus // threads}x{threads}", threads=threads, instances=cpus // threads) for threads in divisors
+    )
+
+
+def registered() -> dict[str, EntryPoint]:
+    """Every installed backend by name, unimported: a broken one must not hide the others."""
+    return {point.name: point for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name)}
+
+
+def create(target: str) -> Backend:
+    """The backend named by "module:Class" (an entry point's value)."""
+    backend = EntryPoint(name="backend", value=target, group=ENTRY_POINT_GROUP).load()()
+    if not isinstance(backend, Backend):
+        raise TypeError(f"{target} is not a bakeoff.backends.Backend")
+    return backend
