@@ -1,0 +1,103 @@
+"""The answer: a verdict per scenario, a judgement per candidate. Absent figures are None, never 0."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from bakeoff.backends import Option
+from bakeoff.store.record import Quality
+
+VerdictName = Literal["WIN", "TIE", "INFEASIBLE", "INSUFFICIENT"]
+Answer = Literal["STAY", "SWITCH"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One candidate's figures and fate.
+
+    `stage` and `outcome` say where and how it ended (design.md's list); `reason` is the one sentence on why it was not
+    chosen, empty for the choice. `p99_*` hold the SLA's own percentile, `percentile` (in per cent). `cost` is in the
+    verdict's `cost_unit`. `requests` and `rounds` count what the figures rest on.
+    """
+
+    candidate: str
+    backend: str
+    variant: str
+    precision: str
+    setting: str
+    device: str
+    stage: str
+    outcome: str
+    reason: str = ""
+    percentile: float = 99.0
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    p99_low_ms: float | None = None
+    p99_high_ms: float | None = None
+    offered_qps: float | None = None
+    capacity_qps: float | None = None
+    capacity_low_qps: float | None = None
+    capacity_high_qps: float | None = None
+    cpu_ms_per_request: float | None = None
+    items_per_s: float | None = None
+    cost: float | None = None
+    cost_low: float | None = None
+    cost_high: float | None = None
+    replicas: int | None = None
+    yearly_cost: float | None = None
+    memory_bytes: float | None = None
+    load_s: float | None = None
+    build_s: float | None = None
+    artifact_bytes: float | None = None
+    requests: int = 0
+    rounds: int = 0
+    trusted: bool = True
+    trust_notes: tuple[str, ...] = ()
+    quality: Mapping[str, Quality] = field(default_factory=dict)
+    rank: int | None = None
+    settings: Mapping[str, Option] = field(default_factory=dict)
+    reproduce: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaderboard:
+    """What a leaderboard of mean latencies would have picked, and what that pick would have cost or broken."""
+
+    candidate: str
+    mean_ms: float
+    consequence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One scenario's answer. `set` holds the ids that cannot be told apart from the best.
+
+    `regret_high` bounds, with 97 % confidence, how much more the choice may cost than the best (a fraction); `margin` is
+    the fraction by which it is cheaper than the next. `more_needed_s` estimates what would settle an INSUFFICIENT one.
+    """
+
+    scenario: str
+    kind: str
+    description: str
+    verdict: VerdictName
+    provisional: bool
+    choice: Judgement | None
+    incumbent: Judgement | None
+    production: Mapping[str, Any] | None
+    answer: Answer | None
+    set: tuple[str, ...]
+    candidates: tuple[Judgement, ...]
+    headline: str
+    reasons: tuple[str, ...]
+    cost_unit: str
+    currency: str | None
+    regret_high: float | None
+    margin: float | None
+    more_needed_s: float | None
+    leaderboard: Leaderboard | None
+    sla: Mapping[str, float] | None
+    traffic: Mapping[str, Any]
+    floors: Mapping[str, Any]
+    workload: Mapping[str, Any]

@@ -1,0 +1,119 @@
+"""What a run left behind, as immutable values: raw stamps and facts, nothing derived.
+
+A loaded run is what `decide` judges and `show` draws. Blocks stay compressed until asked for, so that a long run's record
+is small in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from bakeoff.candidates import Candidate
+
+if TYPE_CHECKING:
+    from bakeoff.measure.block import Block
+
+SCREEN_ROUND = 0
+"""The round number of blocks measured alone, before the interleaved rounds 1, 2, 3 ..."""
+
+OK = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """One stage a candidate went through: where it ended, why, how long it took, and what reproduces it."""
+
+    stage: str
+    outcome: str
+    reason: str = ""
+    seconds: float = 0.0
+    command: str = ""
+    at: datetime | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """One ranking metric of a candidate against the base model's fp32 answers on the same held-out examples.
+
+    `delta` is value minus base, both in the metric's own units; `low` and `high` bound it with 95 % confidence. A figure
+    that could not be computed is NaN and passes no gate. `examples` counts what was averaged: rows, or groups of rows.
+    """
+
+    metric: str
+    value: float
+    base: float
+    delta: float
+    low: float
+    high: float
+    examples: int
+    higher_is_better: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRecord:
+    """Where a block belongs, and how to get at its stamps."""
+
+    round: int
+    position: int
+    fetch: Callable[[], Block] = field(repr=False, compare=False)
+
+    @property
+    def block(self) -> Block:
+        """The stamps, decoded anew each time: keep what you derive from them, not them."""
+        return self.fetch()
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateRecord:
+    """One candidate's whole story in a run."""
+
+    candidate: Candidate
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    ledger: tuple[LedgerRow, ...] = ()
+    blocks: tuple[BlockRecord, ...] = ()
+    quality: tuple[Quality, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The candidate's stable id."""
+        return self.candidate.id
+
+    def row(self, stage: str) -> LedgerRow | None:
+        """The last ledger row of a stage, None where it was not reached."""
+        return next((row for row in reversed(self.ledger) if row.stage == stage), None)
+
+    @property
+    def failure(self) -> LedgerRow | None:
+        """The last ledger row where it did not end well (a resumed run may have repaired an earlier one)."""
+        return self.ledger[-1] if self.ledger and self.ledger[-1].outcome != OK else None
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioRecord:
+    """One scenario of a run: the question as asked, the workload's facts, and the candidates in the order planned."""
+
+    name: str
+    definition: Mapping[str, Any]
+    workload: Mapping[str, Any] = field(default_factory=dict)
+    candidates: tuple[CandidateRecord, ...] = ()
+    ledger: tuple[LedgerRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """Everything one run left. `status` is "running" until it ended, then "finished", "stopped" or "failed"."""
+
+    run: str
+    started_at: datetime
+    finished_at: datetime | None
+    status: str
+    command: str
+    host: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    budget_s: float | None
+    seed: int
+    scenarios: tuple[ScenarioRecord, ...] = ()
