@@ -1,0 +1,43 @@
+# The README's two commands are `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Extra options for installing torch, such as --index-url with PyTorch's index of CPU builds (README, "Install").
+TORCH_OPTIONS ?=
+BUDGET ?= 3m
+
+.PHONY: demo test lint coverage benchmarks clean
+.DEFAULT_GOAL := demo
+
+.venv: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("bakeoff needs Python 3.11 or newer, $(PYTHON) is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install $(TORCH_OPTIONS) --constraint constraints.txt torch
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: .venv
+	$(BIN)/bakeoff prepare scenarios
+	$(BIN)/bakeoff run scenarios --budget $(BUDGET)
+
+test: .venv
+	$(BIN)/python -m pytest
+
+lint: .venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+coverage: .venv
+	$(BIN)/python -m pytest --cov --cov-report=
+	$(BIN)/coverage report --fail-under=90
+
+benchmarks: .venv
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
