@@ -1,0 +1,204 @@
+"""A prepared workload as it lies on disk: model files, a pool of requests with reference outputs, held-out data.
+
+A child process makes the folder (see `writing`); the parent and every worker read it. Standard library and numpy
+alone, so that a worker starts in any environment. Arrays are mapped into memory, never read whole.
+
+    manifest.json            what it is: signature, variants, metrics, facts
+    <variant>/model.onnx     the model files
+    requests/                items.npy, input.<i>.npy, reference.<j>.npy + reference_shapes.<j>.npy
+    holdout/                 the same, and judged.npy; labels, groups, queries, relevant where they apply
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from bakeoff.backends import Model, Tensor
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+SAMPLES = 64
+"""How many requests of the pool a model takes along for calibration."""
+
+Array = np.ndarray[Any, Any]
+Data = Literal["real", "recorded", "generated"]
+Kind = Literal["rows", "retrieval"]
+
+
+def mapped(path: Path) -> Array:
+    """The array in a .npy file, mapped copy-on-write: writable, not read until used, and the file stays as it is."""
+    stored = np.load(path, mmap_mode=None if path.stat().st_size < 4096 else "c")
+    return np.asarray(stored)
+
+
+class Requests:
+    """A pool of requests. Request i scores `items[i]` items; "item" inputs hold one row for each of them.
+
+    `offsets` (int64, count + 1) says which rows of the "item" inputs belong to a request. A "request" input holds the
+    same number of rows for each request (one, or more where the model fixes its leading axis).
+    """
+
+    def __init__(self, folder: Path, inputs: tuple[Tensor, ...], outputs: tuple[str, ...]) -> None:
+        self.inputs = inputs
+        self.outputs = outputs
+        self.items: Array = np.load(folder / "items.npy")
+        self.count = len(self.items)
+        self.offsets: Array = np.concatenate([[0], np.cumsum(self.items)]).astype(np.int64)
+        self._arrays = tuple(mapped(folder / f"input.{i}.npy") for i in range(len(inputs)))
+        self._references = tuple(_Pieces.read(folder, j) for j in range(len(outputs)))
+
+    @property
+    def rows(self) -> int:
+        """Items in all requests together."""
+        return int(self.offsets[-1])
+
+    @property
+    def references(self) -> int:
+        """How many requests, from the first on, have reference outputs of the base fp32 model."""
+        return min((len(pieces) for pieces in self._references), default=0)
+
+    @property
+    def input_bytes(self) -> int:
+        """The size of all inputs together."""
+        return sum(array.nbytes for array in self._arrays)
+
+    def get(self, index: int) -> dict[str, Array]:
+        """The inputs of request `index`, each C-contiguous."""
+        return {
+            tensor.name: self._slice(tensor, array, index)
+            for tensor, array in zip(self.inputs, self._arrays, strict=True)
+        }
+
+    def reference(self, index: int) -> dict[str, Array]:
+        """Every output of the base fp32 model for request `index`, which is below `references`."""
+        return {name: pieces.get(index) for name, pieces in zip(self.outputs, self._references, strict=True)}
+
+    def _slice(self, tensor: Tensor, array: Array, index: int) -> Array:
+        if tensor.per == "item":
+            return array[self.offsets[index] : self.offsets[index + 1]]
+        if not tensor.shape:
+            return array[index : index + 1].reshape(())
+        rows = len(array) // self.count
+        return array[index * rows : (index + 1) * rows]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pieces:
+    """Arrays of any shapes, stored end to end: `flat` values, and one row of `shapes` for each array."""
+
+    flat: Array
+    shapes: Array
+    starts: Array
+
+    @classmethod
+    def read(cls, folder: Path, output: int) -> _Pieces:
+        if not (folder / f"reference.{output}.npy").exists():
+            return cls(np.empty(0), np.empty((0, 0), np.int64), np.zeros(1, np.int64))
+        shapes = np.load(folder / f"reference_shapes.{output}.npy")
+        starts = np.concatenate([[0], np.cumsum(shapes.prod(axis=1))]).astype(np.int64)
+        return cls(mapped(folder / f"reference.{output}.npy"), shapes, starts)
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def get(self, index: int) -> Array:
+        return self.flat[self.starts[index] : self.starts[index + 1]].reshape(self.shapes[index])
+
+
+@dataclass(frozen=True, slots=True)
+class Holdout:
+    """Held-out data on which quality is judged: `requests` in natural chunks, in the order of the rows below.
+
+    rows: `labels` (float32 [rows]; None: judge fidelity) and `groups` (int64 [rows]: which rows are ranked together).
+    retrieval: `queries` and `relevant` are row numbers, of the query texts and of the relevant text of each query; all
+    rows that are no queries are the corpus. `reference` is the judged output of the base fp32 model, [rows, ...].
+    """
+
+    kind: Kind
+    requests: Requests
+    labels: Array | None
+    groups: Array | None
+    queries: Array | None
+    relevant: Array | None
+    reference: Array
+
+    @classmethod
+    def read(cls, folder: Path, kind: Kind, inputs: tuple[Tensor, ...]) -> Holdout:
+        """Open the holdout that lies in `folder`."""
+
+        def optional(name: str) -> Array | None:
+            path = folder / f"{name}.npy"
+            return mapped(path) if path.exists() else None
+
+        columns = {name: optional(name) for name in ("labels", "groups", "queries", "relevant")}
+        return cls(kind, Requests(folder, inputs, ()), reference=mapped(folder / "judged.npy"), **columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A workload ready to be measured. `key` is a hash of everything that decides its content.
+
+    `variants` maps variant -> format ("onnx", "exported") -> file; `metrics` are judged on the output named `judged`;
+    `facts` are for people: training seconds, rows, the reference's own metrics.
+    """
+
+    folder: Path
+    key: str
+    name: str
+    data: Data
+    licence: str
+    citation: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[str, ...]
+    variants: Mapping[str, Mapping[str, Path]]
+    metrics: tuple[str, ...]
+    judged: str
+    kind: Kind
+    facts: Mapping[str, str | int | float]
+
+    @property
+    def provisional(self) -> bool:
+        """Whether the inputs are made up, so that they may decide speed and never quality."""
+        return self.data == "generated"
+
+    @classmethod
+    def read(cls, folder: Path) -> Prepared:
+        """Open a prepared folder; raises ValueError where it was written in another format."""
+        stored = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        if stored.pop("format") != FORMAT:
+            raise ValueError(f"{folder} is not a prepared workload of format {FORMAT}")
+        stored["inputs"] = tuple(
+            Tensor(entry["name"], entry["dtype"], tuple(entry["shape"]), entry["per"]) for entry in stored["inputs"]
+        )
+        stored["variants"] = {
+            variant: {form: folder / path for form, path in files.items()}
+            for variant, files in stored["variants"].items()
+        }
+        for name in ("outputs", "metrics"):
+            stored[name] = tuple(stored[name])
+        return cls(folder=folder, **stored)
+
+    def model(self, variant: str = "base") -> Model:
+        """A variant for an engine to build, with sample requests and the item counts of the traffic."""
+        pool = self.requests()
+        return Model(
+            files=self.variants[variant],
+            inputs=self.inputs,
+            outputs=self.outputs,
+            samples=tuple(pool.get(i) for i in range(min(pool.count, SAMPLES))),
+            batch_sizes=tuple(int(size) for size in np.unique(pool.items)),
+        )
+
+    def requests(self) -> Requests:
+        """The pool of requests that the load is drawn from."""
+        return Requests(self.folder / "requests", self.inputs, self.outputs)
+
+    def holdout(self) -> Holdout:
+        """The held-out data."""
+        return Holdout.read(self.folder / "holdout", self.kind, self.inputs)
