@@ -1,0 +1,31 @@
+"""The scenario: the question, read from a YAML file into frozen parts, with errors that a person can act on."""
+
+from bakeoff.scenario.fields import is_model
+from bakeoff.scenario.loading import find, from_dict, load_scenario, load_scenarios, restore
+from bakeoff.scenario.model import Scenario
+from bakeoff.scenario.options import from_model, override
+from bakeoff.scenario.parts import CandidateFilter, Floor, Incumbent, Price, Requests, Resources
+from bakeoff.scenario.schema import json_schema
+from bakeoff.scenario.traffic import Share, Sla, Traffic
+
+__all__ = [
+    "CandidateFilter",
+    "Floor",
+    "Incumbent",
+    "Price",
+    "Requests",
+    "Resources",
+    "Scenario",
+    "Share",
+    "Sla",
+    "Traffic",
+    "find",
+    "from_dict",
+    "from_model",
+    "is_model",
+    "json_schema",
+    "load_scenario",
+    "load_scenarios",
+    "override",
+    "restore",
+]

@@ -1,0 +1,110 @@
+"""The scenario: the question that a run answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, PrivateAttr, model_validator
+
+from bakeoff.scenario.fields import Fraction, ModelFile, Part, Word, WorkloadReference, fault, is_model
+from bakeoff.scenario.parts import (
+    CandidateFilter,
+    FloorField,
+    IncumbentField,
+    PriceField,
+    RequestsField,
+    Resources,
+)
+from bakeoff.scenario.traffic import Sla, Traffic
+
+BASE = "base"
+
+
+class Scenario(Part):
+    """Which engine, compression and settings should serve this model, for this traffic?"""
+
+    version: Literal[1] = Field(default=1, description="Version of the scenario format.")
+    name: Word = Field(default="scenario", description="Name in tables and reports. Default: the file's name.")
+    description: str = Field(default="", max_length=2000, description="What the scenario stands for, in a sentence.")
+    workload: WorkloadReference = Field(
+        default=None,
+        description="The model in question: a built-in workload by name, a .onnx or .pt2 file (relative to this file),"
+        " or package.module:factory.",
+    )
+    variants: dict[Word, ModelFile] = Field(
+        default={},
+        description="Your own compressed files by name, as in {base: a.onnx, student: b.onnx}. Either one of them is"
+        " named base, or a workload is given and its model is the base.",
+        examples=[{"base": "model.onnx", "student": "student.onnx"}],
+        json_schema_extra={"additionalProperties": False},
+    )
+    requests: RequestsField = Field(
+        default=None, description="Recorded requests for a model of yours: a file, or {file, label, group}."
+    )
+    traffic: Traffic = Field(description="The load on one replica.", examples=[{"kind": "server", "qps": 200}])
+    sla: Sla | None = Field(
+        default=None,
+        description="The latency limit and the error rate. Required for server traffic.",
+        examples=[{"p99": "20ms", "error_rate": "0.1%"}],
+    )
+    quality: dict[Word, FloorField] = Field(
+        default={},
+        description="Metric -> the largest loss against the base model at fp32, in the metric's own units, or relative"
+        " to the base as in 1%. A higher logloss is a loss too.",
+        examples=[{"auc": 0.002, "logloss": 0.002}],
+        json_schema_extra={"additionalProperties": False},
+    )
+    resources: Resources = Field(default=Resources(), description="What one replica may use.", examples=[{"cpus": 2}])
+    price: PriceField = Field(default=None, description="What the machine costs. Without it, cost is in core-seconds.")
+    incumbent: IncumbentField = Field(
+        default=None,
+        description="What serves today: a candidate's id, or production's figures as in"
+        " {name: today, p99: 35ms, qps: 120, cpus: 2}.",
+    )
+    matters: Fraction = Field(
+        default=0.02,
+        description="The smallest difference in cost that is worth a switch.",
+        json_schema_extra={"default": "2%"},
+    )
+    candidates: CandidateFilter = Field(
+        default=CandidateFilter(),
+        description="Which candidates take part. Default: all that apply.",
+        examples=[{"backends": ["onnxruntime", "openvino"]}],
+    )
+    seed: int = Field(
+        default=0, ge=0, lt=2**32, description="Seed of all that is random: arrivals, order, generated data."
+    )
+
+    _source: Path | None = PrivateAttr(default=None)
+
+    @property
+    def source(self) -> Path | None:
+        """The file that it was read from, if any."""
+        return self._source
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Scenario:
+        if self.workload is None and not self.variants:
+            raise fault(
+                "missing; name a built-in workload (ctr-dlrm), a model file or package.module:factory", "workload"
+            )
+        if self.workload is None and BASE not in self.variants:
+            raise fault("must have a base, as in {base: a.onnx, student: b.onnx}, or stand with a workload", "variants")
+        if self.workload is not None and BASE in self.variants:
+            raise fault(f"has a {BASE}, and the workload is one too; keep one of them", "variants", BASE)
+        if self.requests and self.workload and not is_model(self.workload):
+            raise fault(f"goes with a model of yours; {self.workload} brings its own requests", "requests")
+        if self.sla is None and self.traffic.kind == "server":
+            raise fault("missing; server traffic needs a latency limit, as in {p99: 20ms}", "sla")
+        return self
+
+    def definition(self) -> dict[str, Any]:
+        """All of it as JSON-able values in the program's units (`limit_ms`, not `p99`), for the store."""
+        return self.model_dump(mode="json") | {"source": str(self._source) if self._source else None}
+
+    def from_file(self, path: Path) -> Scenario:
+        """The same scenario, with `source` set."""
+        copy = self.model_copy()
+        copy._source = path
+        return copy

@@ -1,0 +1,81 @@
+"""Scenarios from the command line's options: a file's scenario with some values changed, or one from a model alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bakeoff.scenario import units
+from bakeoff.scenario.fields import workload_reference
+from bakeoff.scenario.loading import file_name, from_dict, restore
+from bakeoff.scenario.model import Scenario
+from bakeoff.scenario.traffic import one_size
+from bakeoff.scenario.wording import complaint, shown
+
+_T = TypeVar("_T")
+_V = TypeVar("_V")
+
+
+def from_model(
+    model: str | Path,
+    *,
+    qps: float | None = None,
+    p99: str | None = None,
+    batch_size: int | None = None,
+    seed: int | None = None,
+    backends: Sequence[str] | None = None,
+) -> Scenario:
+    """The scenario for a model (a file or package.module:factory, from the current folder) without a scenario file.
+
+    With `qps` it is server traffic, which needs a `p99` such as "20ms"; without, one request at a time.
+    """
+    if qps is not None and p99 is None:
+        raise complaint(str(model), ("sla",), "missing; server traffic needs a latency limit, as in --p99 20ms")
+    traffic = {"kind": "server", "qps": qps} if qps is not None else {"kind": "single_stream"}
+    data: dict[str, Any] = {"name": file_name(Path(model).stem), "workload": str(model), "traffic": traffic}
+    if p99 is not None:
+        data["sla"] = {"p99": p99}
+    return override(from_dict(data, label=str(model)), batch_size=batch_size, seed=seed, backends=backends)
+
+
+def override(
+    scenario: Scenario,
+    *,
+    qps: float | None = None,
+    p99: str | None = None,
+    batch_size: int | None = None,
+    seed: int | None = None,
+    workload: str | None = None,
+    backends: Sequence[str] | None = None,
+) -> Scenario:
+    """The scenario with the given values in place of its own, validated anew; None leaves a value as it is.
+
+    Another `workload` (a file or a factory, from the current folder) takes the scenario's variants and requests away,
+    for they belong to the model that it replaces.
+    """
+    values = scenario.definition()
+    if qps is not None:
+        values["traffic"]["qps"] = qps
+    if batch_size is not None:
+        values["traffic"]["batch_size"] = [_option("batch_size", one_size, batch_size)]
+    if p99 is not None:
+        values["sla"] = (values["sla"] or {}) | {
+            "percentile": 99.0,
+            "limit_ms": _option("p99", units.milliseconds, p99),
+        }
+    if seed is not None:
+        values["seed"] = seed
+    if workload is not None:
+        reference = _option("workload", lambda value: workload_reference(value, Path()), workload)
+        values |= {"workload": reference, "variants": {}, "requests": None}
+    if backends:
+        values["candidates"]["backends"] = list(backends)
+    return restore(values, label="options")
+
+
+def _option(name: str, convert: Callable[[_V], _T], value: _V) -> _T:
+    try:
+        return convert(value)
+    except ValueError as error:
+        raise complaint("options", (name,), f"{shown(value)}: {error}") from None

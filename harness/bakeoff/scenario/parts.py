@@ -1,0 +1,162 @@
+"""What a candidate may use and lose, what it costs, what it competes with, and which candidates there are."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, GetJsonSchemaHandler, WithJsonSchema, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from bakeoff.scenario import units
+from bakeoff.scenario.fields import Bytes, Milliseconds, Part, RequestFile, Words, fault, written
+
+CANDIDATE_PATTERN = r"^[a-z0-9][a-z0-9_.-]*(/[A-Za-z0-9][A-Za-z0-9_.+=-]*){2,4}$"
+_CANDIDATE = re.compile(CANDIDATE_PATTERN)
+
+
+class Requests(Part):
+    """Recorded requests to replay, in place of generated ones. A file's name alone will do."""
+
+    file: RequestFile = Field(description="A .parquet or .npz file with a column (an array) per input of the model.")
+    label: str | None = Field(
+        default=None, min_length=1, max_length=200, description="The column that says what was right, for the quality."
+    )
+    group: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="The column whose equal values make one request (a user's session, a query).",
+    )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        file = {"type": "string", "pattern": r"\.(parquet|npz)$", "description": "The file alone."}
+        return {"anyOf": [file, handler(core)], "examples": ["requests.parquet"]}
+
+
+class Floor(Part):
+    """How much of a metric a candidate may lose against the base model at fp32."""
+
+    amount: float = Field(
+        ge=0, description="The largest loss: in the metric's own units, or a share of the base's value."
+    )
+    relative: bool = Field(
+        default=False, description="Whether the amount is a share (0.01 for 1%) of the base's value."
+    )
+
+
+class Price(Part):
+    """What the machine costs."""
+
+    amount: float = Field(gt=0, description="Money per hour.")
+    currency: str = Field(pattern="^[A-Z]{3}$", description="The currency's three letters.")
+    per: Literal["core-hour", "host-hour"] = Field(
+        description="What an hour of is paid for: one core or the whole host."
+    )
+
+
+class Resources(Part):
+    """What one replica may use."""
+
+    device: Literal["cpu"] = Field(default="cpu", description="Where the model runs.")
+    cpus: int | None = Field(
+        default=None, gt=0, le=4096, description="Cores of one replica. Default: all that this process may use."
+    )
+    memory_bytes: Bytes | None = Field(
+        default=None,
+        alias="memory",
+        description="Memory of one replica, as in 2GiB; a candidate that needs more is dropped. Default: no limit.",
+    )
+
+
+class Incumbent(Part):
+    """What serves today: a candidate of this run, or figures from production. The verdict says STAY or SWITCH."""
+
+    candidate: str | None = Field(
+        default=None,
+        pattern=CANDIDATE_PATTERN,
+        description="A candidate's id: backend/precision/setting, then /variant and /device where not the usual ones.",
+        examples=["torch/fp32/1x1"],
+    )
+    name: str | None = Field(
+        default=None, min_length=1, max_length=200, description="What production runs, in the shop's own words."
+    )
+    qps: float | None = Field(
+        default=None, gt=0, le=1e6, description="Requests per second that one replica of production carries."
+    )
+    cpus: int | None = Field(default=None, gt=0, le=4096, description="Cores of one replica of production.")
+    p99_ms: Milliseconds | None = Field(
+        default=None, alias="p99", description="Production's 99th percentile of latency at that load, as in 35ms."
+    )
+    memory_bytes: Bytes | None = Field(
+        default=None, alias="memory", description="Memory of one replica of production, as in 2GiB."
+    )
+
+    @model_validator(mode="after")
+    def _candidate_or_figures(self) -> Incumbent:
+        figures = [self.name, self.qps, self.cpus, self.p99_ms, self.memory_bytes]
+        if self.candidate is not None and any(figure is not None for figure in figures):
+            raise fault("must be a candidate or production's figures, not both")
+        if self.candidate is None and None in (self.name, self.qps, self.cpus):
+            raise fault("must be a candidate such as torch/fp32/1x1, or figures with name, qps and cpus")
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        candidate = {"type": "string", "pattern": CANDIDATE_PATTERN, "description": "A candidate's id."}
+        return {"anyOf": [candidate, handler(core)], "examples": ["torch/fp32/1x1"]}
+
+
+class CandidateFilter(Part):
+    """Which candidates take part; what is left out means all that apply."""
+
+    backends: Words | None = Field(default=None, description="Backends by name.", examples=[["onnxruntime", "torch"]])
+    precisions: Words | None = Field(default=None, description="Precisions by name.", examples=[["fp32", "bf16"]])
+    settings: Words | None = Field(default=None, description="Settings by name.", examples=[["1x2", "2x1"]])
+
+
+def _file_alone(value: Any) -> Any:
+    return {"file": value} if isinstance(value, str) else value
+
+
+def _candidate_alone(value: Any) -> Any:
+    if isinstance(value, dict):
+        return value
+    if not isinstance(value, str) or not _CANDIDATE.match(value):
+        raise ValueError("must be a candidate's id, as in torch/fp32/1x1, or production's figures")
+    return {"candidate": value}
+
+
+def _price(value: Any) -> Price:
+    amount, currency, per = units.price(value)
+    return Price.model_validate({"amount": amount, "currency": currency, "per": per})
+
+
+def _floor(value: Any) -> Floor:
+    if isinstance(value, str):
+        return Floor(amount=units.fraction(value), relative=True)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ValueError("must be the largest loss, 0 or more, in the metric's units (0.002) or relative (1%)")
+    return Floor(amount=float(value))
+
+
+RequestsField = Annotated[Requests | None, written(_file_alone)]
+IncumbentField = Annotated[Incumbent | None, written(_candidate_alone)]
+PriceField = Annotated[
+    Price | None,
+    written(_price),
+    WithJsonSchema({"type": "string", "pattern": units.PRICE_PATTERN, "examples": ["0.0416 USD/core-hour"]}),
+]
+FloorField = Annotated[
+    Floor,
+    written(_floor),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": units.PERCENT_PATTERN}],
+            "examples": [0.002],
+        }
+    ),
+]
