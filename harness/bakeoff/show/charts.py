@@ -1,0 +1,48 @@
+"""The charts of a verdict, pure functions Verdict -> Figure, and `save`, which writes them as PNG and SVG."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from bakeoff.decide.judgement import Verdict
+from bakeoff.show import drawing
+from bakeoff.show.dots import costs, latencies
+from bakeoff.show.numbers import known
+from bakeoff.show.scatter import scatter
+
+__all__ = ["chart", "costs", "latencies", "save", "scatter"]
+
+
+def chart(verdict: Verdict, *, narrow: bool = False) -> Figure:
+    """The one chart of the first screen: cost against latency; cost alone where latency plays no part."""
+    return (scatter if plays_latency(verdict) else costs)(verdict, narrow=narrow)
+
+
+def plays_latency(verdict: Verdict) -> bool:
+    """Whether any candidate has the latency figure that the scatter needs."""
+    return any(known(one.p99_ms) for one in verdict.candidates)
+
+
+def save(verdicts: Iterable[Verdict], folder: Path) -> tuple[Path, ...]:
+    """Write every chart of every verdict into `folder` (made if need be) as PNG and SVG; gives the paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+    for place, verdict in enumerate(verdicts, 1):
+        stem = f"{place:02d}-{_slug(verdict.scenario)}"
+        drawn = {"cost": costs(verdict)}
+        if plays_latency(verdict):
+            drawn |= {"cost-latency": scatter(verdict), "latency": latencies(verdict)}
+        for name, figure in drawn.items():
+            png, svg = folder / f"{stem}-{name}.png", folder / f"{stem}-{name}.svg"
+            drawing.write_png(figure, png)
+            drawing.write_svg(figure, svg)
+            written += [png, svg]
+    return tuple(written)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "scenario"
