@@ -1,0 +1,25 @@
+"""bakeoff: which inference engine, which compression and which settings should serve this model, for this traffic?
+
+run = bakeoff.run("scenarios/ctr-ranking.yaml", budget="3m")
+run.verdict(), run.table(), run.report()
+bakeoff.load("latest").table()
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bakeoff.api import Run, load, run
+
+__all__ = ["Run", "load", "run"]
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """The API, imported at first use: worker processes import this package and must stay small."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from bakeoff import api
+
+    return getattr(api, name)

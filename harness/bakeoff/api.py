@@ -1,0 +1,204 @@
+"""The Python API, which the command line uses too: run scenarios, and read what runs left."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+
+from bakeoff.contest import contest
+from bakeoff.contest.reporter import Reporter
+from bakeoff.decide.verdict import verdicts
+from bakeoff.errors import UserError
+from bakeoff.scenario import Scenario, find, from_model, load_scenarios, override, units
+from bakeoff.store.record import RunRecord
+from bakeoff.store.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bakeoff.decide.judgement import Verdict
+
+DEFAULT_STORE = Path("results/bakeoff.db")
+DEFAULT_SCENARIOS = Path("scenarios")
+DEFAULT_REPORTS = Path("reports")
+
+
+class Overrides(TypedDict, total=False):
+    """Values that replace a scenario's own: `p99` is a duration such as "20ms", `workload` another model."""
+
+    qps: float | None
+    batch_size: int | None
+    p99: str | None
+    seed: int | None
+    workload: str | None
+    backends: Sequence[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run in a store: immutable, everything below is derived from its raw record at reading."""
+
+    id: str
+    store: str
+
+    def record(self) -> RunRecord:
+        """The raw record, its stamps left in the store until asked for."""
+        with Store.open(self.store, create=False) as store:
+            return store.load(self.id)
+
+    def table(self) -> pd.DataFrame:
+        """The tidy frame: a row per measured block, and one for each candidate without any (docs: store/frame.py)."""
+        from bakeoff.store.frame import frame
+
+        with Store.open(self.store, create=False) as store:
+            return frame(store.load(self.id))
+
+    def verdict(self) -> tuple[Verdict, ...]:
+        """The verdict on each scenario."""
+        with Store.open(self.store, create=False) as store:
+            return verdicts(store.load(self.id))
+
+    def report(self, folder: str | Path | None = None) -> Path:
+        """Write the HTML page, the charts and the Markdown summary, and give the page's path.
+
+        `folder` defaults to reports/RUN under the current folder.
+        """
+        from bakeoff.show import charts, markdown, page
+
+        place = DEFAULT_REPORTS / self.id if folder is None else Path(folder)
+        found, record = self.verdict(), self.record()
+        place.mkdir(parents=True, exist_ok=True)
+        charts.save(found, place)
+        (place / "summary.md").write_text(markdown.markdown(record, found), encoding="utf-8")
+        path = place / "index.html"
+        path.write_text(page.page(record, found), encoding="utf-8")
+        return path
+
+
+def run(
+    *what: str | Path | Scenario,
+    budget: str | None = None,
+    candidates: Sequence[str] = (),
+    store: str | Path | None = None,
+    reporter: Reporter | None = None,
+    **overrides: Unpack[Overrides],
+) -> Run:
+    """Run scenarios (files, folders, Scenario objects) or models, and give the finished run.
+
+    Nothing named means the folder scenarios/. `budget` such as "90s" bounds building and measuring. The other options
+    override the scenarios' own values. Raises UserError for bad input, before anything is written.
+    """
+    asked = questions(what, **overrides)
+    budget_s = None if budget is None else duration_s("--budget", budget)
+    ready = contest.ask(asked, candidates=candidates, reporter=reporter)
+    command = _command(what or asked, budget, candidates, overrides)
+    place = store_place(store)
+    with Store.open(place) as opened:
+        run_id = contest.hold(ready, opened, command=command, budget_s=budget_s, logs=logs_folder(), reporter=reporter)
+    return Run(run_id, place)
+
+
+def dry_run(
+    *what: str | Path | Scenario,
+    candidates: Sequence[str] = (),
+    **overrides: Unpack[Overrides],
+) -> list[contest.Planned]:
+    """Who would take part in `run`, and how long a first look at each would take; nothing is written."""
+    asked = questions(what, **overrides)
+    return contest.dry_run(asked, candidates)
+
+
+def resume(name: str, store: str | Path | None = None, reporter: Reporter | None = None) -> Run:
+    """Finish a run that was killed or stopped, without measuring anything twice."""
+    place = store_place(store)
+    with Store.open(place, create=False) as opened:
+        run_id = opened.resolve(name)
+        asked = contest.ask(contest.stored_scenarios(run_id, opened), reporter=reporter)
+        contest.resume(run_id, asked, opened, logs=logs_folder(), reporter=reporter)
+    return Run(run_id, place)
+
+
+def prepare(*what: str | Path | Scenario, reporter: Reporter | None = None) -> None:
+    """Download, train, build and score all that a run of these scenarios needs and the cache keeps."""
+    contest.make_ready(contest.ask(questions(what), reporter=reporter), reporter)
+
+
+def load(name: str = "latest", store: str | Path | None = None) -> Run:
+    """A stored run: "latest", its id, or the unique beginning of its id. Raises UserError where there is none."""
+    place = store_place(store)
+    with Store.open(place, create=False) as opened:
+        return Run(opened.resolve(name), place)
+
+
+def questions(
+    what: Sequence[str | Path | Scenario],
+    **overrides: Unpack[Overrides],
+) -> list[Scenario]:
+    """The scenarios that a person names: scenario files, folders of them, or models; options override their values."""
+    named = list(what) or [DEFAULT_SCENARIOS]
+    if not what and not DEFAULT_SCENARIOS.is_dir():
+        raise UserError("no scenario or model named, and no folder scenarios/ here; `bakeoff init` writes starters")
+    scenarios: list[Scenario] = []
+    for each in named:
+        if isinstance(each, Scenario):
+            scenarios.append(override(each, **overrides))
+        elif _is_scenario(Path(each)):
+            scenarios += [override(scenario, **overrides) for scenario in load_scenarios(find([each]))]
+        else:
+            scenarios.append(_from_model(str(each), overrides))
+    _distinct(scenarios)
+    return scenarios
+
+
+def duration_s(option: str, text: str) -> float:
+    """A duration on the command line, such as 90s; raises UserError with the option's name."""
+    try:
+        seconds = units.seconds(text)
+    except ValueError as error:
+        raise UserError(f"{option} {text}: {error}") from None
+    if seconds <= 0:
+        raise UserError(f"{option} {text}: must be longer than nothing, as in 90s")
+    return seconds
+
+
+def store_place(store: str | Path | None) -> str:
+    """The store named, or BAKEOFF_STORE, or results/bakeoff.db."""
+    return str(store or os.environ.get("BAKEOFF_STORE") or DEFAULT_STORE)
+
+
+def logs_folder() -> Path:
+    """Where engines' output goes."""
+    return DEFAULT_STORE.parent / "logs"
+
+
+def _from_model(model: str, overrides: Overrides) -> Scenario:
+    values = dict(overrides)
+    if values.pop("workload", None) is not None:
+        raise UserError(f"--workload: gives scenarios another model; {model} is one already")
+    return from_model(model, **values)  # type: ignore[arg-type]
+
+
+def _is_scenario(path: Path) -> bool:
+    return path.is_dir() or path.suffix in {".yaml", ".yml"}
+
+
+def _distinct(scenarios: Sequence[Scenario]) -> None:
+    names = [scenario.name for scenario in scenarios]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"{name}: two scenarios of this name; give one of them another `name:`")
+
+
+def _command(what: Sequence[object], budget: str | None, candidates: Sequence[str], overrides: Overrides) -> str:
+    words = ["bakeoff", "run", *(each.name if isinstance(each, Scenario) else str(each) for each in what)]
+    given: dict[str, Any] = {"budget": budget} | dict(overrides)
+    backends = given.pop("backends", None) or ()
+    for option, value in given.items():
+        words += [] if value is None else [f"--{option.replace('_', '-')}", str(value)]
+    for option, values in (("--backend", backends), ("--candidate", candidates)):
+        words += [word for value in values for word in (option, value)]
+    return shlex.join(words)

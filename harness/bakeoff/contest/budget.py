@@ -1,0 +1,43 @@
+"""The time that building and measuring may take, shared among the scenarios of a run."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+Clock = Callable[[], float]
+
+
+@dataclass(slots=True)
+class Budget:
+    """Seconds that may still be spent; None has no end. Time passes only between `start` and `pause`."""
+
+    seconds: float | None
+    clock: Clock = time.monotonic
+    _spent: float = 0.0
+    _since: float | None = field(default=None)
+
+    def start(self) -> None:
+        """From now on time is spent."""
+        if self._since is None:
+            self._since = self.clock()
+
+    def pause(self) -> None:
+        """What follows (a download, a training) is not charged."""
+        self._spent, self._since = self.spent, None
+
+    @property
+    def spent(self) -> float:
+        """Seconds spent so far."""
+        return self._spent + (0.0 if self._since is None else self.clock() - self._since)
+
+    @property
+    def left(self) -> float:
+        """Seconds left, infinite without a budget, never negative."""
+        return math.inf if self.seconds is None else max(0.0, self.seconds - self.spent)
+
+    def share(self, parts: int) -> Budget:
+        """A budget of its own for the first of `parts` equal parts of what is left."""
+        return Budget(None if self.seconds is None else self.left / max(1, parts), self.clock)

@@ -1,0 +1,39 @@
+"""`bakeoff doctor`: what each backend can do here, what this machine is, and how noisy it is now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bakeoff.backends import Resources, registered
+from bakeoff.contest.contest import ask_backend
+from bakeoff.measure import host
+from bakeoff.measure.engine_room import StageFailed
+
+
+def checkup(device: str) -> dict[str, Any]:
+    """JSON-able: `backends` (a dict each: backend, available, version, reason, remedy …), `host`, `noise`."""
+    resources = Resources(len(host.engine_cpus(None)[0]))
+    backends = [_ask(name, point.value, device, resources) for name, point in registered().items()]
+    return {"backends": backends, "host": host.facts(), "noise": host.noise()}
+
+
+def _ask(name: str, target: str, device: str, resources: Resources) -> dict[str, Any]:
+    answer = ask_backend(target, device, resources)
+    if isinstance(answer, StageFailed):
+        return {
+            "backend": name,
+            "available": False,
+            "version": None,
+            "reason": answer.reason,
+            "remedy": answer.remedy,
+            "precisions": [],
+        }
+    return {
+        "backend": name,
+        "available": True,
+        "version": answer.facts.version,
+        "reason": None,
+        "remedy": None,
+        "precisions": list(answer.precisions),
+        "details": dict(answer.facts.details),
+    }

@@ -1,0 +1,187 @@
+"""A whole contest: every scenario prepared, planned and tried, all of it in one run of the store."""
+
+from __future__ import annotations
+
+import difflib
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bakeoff.backends import Resources, registered
+from bakeoff.candidates import BASE
+from bakeoff.contest.budget import Budget
+from bakeoff.contest.load import load_for
+from bakeoff.contest.plan import Entry, Question, plan, wanted_backends
+from bakeoff.contest.reporter import Reporter, Silent
+from bakeoff.contest.trial import START_GUESS_S, Trial
+from bakeoff.errors import UserError
+from bakeoff.measure import host
+from bakeoff.measure.engine_room import Probed, StageFailed, probe
+from bakeoff.scenario import Scenario, restore
+from bakeoff.store.store import Store
+from bakeoff.workloads import prepare
+from bakeoff.workloads.prepared import Prepared
+
+
+def hold(
+    questions: Sequence[Question],
+    store: Store,
+    *,
+    command: str = "",
+    budget_s: float | None = None,
+    logs: Path,
+    reporter: Reporter | None = None,
+) -> str:
+    """Try every question into a new run of the store, and give the run's id."""
+    run = store.begin(command, host.facts(), host.environment(), budget_s, questions[0].scenario.seed)
+    for question in questions:
+        store.add_scenario(run, question.scenario.name, question.scenario.definition(), _workload(question.prepared))
+    _play(questions, store, run, budget_s, logs / run, reporter or Silent())
+    return run
+
+
+def resume(
+    run: str, questions: Sequence[Question], store: Store, *, logs: Path, reporter: Reporter | None = None
+) -> str:
+    """Finish what a killed or stopped run left undone; what it measured is not measured again."""
+    record = store.load(run)
+    here = host.facts()
+    if record.host.get("host") != here["host"]:
+        raise UserError(f"run {run}: was measured on another host; its latencies and this host's must not mix")
+    store.set_status(run, "running")
+    _play(questions, store, run, record.budget_s, logs / run, reporter or Silent())
+    return run
+
+
+def stored_scenarios(run: str, store: Store) -> list[Scenario]:
+    """The scenarios of a run, as they were asked."""
+    return [restore(dict(each.definition), f"run {run}") for each in store.load(run).scenarios]
+
+
+def ask(
+    scenarios: Sequence[Scenario], *, candidates: Sequence[str] = (), reporter: Reporter | None = None
+) -> list[Question]:
+    """Probe the backends, prepare the workloads, plan the candidates. Whatever may be bad input is found here.
+
+    `candidates` (ids) narrows the field. Downloads and trains at the first time; raises UserError.
+    """
+    reporter = reporter or Silent()
+    probes = _Probes(reporter)
+    questions = []
+    for scenario in scenarios:
+        wanted_backends(scenario, probes.targets)
+        prepared = prepare(scenario, progress=reporter.stage)
+        questions.append(Question(scenario, prepared, probes.entries(scenario, tuple(prepared.variants), candidates)))
+    return questions
+
+
+def make_ready(questions: Sequence[Question], reporter: Reporter | None = None) -> None:
+    """Build and score all that `hold` would need and the cache keeps, so that its budget goes into measuring."""
+    with tempfile.TemporaryDirectory(prefix="bakeoff-") as folder, Store.open(Path(folder) / "ahead.db") as store:
+        run = store.begin("bakeoff prepare", {}, {})
+        for question in questions:
+            store.add_scenario(run, question.scenario.name, question.scenario.definition())
+            Trial(question, store, run, Path(folder), Budget(None), reporter or Silent()).make_ready()
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A line of a dry run; `seconds` is a guess at what screening it takes, 0 where it cannot run here."""
+
+    scenario: str
+    candidate: str
+    outcome: str
+    reason: str
+    seconds: float
+
+
+def dry_run(scenarios: Sequence[Scenario], candidates: Sequence[str] = ()) -> list[Planned]:
+    """Who would take part and how long the first look at each would take; nothing is prepared, built or written."""
+    probes = _Probes(Silent())
+    lines = []
+    for scenario in scenarios:
+        variants = tuple(dict.fromkeys([BASE, *scenario.variants]))
+        for entry in probes.entries(scenario, variants, candidates):
+            failure = entry.failure
+            outcome, reason = ("planned", "") if failure is None else (failure.outcome, failure.reason)
+            seconds = 0.0 if failure else START_GUESS_S + load_for(scenario).seconds
+            lines.append(Planned(scenario.name, entry.candidate.id, outcome, reason, seconds))
+    return lines
+
+
+class _Probes:
+    """What each backend says of itself, in a child process of its own; asked once for each device and CPU budget."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.targets = {name: point.value for name, point in registered().items()}
+        self._reporter = reporter
+        self._known: dict[tuple[str, str, Resources], Probed | StageFailed] = {}
+
+    def entries(self, scenario: Scenario, variants: Sequence[str], candidates: Sequence[str]) -> tuple[Entry, ...]:
+        """The scenario's plan, narrowed to `candidates` where any are named."""
+        device, asked = scenario.resources.device, scenario.resources
+        resources = Resources(len(host.engine_cpus(asked.cpus)[0]), asked.memory_bytes)
+        names = wanted_backends(scenario, self.targets)
+        probes = {name: self._probe(name, device, resources) for name in names}
+        return _narrowed(plan(scenario, variants, probes, self.targets), candidates)
+
+    def _probe(self, name: str, device: str, resources: Resources) -> Probed | StageFailed:
+        key = (name, device, resources)
+        if key not in self._known:
+            self._reporter.stage(f"asking {name} what it can do here")
+            self._known[key] = ask_backend(self.targets[name], device, resources)
+        return self._known[key]
+
+
+def ask_backend(target: str, device: str, resources: Resources) -> Probed | StageFailed:
+    """What one backend says of itself; a failure is an answer too."""
+    with tempfile.TemporaryDirectory(prefix="bakeoff-probe-") as folder:
+        try:
+            return probe(target, device, resources, Path(folder) / "probe.log")
+        except StageFailed as failed:
+            return failed
+
+
+def _narrowed(entries: tuple[Entry, ...], candidates: Sequence[str]) -> tuple[Entry, ...]:
+    known = {entry.candidate.id for entry in entries}
+    for name in candidates:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {close[0]}?" if close else "`bakeoff run --dry-run` lists them"
+            raise UserError(f"--candidate {name}: no such candidate; {hint}")
+    return tuple(entry for entry in entries if not candidates or entry.candidate.id in candidates)
+
+
+def _workload(prepared: Prepared) -> dict[str, object]:
+    """What the record keeps of a prepared workload."""
+    return {
+        "name": prepared.name,
+        "key": prepared.key,
+        "data": prepared.data,
+        "provisional": prepared.provisional,
+        "licence": prepared.licence,
+        "citation": prepared.citation,
+        "facts": dict(prepared.facts),
+    }
+
+
+def _play(
+    questions: Sequence[Question], store: Store, run: str, budget_s: float | None, logs: Path, reporter: Reporter
+) -> None:
+    """Each question in turn, with an equal part of what is left of the budget; the run's status says how it ended."""
+    budget = Budget(budget_s)
+    budget.start()
+    status = "failed"
+    try:
+        for done, question in enumerate(questions):
+            reporter.stage(f"{question.scenario.name}: {len(question.entries)} candidates")
+            part = budget.share(len(questions) - done)
+            part.start()
+            Trial(question, store, run, logs, part, reporter).hold()
+        status = "finished"
+    except KeyboardInterrupt:
+        status = "stopped"
+        raise
+    finally:
+        store.finish(run, status)

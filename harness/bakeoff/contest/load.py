@@ -1,0 +1,51 @@
+"""The load that a scenario's traffic puts on an engine: open loop at a rate, or closed loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bakeoff.measure import traffic
+from bakeoff.measure.block import Block
+from bakeoff.measure.engine_room import Engine
+from bakeoff.scenario import Scenario
+
+LEAST_GRACE_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLoop:
+    """Poisson arrivals at `qps`; after the last one, answers are awaited for `grace_s`."""
+
+    qps: float
+    seconds: float
+    grace_s: float
+
+    def play(self, engine: Engine, seed: int) -> Block:
+        """One block; the same seed gives every candidate the same arrivals."""
+        return engine.open(traffic.poisson(self.qps, self.seconds, seed), self.grace_s)
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedLoop:
+    """Each lane sends its next request when the last is answered; `join` consecutive requests make one call."""
+
+    seconds: float
+    lanes: int | None = None
+    join: int = 1
+
+    def play(self, engine: Engine, seed: int) -> Block:
+        """One block; `seed` says where in the pool it starts."""
+        return engine.closed(self.seconds, lanes=self.lanes, join=self.join)
+
+
+def load_for(scenario: Scenario) -> OpenLoop | ClosedLoop:
+    """The load of a scenario's traffic kind (MLPerf's names)."""
+    traffic_, sla = scenario.traffic, scenario.sla
+    if traffic_.kind == "server":
+        if traffic_.qps is None or sla is None:
+            raise ValueError("server traffic has qps and sla")
+        return OpenLoop(traffic_.qps, traffic_.duration_s, max(LEAST_GRACE_S, 2 * sla.limit_ms / 1e3))
+    if traffic_.kind == "offline":
+        return ClosedLoop(traffic_.duration_s)
+    join = traffic_.samples_per_query if traffic_.kind == "multi_stream" else 1
+    return ClosedLoop(traffic_.duration_s, lanes=1, join=join)

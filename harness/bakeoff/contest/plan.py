@@ -1,0 +1,106 @@
+"""Which candidates a scenario has: every backend x precision x setting x variant that applies and was asked for."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from bakeoff.backends import FP32, Setting
+from bakeoff.candidates import BASE, Candidate
+from bakeoff.errors import UserError
+from bakeoff.measure.engine_room import Probed, StageFailed
+from bakeoff.scenario import Scenario
+from bakeoff.workloads.prepared import Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A candidate in the plan, with what its backend said of itself; `failure` where it cannot run here at all."""
+
+    candidate: Candidate
+    target: str
+    instances: str = "processes"
+    version: str = ""
+    build_key: str = ""
+    failure: StageFailed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A scenario with all that is needed to try it: its prepared workload and its candidates."""
+
+    scenario: Scenario
+    prepared: Prepared
+    entries: tuple[Entry, ...]
+
+
+def wanted_backends(scenario: Scenario, installed: Iterable[str]) -> tuple[str, ...]:
+    """The backends that the scenario asks for; raises UserError where one is not installed."""
+    known = tuple(installed)
+    if not known:
+        raise UserError("no backend is installed; pip install 'bakeoff[onnxruntime]' brings one")
+    asked = scenario.candidates.backends
+    for name in asked or ():
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {close[0]}?" if close else f"installed are {', '.join(known)}"
+            raise UserError(f"{scenario.source or scenario.name}: candidates.backends: {name}: unknown backend; {hint}")
+    return known if asked is None else tuple(name for name in known if name in asked)
+
+
+def plan(
+    scenario: Scenario, variants: Iterable[str], probes: Mapping[str, Probed | StageFailed], targets: Mapping[str, str]
+) -> tuple[Entry, ...]:
+    """The entries in the order in which they are worth trying: the incumbent, then each backend's best preset first."""
+    entries: list[tuple[tuple[int, ...], Entry]] = []
+    device, incumbent = scenario.resources.device, scenario.incumbent.candidate if scenario.incumbent else None
+    for order, (backend, probed) in enumerate(probes.items()):
+        if isinstance(probed, StageFailed):
+            nowhere = Candidate(backend, FP32, Setting(name="any"), BASE, device)
+            entries.append(((1, 0, 0, 0, order), Entry(nowhere, targets[backend], failure=probed)))
+            continue
+        for v, variant in enumerate(variants):
+            for p, precision in enumerate(_only(probed.precisions, scenario.candidates.precisions)):
+                for s, setting in enumerate(_settings(probed, scenario.candidates.settings)):
+                    candidate = Candidate(backend, precision, setting, variant, device)
+                    key = (int(candidate.id != incumbent), s, v, p, order)
+                    build_key = probed.build_keys[setting.name]
+                    entry = Entry(candidate, targets[backend], probed.instances, probed.facts.version, build_key)
+                    entries.append((key, entry))
+    _check_filters(scenario, probes)
+    _check_incumbent(scenario, [entry for _, entry in entries])
+    return tuple(entry for _, entry in sorted(entries, key=lambda pair: pair[0]))
+
+
+def _only(offered: Iterable[str], asked: tuple[str, ...] | None) -> list[str]:
+    return [name for name in offered if asked is None or name in asked]
+
+
+def _settings(probed: Probed, asked: tuple[str, ...] | None) -> list[Setting]:
+    return [setting for setting in probed.settings if asked is None or setting.name in asked]
+
+
+def _check_filters(scenario: Scenario, probes: Mapping[str, Probed | StageFailed]) -> None:
+    """A precision or setting that no running backend offers is a slip of the pen, not an empty contest."""
+    running = [probed for probed in probes.values() if isinstance(probed, Probed)]
+    offers = {
+        "precisions": {name for probed in running for name in probed.precisions},
+        "settings": {setting.name for probed in running for setting in probed.settings},
+    }
+    for key, offered in offers.items():
+        for name in getattr(scenario.candidates, key) or ():
+            if running and name not in offered:
+                where = f"{scenario.source or scenario.name}: candidates.{key}: {name}"
+                raise UserError(f"{where}: no backend offers it here; offered are {', '.join(sorted(offered))}")
+
+
+def _check_incumbent(scenario: Scenario, entries: list[Entry]) -> None:
+    """An incumbent of a backend that takes part must be one of its candidates."""
+    asked = scenario.incumbent.candidate if scenario.incumbent else None
+    if asked is None or any(entry.candidate.id == asked for entry in entries):
+        return
+    rivals = [entry for entry in entries if entry.candidate.backend == asked.split("/")[0] and entry.failure is None]
+    if rivals and not (scenario.candidates.precisions or scenario.candidates.settings):
+        known = ", ".join(entry.candidate.id for entry in rivals[:6])
+        raise UserError(f"{scenario.source or scenario.name}: incumbent: {asked}: no such candidate; there are {known}")
