@@ -15,37 +15,57 @@ from bakeoff.scenario.wording import KeyPath, complaint, shown
 
 _UNKNOWN = {"extra_forbidden", "unexpected_keyword_argument", "unknown_key"}
 _MAPPING = {"model_type", "dict_type", "arguments_type", "model_attributes_type"}
+_OURS = {"fault": "message", "value_error": "error"}
+_PYDANTICS_KEY = "[key]"  # ends the path of an error in a mapping's key
 _ABSENT = object()
+_WORD = "a name has letters, digits, dots, dashes, _ and @, and at most 64 of them"
+_PHRASES = {
+    "Input should be a valid tuple": "must be a list",
+    "Input should be a valid string": "must be text",
+    "Input should be a valid integer": "must be a whole number",
+    "Input should be a valid number": "must be a number",
+    "Input should be": "must be",
+    "String should": "must",
+    "Tuple should": "must",
+    " after validation, not 0": "",
+}
 
 
 def first_complaint(label: str, error: ValidationError) -> UserError:
     """The first of the errors, an unknown key before all others, and how many more there are."""
-    details = error.errors(include_url=False, include_context=True)
+    details = error.errors(include_url=False)
     first = min(details, key=lambda each: each["type"] not in _UNKNOWN)
     more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
-    path, value, message = _parts(first)
-    quoted = f"{shown(value)}: " if value is not _ABSENT else ""
-    return complaint(label, path, quoted + message + more)
+    path, value = _place(first)
+    unquoted = (
+        value is _ABSENT or first["type"] in _UNKNOWN | {"missing"} or (value is None and first["type"] == "fault")
+    )
+    quoted = "" if unquoted else f"{shown(value)}: "
+    return complaint(label, path, quoted + _message(first, path) + more)
 
 
-def _parts(error: ErrorDetails) -> tuple[KeyPath, Any, str]:
-    context = error.get("ctx", {})
-    path: KeyPath = (*error["loc"], *context.get("key", ()))
-    path = tuple(key for key in path if key != "[key]")
+def _place(error: ErrorDetails) -> tuple[KeyPath, Any]:
+    """The path of the key that is at fault, and what it holds."""
+    below: KeyPath = error.get("ctx", {}).get("key", ())
     value = error["input"]
-    for key in context.get("key", ()):
+    for key in below:
         value = value.get(key, _ABSENT) if isinstance(value, dict) else _ABSENT
-    if error["type"] in _UNKNOWN:
-        return path, _ABSENT, _unknown(path)
-    if error["type"] == "missing":
-        return path, _ABSENT, "missing" + _as_in(path)
-    if error["type"] in _MAPPING:
-        return path, value, "must be a mapping of keys" + _as_in(path)
-    if error["type"] == "fault":
-        return path, value, str(context["message"])
-    if error["type"] == "value_error":
-        return path, value, str(context["error"])
-    return path, value, _plain(error["msg"]) + _as_in(path)
+    return tuple(key for key in (*error["loc"], *below) if key != _PYDANTICS_KEY), value
+
+
+def _message(error: ErrorDetails, path: KeyPath) -> str:
+    kind, context = error["type"], error.get("ctx", {})
+    if kind in _UNKNOWN:
+        return _unknown(path)
+    if kind == "missing":
+        return "missing" + _as_in(path)
+    if kind in _MAPPING:
+        return "must be a mapping of keys" + _as_in(path)
+    if kind in _OURS:
+        return str(context[_OURS[kind]])
+    if kind == "string_pattern_mismatch":
+        return "is not of the right form" + (_as_in(path) or f"; {_WORD}")
+    return _plain(error["msg"]) + _as_in(path)
 
 
 def _unknown(path: KeyPath) -> str:
@@ -55,9 +75,9 @@ def _unknown(path: KeyPath) -> str:
 
 
 def _plain(message: str) -> str:
-    return (
-        message.replace("Input should be", "must be").replace("String should", "must").replace("Tuple should", "must")
-    )
+    for pydantics, ours in _PHRASES.items():
+        message = message.replace(pydantics, ours)
+    return message
 
 
 def _as_in(path: KeyPath) -> str:

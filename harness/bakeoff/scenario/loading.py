@@ -51,7 +51,10 @@ def find(paths: Iterable[str | Path]) -> list[Path]:
     """The scenario files: each folder stands for the .yaml and .yml files in it, by name; each file is listed once."""
     found: dict[Path, None] = {}
     for path in map(Path, paths):
-        found |= dict.fromkeys(_in_folder(path) if path.is_dir() else [path])
+        try:
+            found |= dict.fromkeys(_in_folder(path) if path.is_dir() else [path])
+        except OSError as error:
+            raise complaint(str(path), (), f"cannot be read: {error.strerror}") from None
     return list(found)
 
 

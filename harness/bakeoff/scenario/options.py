@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bakeoff.scenario import units
-from bakeoff.scenario.fields import workload_reference
+from bakeoff.scenario.fields import is_factory, workload_reference
 from bakeoff.scenario.loading import file_name, from_dict, restore
 from bakeoff.scenario.model import Scenario
 from bakeoff.scenario.traffic import one_size
@@ -33,7 +33,7 @@ def from_model(
     if qps is not None and p99 is None:
         raise complaint(str(model), ("sla",), "missing; server traffic needs a latency limit, as in --p99 20ms")
     traffic = {"kind": "server", "qps": qps} if qps is not None else {"kind": "single_stream"}
-    data: dict[str, Any] = {"name": file_name(Path(model).stem), "workload": str(model), "traffic": traffic}
+    data: dict[str, Any] = {"name": _name(str(model)), "workload": str(model), "traffic": traffic}
     if p99 is not None:
         data["sla"] = {"p99": p99}
     return override(from_dict(data, label=str(model)), batch_size=batch_size, seed=seed, backends=backends)
@@ -72,6 +72,10 @@ def override(
     if backends:
         values["candidates"]["backends"] = list(backends)
     return restore(values, label="options")
+
+
+def _name(model: str) -> str:
+    return file_name(model if is_factory(model) else Path(model).stem)
 
 
 def _option(name: str, convert: Callable[[_V], _T], value: _V) -> _T:

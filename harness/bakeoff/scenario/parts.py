@@ -63,7 +63,11 @@ class Resources(Part):
 
     device: Literal["cpu"] = Field(default="cpu", description="Where the model runs.")
     cpus: int | None = Field(
-        default=None, gt=0, le=4096, description="Cores of one replica. Default: all that this process may use."
+        default=None,
+        gt=0,
+        le=4096,
+        examples=[2],
+        description="Cores of one replica. Default: all that this process may use.",
     )
     memory_bytes: Bytes | None = Field(
         default=None,
@@ -87,7 +91,9 @@ class Incumbent(Part):
     qps: float | None = Field(
         default=None, gt=0, le=1e6, description="Requests per second that one replica of production carries."
     )
-    cpus: int | None = Field(default=None, gt=0, le=4096, description="Cores of one replica of production.")
+    cpus: int | None = Field(
+        default=None, gt=0, le=4096, examples=[2], description="Cores of one replica of production."
+    )
     p99_ms: Milliseconds | None = Field(
         default=None, alias="p99", description="Production's 99th percentile of latency at that load, as in 35ms."
     )

@@ -105,6 +105,7 @@ class Traffic(Part):
         description="server: requests arrive at random (Poisson), whether or not earlier ones are answered;"
         " single_stream: one request at a time; multi_stream: samples_per_query requests as one call;"
         " offline: all at once, as fast as it goes.",
+        examples=["server"],
     )
     qps: float | None = Field(
         default=None,
