@@ -117,8 +117,7 @@ def resume(name: str, store: str | Path | None = None, reporter: Reporter | None
     place = store_place(store)
     with Store.open(place, create=False) as opened:
         run_id = opened.resolve(name)
-        asked = contest.ask(contest.stored_scenarios(run_id, opened), reporter=reporter)
-        contest.resume(run_id, asked, opened, logs=logs_folder(), reporter=reporter)
+        contest.resume(run_id, opened, logs=logs_folder(), reporter=reporter)
     return Run(run_id, place)
 
 

@@ -36,27 +36,29 @@ def hold(
     """Try every question into a new run of the store, and give the run's id."""
     run = store.begin(command, host.facts(), host.environment(), budget_s, questions[0].scenario.seed)
     for question in questions:
-        store.add_scenario(run, question.scenario.name, question.scenario.definition(), _workload(question.prepared))
+        name = question.scenario.name
+        store.add_scenario(run, name, question.scenario.definition(), _workload(question.prepared))
+        for entry in question.entries:
+            store.add_candidate(run, name, entry.candidate, {"version": entry.version})
     _play(questions, store, run, budget_s, logs / run, reporter or Silent())
     return run
 
 
-def resume(
-    run: str, questions: Sequence[Question], store: Store, *, logs: Path, reporter: Reporter | None = None
-) -> str:
+def resume(run: str, store: Store, *, logs: Path, reporter: Reporter | None = None) -> None:
     """Finish what a killed or stopped run left undone; what it measured is not measured again."""
     record = store.load(run)
     here = host.facts()
     if record.host.get("host") != here["host"]:
         raise UserError(f"run {run}: was measured on another host; its latencies and this host's must not mix")
+    reporter = reporter or Silent()
+    probes = _Probes(reporter)
+    questions = []
+    for each in record.scenarios:
+        scenario = restore(dict(each.definition), f"run {run}")
+        planned = [candidate.id for candidate in each.candidates]
+        questions.append(_question(scenario, probes, planned, reporter))
     store.set_status(run, "running")
-    _play(questions, store, run, record.budget_s, logs / run, reporter or Silent())
-    return run
-
-
-def stored_scenarios(run: str, store: Store) -> list[Scenario]:
-    """The scenarios of a run, as they were asked."""
-    return [restore(dict(each.definition), f"run {run}") for each in store.load(run).scenarios]
+    _play(questions, store, run, record.budget_s, logs / run, reporter)
 
 
 def ask(
@@ -68,12 +70,13 @@ def ask(
     """
     reporter = reporter or Silent()
     probes = _Probes(reporter)
-    questions = []
-    for scenario in scenarios:
-        wanted_backends(scenario, probes.targets)
-        prepared = prepare(scenario, progress=reporter.stage)
-        questions.append(Question(scenario, prepared, probes.entries(scenario, tuple(prepared.variants), candidates)))
-    return questions
+    return [_question(scenario, probes, candidates, reporter) for scenario in scenarios]
+
+
+def _question(scenario: Scenario, probes: _Probes, candidates: Sequence[str], reporter: Reporter) -> Question:
+    wanted_backends(scenario, probes.targets)
+    prepared = prepare(scenario, progress=reporter.stage)
+    return Question(scenario, prepared, probes.entries(scenario, tuple(prepared.variants), candidates))
 
 
 def make_ready(questions: Sequence[Question], reporter: Reporter | None = None) -> None:

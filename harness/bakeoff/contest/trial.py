@@ -11,7 +11,7 @@ import random
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -85,11 +85,12 @@ class Trial:
     # Entering and building
 
     def enter(self) -> None:
-        """Write down every candidate, and why those of an unavailable backend go no further."""
-        known = {candidate.id: candidate for candidate in self._record().candidates}
-        for name, entry in self.entries.items():
-            self.store.add_candidate(self.run, self.scenario.name, entry.candidate, {"version": entry.version})
-            if entry.failure is not None and not (name in known and known[name].ledger):
+        """Write down every candidate's probe: its version, or why it goes no further."""
+        for name in self._alive(without="probe"):
+            entry = self.entries[name]
+            if entry.failure is None:
+                self._row(name, "probe", OK, facts={"version": entry.version})
+            else:
                 self._failed(name, entry.failure)
 
     def build_all(self) -> None:
@@ -249,7 +250,7 @@ class Trial:
     def _settled(self, rounds: int) -> bool:
         if rounds < FEWEST_ROUNDS:
             return False
-        return verdict_of(self._run_record(), self.scenario.name).verdict == "WIN"
+        return verdict_of(self.store.load(self.run), self.scenario.name).verdict == "WIN"
 
     def _contenders(self) -> list[str]:
         standing = contenders(self._record())
@@ -335,9 +336,6 @@ class Trial:
 
     # The record
 
-    def _run_record(self) -> object:
-        return self.store.load(self.run)
-
     def _record(self) -> ScenarioRecord:
         record = self.store.load(self.run)
         return next(each for each in record.scenarios if each.name == self.scenario.name)
@@ -373,7 +371,7 @@ class Trial:
         outcome: str,
         reason: str = "",
         seconds: float = 0.0,
-        facts: dict[str, object] | None = None,
+        facts: Mapping[str, object] | None = None,
     ) -> None:
         command = f"bakeoff run {self.scenario.source or self.scenario.workload} --candidate {name}"
         row = LedgerRow(stage, outcome, reason, seconds, command, facts=facts or {})
