@@ -27,14 +27,16 @@ def complaint(path) -> str:
         ("# nothing\n", "is empty; a scenario has at least a workload and its traffic"),
         ("[]", "a list of 0: must be a mapping of keys such as workload, traffic and sla"),
         ("just words", "'just words': must be a mapping of keys such as workload, traffic and sla"),
-        ("a: [1\nb: 2", "line 2: is not valid YAML: did not find expected ',' or ']'"),
+        ("a: [1\nb: 2", "line 2: is not valid YAML: "),
         ("a: 1\n---\nb: 1", "holds several documents (---); keep one scenario per file (line 2)"),
         ("a: 1\na: 2", "a: occurs twice; keep one (line 2)"),
         ("traffic: {qps: 1, qps: 2}", "traffic.qps: occurs twice; keep one (line 1)"),
         ("a: &x 1\nb: *x", "a: &x: anchors are not allowed; write the value out (line 1)"),
         ("b: *x", "b: *x: aliases are not allowed; write the value out (line 1)"),
-        ("a: !!python/object/apply:os.system [ls]", "a: tag:yaml.org,2002:python/object/apply:os.system: tags are not"),
+        ("a: !!python/object/apply:os.system [ls]", "a: tag:yaml.org,2002:python/object/apply:o…: tags are not"),
         ("a: !shop x", "a: !shop: tags are not allowed; write the plain value (line 1)"),
+        ("!" * 900_000 + " x", "!!!…: tags are not allowed"),
+        ("a: *" + "x" * 900_000, "xxx…: aliases are not allowed"),
         ("1: x", "1: a key must be a word, not a number or nothing (line 1)"),
         ("? [a]\n: 1", "a key must be a word, not a list or a mapping (line 1)"),
         ("a: " + "[" * 100_000, "a[0]: is nested more than 16 levels deep (line 1)"),
@@ -46,7 +48,7 @@ def complaint(path) -> str:
         ("a: .nan", "a: .nan: must be a finite number (line 1)"),
         ("a: 1e999", "a: 1e999: must be a finite number (line 1)"),
         ("a: " + "9" * 5000, "must be a finite number (line 1)"),
-        ("a: \x07", "is not valid YAML: control characters are not allowed"),
+        ("a: \x07", "is not valid YAML: "),
         ('"one\\ntwo": 1', "'one\\ntwo': unknown key; known are version, name,"),
     ],
 )
@@ -61,7 +63,7 @@ def test_files_that_are_none(write, tmp_path):
     path.write_bytes(b"\xff\xfe\x00\x01")
     assert complaint(path) == "x.yaml: is not UTF-8 text; a scenario is a YAML text file"
     path.write_bytes(b"\x7fELF\x02\x01\x01\x00")
-    assert complaint(path) == "x.yaml: is not valid YAML: control characters are not allowed"
+    assert complaint(path).startswith("x.yaml: is not valid YAML: ")
     with path.open("wb") as file:
         file.truncate(1024**3)
     assert complaint(path) == f"x.yaml: has {1024**3:,} bytes; a scenario has at most {MAX_BYTES:,}"
@@ -86,7 +88,11 @@ def test_files_that_are_none(write, tmp_path):
         ("resources: {cpus: 0}", "resources.cpus: 0: must be greater than 0, as in cpus: 2"),
         ("resources: {memory: 2}", "resources.memory: 2: must be a size with its unit"),
         ("resources: {device: gpu}", "resources.device: 'gpu': must be 'cpu'"),
-        ("quality: {auc: -1}", "quality.auc: -1: must be the largest loss, 0 or more, in the metric's units (0.002)"),
+        (
+            "quality: {auc: -1}",
+            "quality.auc: -1: must be the largest loss, from 0 to a billion, in the metric's units (0.002)",
+        ),
+        ("quality: {auc: 1e10}", "quality.auc: 10000000000.0: must be the largest loss"),
         ("quality: {auc: true}", "quality.auc: true: must be the largest loss"),
         ("quality: {auc: a bit}", "quality.auc: 'a bit': must be a percentage with its sign, as in 0.1%"),
         ("quality: {a b: 1}", "quality.'a b': 'a b': is not of the right form; a name has letters, digits"),

@@ -43,7 +43,9 @@ nearly_right = st.fixed_dictionaries(
     {"workload": st.just("ctr-dlrm") | values, "traffic": st.just({"kind": "offline"}) | values},
     optional={key: values for key in json_schema()["properties"] if key not in ("workload", "traffic")},
 )
-calm = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+calm = settings(
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 def check(read) -> None:

@@ -70,7 +70,7 @@ def _message(error: ErrorDetails, path: KeyPath) -> str:
 
 def _unknown(path: KeyPath) -> str:
     known = known_keys(path[:-1])
-    near = get_close_matches(str(path[-1]), known, n=1, cutoff=0.5)
+    near = get_close_matches(str(path[-1]), known, n=1, cutoff=0.55)
     return f"unknown key; did you mean {near[0]}?" if near else f"unknown key; known are {', '.join(known)}"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import Annotated, Any, Literal
 
@@ -14,6 +13,7 @@ from bakeoff.scenario import units
 from bakeoff.scenario.fields import Bytes, Milliseconds, Part, RequestFile, Words, fault, written
 
 CANDIDATE_PATTERN = r"^[a-z0-9][a-z0-9_.-]*(/[A-Za-z0-9][A-Za-z0-9_.+=-]*){2,4}$"
+_LARGEST_LOSS = 1e9
 _CANDIDATE = re.compile(CANDIDATE_PATTERN)
 
 
@@ -144,8 +144,10 @@ def _price(value: Any) -> Price:
 def _floor(value: Any) -> Floor:
     if isinstance(value, str):
         return Floor(amount=units.fraction(value), relative=True)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise ValueError("must be the largest loss, 0 or more, in the metric's units (0.002) or relative (1%)")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LARGEST_LOSS:
+        raise ValueError(
+            "must be the largest loss, from 0 to a billion, in the metric's units (0.002) or relative (1%)"
+        )
     return Floor(amount=float(value))
 
 
@@ -161,7 +163,10 @@ FloorField = Annotated[
     written(_floor),
     WithJsonSchema(
         {
-            "anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": units.PERCENT_PATTERN}],
+            "anyOf": [
+                {"type": "number", "minimum": 0, "maximum": _LARGEST_LOSS},
+                {"type": "string", "pattern": units.PERCENT_PATTERN},
+            ],
             "examples": [0.002],
         }
     ),

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from bakeoff.scenario.wording import KeyPath, complaint
+from bakeoff.scenario.wording import KeyPath, complaint, shortened
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 16
@@ -99,12 +99,11 @@ class _Builder:
 
     def _check(self, event: yaml.Event, path: KeyPath) -> None:
         self.values += 1
-        if isinstance(event, yaml.AliasEvent):
-            self._refuse(path, event, f"*{event.anchor}: aliases are not allowed; write the value out")
-        if getattr(event, "anchor", None):
-            self._refuse(path, event, f"&{getattr(event, 'anchor', '')}: anchors are not allowed; write the value out")
-        if getattr(event, "tag", None):
-            self._refuse(path, event, f"{getattr(event, 'tag', '')}: tags are not allowed; write the plain value")
+        if anchor := getattr(event, "anchor", None):
+            sign, kind = ("*", "aliases") if isinstance(event, yaml.AliasEvent) else ("&", "anchors")
+            self._refuse(path, event, f"{sign}{shortened(anchor)}: {kind} are not allowed; write the value out")
+        if tag := getattr(event, "tag", None):
+            self._refuse(path, event, f"{shortened(tag)}: tags are not allowed; write the plain value")
         if len(path) > MAX_DEPTH:
             self._refuse(path[:2], event, f"is nested more than {MAX_DEPTH} levels deep")
         if self.values > MAX_VALUES:

@@ -33,7 +33,7 @@ def shown(value: object) -> str:
         return f"{kind} of {len(value)}"
     if value is None or isinstance(value, bool):
         return {None: "nothing", True: "true", False: "false"}[value]
-    return _short(repr(value))
+    return shortened(repr(value))
 
 
 def one_line(text: str) -> str:
@@ -42,8 +42,9 @@ def one_line(text: str) -> str:
 
 
 def _key(key: str) -> str:
-    return key if _PLAIN_KEY.fullmatch(key) else _short(repr(key))
+    return key if _PLAIN_KEY.fullmatch(key) else shortened(repr(key))
 
 
-def _short(text: str) -> str:
+def shortened(text: str) -> str:
+    """At most 40 characters of the text."""
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
