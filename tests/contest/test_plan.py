@@ -1,0 +1,85 @@
+import pytest
+
+from bakeoff.backends import Facts, Setting
+from bakeoff.contest.plan import plan, wanted_backends
+from bakeoff.errors import UserError
+from bakeoff.measure.engine_room import Probed, StageFailed
+from bakeoff.scenario import Scenario
+from bakeoff.scenario.loading import from_dict
+
+
+def scenario(**more: object) -> Scenario:
+    traffic = {"kind": "server", "qps": 10}
+    return from_dict({"workload": "ctr-dlrm", "traffic": traffic, "sla": {"p99": "20ms"}} | more)
+
+
+def probed(*precisions: str, settings: tuple[str, ...] = ("1x1",)) -> Probed:
+    return Probed(
+        facts=Facts("1.0"),
+        precisions=precisions,
+        settings=tuple(Setting(name) for name in settings),
+        instances="threads",
+        formats=("onnx",),
+        build_keys=dict.fromkeys(settings, ""),
+    )
+
+
+TARGETS = {"fast": "m:Fast", "slow": "m:Slow", "gone": "m:Gone"}
+
+
+def ids(asked: Scenario, probes: dict[str, Probed | StageFailed], variants: tuple[str, ...] = ("base",)) -> list[str]:
+    return [entry.candidate.id for entry in plan(asked, variants, probes, TARGETS)]
+
+
+def test_every_backend_precision_setting_and_variant_is_a_candidate():
+    probes = {"fast": probed("fp32", "int8", settings=("1x2", "2x1")), "slow": probed("fp32")}
+    found = ids(scenario(), probes, ("base", "student"))
+    assert len(found) == len(set(found)) == 2 * 2 * 2 + 2
+    assert "fast/int8/2x1/student" in found
+
+
+def test_best_presets_of_all_backends_come_before_anyones_second():
+    probes = {"fast": probed("fp32", settings=("1x2", "2x1")), "slow": probed("fp32", settings=("1x2", "2x1"))}
+    assert ids(scenario(), probes) == ["fast/fp32/1x2", "slow/fp32/1x2", "fast/fp32/2x1", "slow/fp32/2x1"]
+
+
+def test_the_incumbent_goes_first():
+    probes = {"fast": probed("fp32"), "slow": probed("fp32")}
+    assert ids(scenario(incumbent="slow/fp32/1x1"), probes)[0] == "slow/fp32/1x1"
+
+
+def test_an_unavailable_backend_is_still_a_candidate_with_its_reason():
+    gone = StageFailed("probe", "unavailable", "no module named gone", "pip install gone")
+    (entry,) = plan(scenario(), ("base",), {"gone": gone}, TARGETS)
+    assert entry.failure is gone
+    assert entry.candidate.id == "gone/fp32/any"
+
+
+def test_filters_narrow_the_field():
+    probes = {"fast": probed("fp32", "int8", settings=("1x2", "2x1"))}
+    assert ids(scenario(candidates={"precisions": ["int8"], "settings": ["2x1"]}), probes) == ["fast/int8/2x1"]
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"candidates": {"precisions": ["int9"]}}, ["candidates.precisions", "int9", "fp32"]),
+        ({"candidates": {"settings": ["9x9"]}}, ["candidates.settings", "9x9", "1x1"]),
+        ({"incumbent": "fast/fp64/1x1"}, ["incumbent", "fast/fp64/1x1", "fast/fp32/1x1"]),
+    ],
+)
+def test_a_slip_of_the_pen_is_one_clear_line(more, words):
+    with pytest.raises(UserError) as caught:
+        ids(scenario(**more), {"fast": probed("fp32")})
+    assert all(word in str(caught.value) for word in words)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_backend_names_the_nearest():
+    with pytest.raises(UserError, match="did you mean fast"):
+        wanted_backends(scenario(candidates={"backends": ["fats"]}), TARGETS)
+
+
+def test_without_any_backend_the_remedy_is_named():
+    with pytest.raises(UserError, match="pip install"):
+        wanted_backends(scenario(), [])

@@ -1,0 +1,183 @@
+"""The main job as a person does it: real processes, real engines, a real store, from a model to a verdict."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+BAKEOFF = [sys.executable, "-m", "bakeoff"]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory, tiny_prepared) -> Path:
+    """A folder with a model in it, as a newcomer has."""
+    folder = tmp_path_factory.mktemp("workplace")
+    (folder / "model.onnx").write_bytes(tiny_prepared.variants["base"]["onnx"].read_bytes())
+    return folder
+
+
+def bakeoff(*words: str, folder: Path, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [*BAKEOFF, *words], cwd=folder, env=os.environ | environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    return done
+
+
+RUN = ("run", "model.onnx", "--qps", "200", "--p99", "80ms", "--batch-size", "4", "--budget", "30s")
+
+
+@pytest.fixture(scope="module")
+def finished(workplace) -> Path:
+    """The folder after one run of two engines on one's own file."""
+    bakeoff(*RUN, "--backend", "onnxruntime", "--backend", "openvino", folder=workplace)
+    return workplace
+
+
+@pytest.mark.slow
+def test_one_command_gives_a_verdict_and_a_page_for_ones_own_file(finished):
+    (answer,) = json.loads(bakeoff("verdict", "--json", folder=finished).stdout)["scenarios"]
+    assert answer["verdict"] in {"WIN", "TIE"}
+    assert answer["provisional"] is True
+    assert answer["choice"].split("/")[1] == "fp32", "made-up inputs must not let a lossy precision win"
+    by_id = {each["candidate"]: each for each in answer["candidates"]}
+    chosen = by_id[answer["choice"]]
+    assert chosen["outcome"] == "ok"
+    assert chosen["p99_ms"] is None or chosen["p99_ms"] < 80
+    assert {each["backend"] for each in answer["candidates"]} == {"onnxruntime", "openvino"}
+    assert all(each["reason"] for name, each in by_id.items() if name != answer["choice"])
+    pages = list((finished / "reports").glob("*/index.html"))
+    assert len(pages) == 1
+    assert "model" in pages[0].read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_a_stored_run_can_be_tabled_and_reported_again(finished):
+    bakeoff("table", "--csv", "out.csv", "--parquet", "out.parquet", folder=finished)
+    header, *rows = (finished / "out.csv").read_text(encoding="utf-8").splitlines()
+    assert "candidate" in header
+    assert rows
+    assert (finished / "out.parquet").stat().st_size > 0
+    assert json.loads(bakeoff("table", "--json", folder=finished).stdout)
+    bakeoff("report", "--to", "elsewhere", folder=finished)
+    names = {path.suffix for path in (finished / "elsewhere").iterdir()}
+    assert {".html", ".png", ".svg", ".md"} <= names
+
+
+@pytest.mark.slow
+def test_a_killed_run_resumes_without_measuring_anything_twice(workplace):
+    store = workplace / "killed.db"
+    parent = subprocess.Popen(
+        [*BAKEOFF, *RUN, "--backend", "onnxruntime", "--store", str(store)],
+        cwd=workplace,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    _wait_for(lambda: _blocks(store) >= 2)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    before = _blocks_with_times(store)
+    bakeoff("run", "--resume", "latest", "--store", str(store), folder=workplace)
+    after = _blocks_with_times(store)
+    assert before <= after, "a block measured before the kill was lost or measured again"
+    assert len(after) > len(before)
+    (answer,) = json.loads(bakeoff("verdict", "--json", "--store", str(store), folder=workplace).stdout)["scenarios"]
+    assert answer["verdict"] in {"WIN", "TIE"}
+
+
+def _wait_for(condition, seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)
+
+
+def _blocks(store: Path) -> int:
+    try:
+        return len(_blocks_with_times(store))
+    except sqlite3.OperationalError:
+        return 0
+
+
+def _blocks_with_times(store: Path) -> set[tuple[object, ...]]:
+    if not store.exists():
+        return set()
+    with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as connection:
+        return set(connection.execute("select candidate_number, round, position, at from blocks"))
+
+
+def test_a_dry_run_lists_the_candidates_and_writes_nothing(workplace):
+    before = set(workplace.iterdir())
+    done = bakeoff(*RUN, "--backend", "onnxruntime", "--dry-run", folder=workplace)
+    assert "onnxruntime/fp32" in done.stdout
+    assert set(workplace.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("run", "nowhere.yaml"), "nowhere.yaml"),
+        (("run", "nowhere.onnx", "--qps", "5", "--p99", "20ms"), "nowhere.onnx"),
+        (("run", "model.onnx", "--qps", "5", "--p99", "20"), "p99"),
+        (("run", "model.onnx", "--qps", "-5", "--p99", "20ms"), "qps"),
+        (("run", "model.onnx", "--qps", "nan", "--p99", "20ms"), "qps"),
+        (("run", "model.onnx", "--budget", "soon"), "--budget"),
+        (("run", "model.onnx", "--backend", "onnxruntimes"), "onnxruntime"),
+        (("run", "--resume", "latest", "model.onnx"), "--resume"),
+        (("run", "--resume", "latest"), "bakeoff.db"),
+        (("verdict", "--fail-on", "rain"), "infeasible"),
+        (("verdict", "--store", "none.db"), "none.db"),
+        (("run",), "bakeoff init"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_writes_nothing(tmp_path, workplace, words, said):
+    (tmp_path / "model.onnx").write_bytes((workplace / "model.onnx").read_bytes())
+    done = bakeoff(*words, folder=tmp_path, code=2)
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_init_writes_starters_that_load_and_overwrites_nothing(tmp_path):
+    done = bakeoff("init", folder=tmp_path)
+    assert "scenarios/ctr-ranking.yaml" in done.stdout
+    assert "--force" in bakeoff("init", folder=tmp_path, code=2).stderr
+    bakeoff("init", "--force", folder=tmp_path)
+    from bakeoff.scenario import find, load_scenarios
+
+    assert len(load_scenarios(find([tmp_path / "scenarios"]))) == 3
+
+
+def test_doctor_says_what_each_backend_can_do(tmp_path):
+    found = json.loads(bakeoff("doctor", "--json", folder=tmp_path).stdout)
+    by_name = {each["backend"]: each for each in found["backends"]}
+    assert {"torch", "torch-compile", "onnxruntime", "openvino"} <= set(by_name)
+    for each in by_name.values():
+        assert each["available"] or (each["reason"] and each["remedy"])
+    assert by_name["onnxruntime"]["version"]
+
+
+def test_schema_is_json(tmp_path):
+    assert "traffic" in json.loads(bakeoff("schema", folder=tmp_path).stdout)["properties"]
+
+
+def test_help_starts_light():
+    """`bakeoff --help` must answer at once, so that nothing heavy may be imported for it."""
+    code = "import sys, bakeoff.cli; print(*sorted(name for name in sys.modules if '.' not in name))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    heavy = {"numpy", "pandas", "torch", "scipy", "sklearn", "matplotlib", "sqlalchemy", "pydantic", "onnx", "rich"}
+    assert not heavy & set(loaded)
+
+
+@pytest.mark.parametrize(
+    "verb", ["init", "doctor", "prepare", "run", "verdict", "table", "report", "schema", "conformance"]
+)
+def test_every_verb_has_help_with_an_example(verb, tmp_path):
+    assert f"Example: bakeoff {verb}" in bakeoff(verb, "--help", folder=tmp_path).stdout
