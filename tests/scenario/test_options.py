@@ -32,7 +32,10 @@ def test_a_factory_gives_the_name(write):
         ({"model": "a.onnx", "qps": -5, "p99": "1ms"}, "a.onnx: traffic.qps: -5: must be greater than 0"),
         ({"model": "a.onnx", "qps": float("inf"), "p99": "1ms"}, "a.onnx: traffic.qps: inf: must be a finite number"),
         ({"model": "a.onnx", "p99": "20"}, "a.onnx: sla.p99: '20': must be a duration with its unit"),
-        ({"model": "a.onnx", "batch_size": 0}, "options: batch_size: 0: must be from 1 to 100000 items, as in 256"),
+        (
+            {"model": "a.onnx", "batch_size": 0},
+            "options for a: batch_size: 0: must be from 1 to 100000 items, as in 256",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_model(write, options, expected):
@@ -68,13 +71,13 @@ def test_another_workload_drops_the_variants_and_requests_of_the_old_one(write):
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"qps": -1}, "options: traffic.qps: -1: must be greater than 0, as in qps: 200"),
-        ({"qps": float("nan")}, "options: traffic.qps: nan: must be a finite number"),
-        ({"p99": "7"}, "options: p99: '7': must be a duration with its unit"),
-        ({"batch_size": -1}, "options: batch_size: -1: must be from 1 to 100000 items"),
-        ({"seed": -1}, "options: seed: -1: must be greater than or equal to 0"),
-        ({"workload": "c.onnx"}, "options: workload: 'c.onnx': no such file"),
-        ({"backends": ["a b"]}, "options: candidates.backends[0]: 'a b': is not of the right form"),
+        ({"qps": -1}, "options for x: traffic.qps: -1: must be greater than 0, as in qps: 200"),
+        ({"qps": float("nan")}, "options for x: traffic.qps: nan: must be a finite number"),
+        ({"p99": "7"}, "options for x: p99: '7': must be a duration with its unit"),
+        ({"batch_size": -1}, "options for x: batch_size: -1: must be from 1 to 100000 items"),
+        ({"seed": -1}, "options for x: seed: -1: must be greater than or equal to 0"),
+        ({"workload": "c.onnx"}, "options for x: workload: 'c.onnx': no such file"),
+        ({"backends": ["a b"]}, "options for x: candidates.backends[0]: 'a b': is not of the right form"),
     ],
 )
 def test_what_is_wrong_with_an_option(good, options, expected):

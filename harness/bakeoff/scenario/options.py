@@ -54,32 +54,32 @@ def override(
     Another `workload` (a file or a factory, from the current folder) takes the scenario's variants and requests away,
     for they belong to the model that it replaces.
     """
-    values = scenario.definition()
+    values, label = scenario.definition(), f"options for {scenario.name}"
     if qps is not None:
         values["traffic"]["qps"] = qps
     if batch_size is not None:
-        values["traffic"]["batch_size"] = [_option("batch_size", one_size, batch_size)]
+        values["traffic"]["batch_size"] = [_option(label, "batch_size", one_size, batch_size)]
     if p99 is not None:
         values["sla"] = (values["sla"] or {}) | {
             "percentile": 99.0,
-            "limit_ms": _option("p99", units.milliseconds, p99),
+            "limit_ms": _option(label, "p99", units.milliseconds, p99),
         }
     if seed is not None:
         values["seed"] = seed
     if workload is not None:
-        reference = _option("workload", lambda value: workload_reference(value, Path()), workload)
+        reference = _option(label, "workload", lambda value: workload_reference(value, Path()), workload)
         values |= {"workload": reference, "variants": {}, "requests": None}
     if backends:
         values["candidates"]["backends"] = list(backends)
-    return restore(values, label="options")
+    return restore(values, label)
 
 
 def _name(model: str) -> str:
     return file_name(model if is_factory(model) else Path(model).stem)
 
 
-def _option(name: str, convert: Callable[[_V], _T], value: _V) -> _T:
+def _option(label: str, name: str, convert: Callable[[_V], _T], value: _V) -> _T:
     try:
         return convert(value)
     except ValueError as error:
-        raise complaint("options", (name,), f"{shown(value)}: {error}") from None
+        raise complaint(label, (name,), f"{shown(value)}: {error}") from None
