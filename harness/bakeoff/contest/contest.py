@@ -76,6 +76,10 @@ def ask(
 def _question(scenario: Scenario, probes: _Probes, candidates: Sequence[str], reporter: Reporter) -> Question:
     wanted_backends(scenario, probes.targets)
     prepared = prepare(scenario, progress=reporter.stage)
+    for metric in scenario.quality:
+        if metric not in prepared.metrics:
+            where = f"{scenario.source or scenario.name}: quality.{metric}"
+            raise UserError(f"{where}: {prepared.name} has no such metric; it has {', '.join(prepared.metrics)}")
     return Question(scenario, prepared, probes.entries(scenario, tuple(prepared.variants), candidates))
 
 
