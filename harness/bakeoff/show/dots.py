@@ -21,7 +21,7 @@ def latencies(verdict: Verdict, *, narrow: bool = False) -> Figure:
     measured = sorted((one for one in verdict.candidates if known(one.p99_ms)), key=lambda one: one.p99_ms or 0.0)
     rows = measured[:_MOST_ROWS]
     tail = percentile_name(rows[0].percentile if rows else 99.0)
-    figure, main = _frame(verdict, rows, narrow, f"Latency, ms: ring = median, filled = {tail} with 95 % interval")
+    figure, main = _frame(verdict, rows, narrow, f"Latency, ms: ring median, dot {tail} with 95 % interval")
     limit = (verdict.sla or {}).get("limit_ms")
     tops = [one.p99_high_ms if known(one.p99_high_ms) else one.p99_ms for one in rows]
     longest = max((top for top in tops if top is not None), default=1.0)
@@ -66,14 +66,15 @@ def costs(verdict: Verdict, *, narrow: bool = False) -> Figure:
 
 def _frame(verdict: Verdict, rows: Sequence[Judgement], narrow: bool, title: str) -> tuple[Figure, Axes]:
     width = 4.1 if narrow else _WIDTH_INCHES
-    height = 0.75 + _ROW_INCHES * max(len(rows), 1)
+    height = 0.72 + _ROW_INCHES * max(len(rows), 1)
     figure = draw.blank((width, height))
     left = 0.4 if narrow else 0.31
-    main = draw.axes(figure, (left, 0.45 / height, 0.96 - left, 1 - 0.75 / height))
+    main = draw.axes(figure, (left, 0.46 / height, 0.97 - left, 1 - 0.72 / height))
     main.grid(False, axis="y")
     main.set_ylim(max(len(rows), 1) - 0.4, -0.6)
     main.set_yticks([])
-    main.set_xlabel(shorten(title, 70), color=draw.MUTED, fontsize=draw.SMALL)
+    label = {"transform": figure.transFigure, "color": draw.MUTED, "fontsize": draw.SMALL - narrow}
+    draw.write(main, 0.98, 0.06 / height, shorten(title, 64), ha="right", va="bottom", **label)
     numbers = {one.candidate: place for place, one in enumerate(verdict.candidates, 1)}
     for y, one in enumerate(rows):
         name = f"{shorten(one.candidate, _SHORT_NAME if narrow else _FULL_NAME)}  {numbers[one.candidate]}"

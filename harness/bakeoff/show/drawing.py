@@ -37,7 +37,7 @@ ROLES = {
 }
 """Colour -> role. They stay apart for colour-blind readers, and shapes tell the same story without colour."""
 
-FONT, SMALL = 8.5, 7.5
+FONT, SMALL = 9.0, 8.0
 _STYLE: Any = {"svg.hashsalt": "bakeoff", "font.family": "DejaVu Sans", "font.size": FONT}
 _PNG_DPI = 200
 

@@ -88,7 +88,7 @@ def quality_gate(verdict: Verdict, judged: Judgement) -> Gate:
     margin = f"{number(spare, 2)} to spare" if spare >= 0 else f"{number(-spare, 2)} too much"
     detail = f"{number(quality.base, 4)} → {number(quality.value, 4)}"
     if known(quality.low) and known(quality.high):
-        detail += f", change {interval(quality.low, quality.high)}"
+        detail += f" ({change(quality.low)} to {change(quality.high)})"
     return Gate(
         f"Quality {clean(quality.metric)}",
         _status(judged, "quality-missed", spare >= 0),

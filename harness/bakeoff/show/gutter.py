@@ -28,7 +28,7 @@ def gutter(figure: Figure, outside: Sequence[Outside], narrow: bool) -> None:
     """The strip at the edge: a cross for each candidate that failed, a dot for one not measured or off the scale."""
     if not outside:
         return
-    strip = figure.add_axes((0.04, 0.02, 0.92, 0.115) if narrow else (0.742, 0.125, 0.25, 0.805), facecolor=draw.GUTTER)
+    strip = figure.add_axes((0.04, 0.02, 0.92, 0.115) if narrow else (0.73, 0.125, 0.27, 0.805), facecolor=draw.GUTTER)
     strip.set(xlim=(0, 1), ylim=(0, 1), xticks=[], yticks=[])
     strip.spines[:].set_visible(False)
     if narrow:
@@ -44,13 +44,13 @@ def _crosses_in_a_column(strip: Axes, outside: Sequence[Outside]) -> None:
     for row, one in enumerate(shown):
         y = 1 - step * (row + 0.5) - 0.005
         _cross(strip, 0.055, y, one)
-        draw.write(strip, 0.115, y + 0.001, shorten(one.name, 27), fontsize=draw.SMALL - 0.5, va="bottom")
+        draw.write(strip, 0.115, y + 0.001, shorten(one.name, 27), fontsize=draw.SMALL, va="bottom")
         draw.write(
             strip,
             0.115,
             y - 0.001,
             shorten(f"{one.number} · {one.why}", 30),
-            fontsize=draw.SMALL - 1,
+            fontsize=draw.SMALL - 0.3,
             color=draw.MUTED,
             va="top",
         )
@@ -61,7 +61,7 @@ def _crosses_in_a_column(strip: Axes, outside: Sequence[Outside]) -> None:
             1 - step * (len(shown) + 0.5),
             f"and {len(outside) - len(shown)} more",
             va="center",
-            fontsize=draw.SMALL - 0.5,
+            fontsize=draw.SMALL,
             color=draw.MUTED,
         )
 
@@ -80,7 +80,7 @@ def _crosses_in_a_row(strip: Axes, outside: Sequence[Outside]) -> None:
     for column, one in enumerate(shown):
         x = 0.03 + column * 0.067
         _cross(strip, x, 0.28, one)
-        draw.write(strip, x + 0.013, 0.28, one.number, fontsize=draw.SMALL - 0.5, color=draw.MUTED, va="center")
+        draw.write(strip, x + 0.013, 0.28, one.number, fontsize=draw.SMALL, color=draw.MUTED, va="center")
 
 
 def _cross(strip: Axes, x: float, y: float, one: Outside) -> None:

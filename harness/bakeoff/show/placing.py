@@ -39,8 +39,8 @@ def place(
 ) -> Spot | None:
     """The best free spot for a label of `size` near `point`, None where there is none. All in pixels.
 
-    `taken` must stay uncovered, `soft` (error bars, the SLA's line) rather should; `gap` is the usual distance, from the
-    ends of the point's own error bars, which are `reach` (across, up) away.
+    `taken` must stay uncovered, `soft` (error bars, the SLA's line) rather should; `gap` is the usual distance, counted
+    from the ends of the point's own error bars, which are `reach` (across, up) away.
     """
     best: Spot | None = None
     lowest = _FORBIDDEN

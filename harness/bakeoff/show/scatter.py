@@ -24,7 +24,7 @@ def scatter(verdict: Verdict, *, narrow: bool = False) -> Figure:
     """
     points, outside, scales = sort_out(verdict)
     figure = draw.blank(NARROW if narrow else WIDE)
-    main = draw.axes(figure, (0.13, 0.27, 0.83, 0.66) if narrow else (0.078, 0.125, 0.64, 0.805))
+    main = draw.axes(figure, (0.13, 0.27, 0.83, 0.66) if narrow else (0.062, 0.125, 0.65, 0.805))
     main.set_xlim(*scales.x)
     main.set_ylim(*scales.y)
     _titles(main, verdict)
@@ -74,9 +74,9 @@ def _sla_line(main: Axes, verdict: Verdict, scales: Scales) -> tuple[list[Box], 
     main.axvline(limit, color=draw.MISS, linewidth=1.2, linestyle=(0, (5, 3)), zorder=2)
     name = draw.write(
         main,
-        limit,
+        limit + 0.008 * scales.x[1],
         0.985,
-        f" SLA {exact(limit)} ms",
+        f"SLA {exact(limit)} ms",
         transform=main.get_xaxis_transform(),
         color=draw.MISS,
         fontsize=draw.SMALL + 0.5,

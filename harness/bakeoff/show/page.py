@@ -1,0 +1,118 @@
+"""The report as one self-contained HTML page: it opens from disk, fetches nothing, prints well and fits a phone."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from bakeoff.decide.judgement import Judgement, Verdict
+from bakeoff.show import numbers, provenance, recipes, views
+from bakeoff.show.charts import chart, costs, latencies, plays_latency
+from bakeoff.show.drawing import page_svg
+from bakeoff.show.gates import Gate, gates, subject
+from bakeoff.show.scatter import alt_text
+from bakeoff.store.record import RunRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One chart as inline SVG, drawn for a wide screen and for a phone."""
+
+    wide: Markup
+    narrow: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """All that the template shows of one scenario."""
+
+    anchor: str
+    verdict: Verdict
+    gates: tuple[Gate, ...]
+    subject: Judgement | None
+    main: Chart
+    detail: Chart
+    rows: tuple[views.Row, ...]
+    rivals: tuple[views.Row, ...]
+    yaml: str
+    calls: str
+
+
+def page(record: RunRecord, verdicts: Sequence[Verdict]) -> str:
+    """The whole report of a run as HTML, at most a few hundred kilobytes for a run of ordinary size."""
+    sections = tuple(_section(place, verdict) for place, verdict in enumerate(verdicts, 1))
+    script = _source("copy.js")
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            record=record,
+            sections=sections,
+            host=provenance.flat_facts(record.host),
+            environment=provenance.flat_facts(record.environment),
+            style=Markup(_source("style.css")),
+            script=Markup(script),
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            views=views,
+            provenance=provenance,
+        )
+    )
+
+
+def _section(place: int, verdict: Verdict) -> Section:
+    anchor = f"scenario-{place}"
+    judged = subject(verdict)
+    detail = latencies if plays_latency(verdict) else costs
+    shown = "latency" if plays_latency(verdict) else "cost"
+    label = f"Each candidate's {shown} with its interval; the table holds the figures."
+    return Section(
+        anchor=anchor,
+        verdict=verdict,
+        gates=gates(verdict),
+        subject=judged,
+        main=_chart(chart, verdict, f"{anchor}-main", alt_text(verdict)),
+        detail=_chart(detail, verdict, f"{anchor}-detail", label),
+        rows=views.rows(verdict),
+        rivals=views.rivals(verdict),
+        yaml=recipes.as_yaml(verdict.choice) if verdict.choice else "",
+        calls=recipes.engine_calls(verdict.choice) if verdict.choice else "",
+    )
+
+
+def _chart(draw: Callable[..., Figure], verdict: Verdict, salt: str, label: str) -> Chart:
+    wide, narrow = (page_svg(draw(verdict, narrow=slim), f"{salt}-{slim}", label) for slim in (False, True))
+    return Chart(Markup(wide), Markup(narrow))
+
+
+@cache
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("bakeoff.show"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    names = ("ms", "number", "percent", "size", "duration", "interval", "clean", "change", "exact", "percentile_name")
+    made.filters.update({name: getattr(numbers, name) for name in names})
+    made.filters["breakable"] = _breakable
+    return made
+
+
+def _breakable(name: str) -> Markup:
+    """A candidate's id that breaks at its slashes first."""
+    return Markup("/<wbr>").join(numbers.shorten(name, 200).split("/"))
+
+
+@cache
+def _source(name: str) -> str:
+    loader = _environment().loader
+    assert loader is not None
+    return loader.get_source(_environment(), name)[0]

@@ -1,0 +1,82 @@
+"""The winner's settings in a form to copy: as YAML, and as the engine's own calls where we know the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import yaml
+
+from bakeoff.decide.judgement import Judgement
+from bakeoff.show.numbers import clean
+
+
+def as_yaml(judged: Judgement) -> str:
+    """Everything that makes the candidate what it is, as YAML."""
+    facts = {
+        "candidate": judged.candidate,
+        "backend": judged.backend,
+        "variant": judged.variant,
+        "precision": judged.precision,
+        "device": judged.device,
+        "setting": {"name": judged.setting, **_flat(judged.settings)},
+    }
+    return yaml.safe_dump(facts, sort_keys=False, allow_unicode=True, width=100)
+
+
+def engine_calls(judged: Judgement) -> str:
+    """The engine's own knobs as Python, empty for an engine that we do not know."""
+    write = _KNOWN.get(judged.backend)
+    return write(judged, _flat(judged.settings)) if write else ""
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The setting's knobs in one mapping, whether or not the engine's own are nested under "options"."""
+    flat = {str(key): value for key, value in settings.items() if key not in {"options", "name"}}
+    nested = settings.get("options")
+    return flat | ({str(key): value for key, value in nested.items()} if isinstance(nested, Mapping) else {})
+
+
+def _onnxruntime(judged: Judgement, knobs: Mapping[str, Any]) -> str:
+    return (
+        f"# {_instances(knobs)}\n"
+        "options = onnxruntime.SessionOptions()\n"
+        f"options.intra_op_num_threads = {_threads(knobs)}\n"
+        "options.inter_op_num_threads = 1\n"
+        'session = onnxruntime.InferenceSession("model.onnx", options, providers=["CPUExecutionProvider"])\n'
+    )
+
+
+def _openvino(judged: Judgement, knobs: Mapping[str, Any]) -> str:
+    instances = knobs.get("instances", 1)
+    streams = instances if isinstance(instances, int) else 1
+    return (
+        "core = openvino.Core()\n"
+        'compiled = core.compile_model("model.xml", "CPU", {\n'
+        f'    "NUM_STREAMS": {streams},\n'
+        f'    "INFERENCE_NUM_THREADS": {streams * _threads(knobs)},\n'
+        f'    "INFERENCE_PRECISION_HINT": "{"bf16" if judged.precision == "bf16" else "f32"}",\n'
+        "})\n"
+    )
+
+
+def _torch(judged: Judgement, knobs: Mapping[str, Any]) -> str:
+    return f"# {_instances(knobs)}\ntorch.set_num_threads({_threads(knobs)})\ntorch.set_num_interop_threads(1)\n"
+
+
+def _threads(knobs: Mapping[str, Any]) -> int:
+    threads = knobs.get("threads", 1)
+    return threads if isinstance(threads, int) else 1
+
+
+def _instances(knobs: Mapping[str, Any]) -> str:
+    count = clean(knobs.get("instances", 1))
+    return "one instance" if count == "1" else f"{count} instances side by side, each with:"
+
+
+_KNOWN: Mapping[str, Callable[[Judgement, Mapping[str, Any]], str]] = {
+    "onnxruntime": _onnxruntime,
+    "openvino": _openvino,
+    "torch": _torch,
+    "torch-compile": _torch,
+}

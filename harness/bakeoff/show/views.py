@@ -1,0 +1,189 @@
+"""A verdict put into words and cells, shared by the page, the Markdown summary and the terminal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bakeoff.decide.judgement import Judgement, Verdict
+from bakeoff.show.numbers import ABSENT, change, clean, exact, interval, known, money, number, percent, percentile_name
+from bakeoff.store.record import OK
+
+MEANINGS = {
+    "WIN": "one candidate is separated from all others",
+    "TIE": "several candidates cannot be told apart from the best",
+    "INFEASIBLE": "no candidate passes every gate",
+    "INSUFFICIENT": "not enough evidence to decide",
+}
+PROVISIONAL = "decided on generated inputs: they can settle speed, never quality"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One candidate in words: its `number` in the table, its fate, and its figures with their intervals."""
+
+    number: int
+    judged: Judgement
+    fate: str
+    p99: str
+    p99_ends: str
+    capacity: str
+    capacity_ends: str
+    cost: str
+    cost_ends: str
+    quality: str
+    why_not: str
+    standing: str
+    """"choice", "set", "ok", "miss" or "out": for the eye, never alone."""
+
+
+def rows(verdict: Verdict) -> tuple[Row, ...]:
+    """Every candidate in the verdict's order."""
+    return tuple(_row(number, one, verdict) for number, one in enumerate(verdict.candidates, 1))
+
+
+def rivals(verdict: Verdict, count: int = 4) -> tuple[Row, ...]:
+    """The next candidates after the choice."""
+    return tuple(row for row in rows(verdict) if row.standing != "choice")[:count]
+
+
+def badges(verdict: Verdict) -> tuple[tuple[str, str], ...]:
+    """The words that must not be missed, each with what it means."""
+    found = [(str(verdict.verdict), MEANINGS[verdict.verdict])]
+    if verdict.answer is not None:
+        found.append((str(verdict.answer), "the answer to what serves today"))
+    if verdict.provisional:
+        found.append(("PROVISIONAL", PROVISIONAL))
+    return tuple(found)
+
+
+def choice_name(verdict: Verdict) -> str:
+    """The choice's id, a dash where there is none."""
+    return clean(verdict.choice.candidate) if verdict.choice else ABSENT
+
+
+def question(verdict: Verdict) -> str:
+    """What was asked, in one line: the traffic, the SLA and the floors."""
+    traffic, sla = verdict.traffic, verdict.sla
+    parts = [clean(verdict.kind).replace("_", " ")]
+    if traffic.get("qps"):
+        parts.append(f"{exact(traffic['qps'])} requests/s")
+    items = traffic.get("mean_items") or _mean_items(traffic.get("batch_size"))
+    if items:
+        parts.append(f"{number(items)} items a request")
+    if sla and sla.get("limit_ms"):
+        parts.append(f"{percentile_name(sla.get('percentile', 99.0))} within {exact(sla['limit_ms'])} ms")
+    parts += [f"{clean(name)} may lose {_floor(floor)}" for name, floor in verdict.floors.items()]
+    return " · ".join(parts)
+
+
+def trust(verdict: Verdict) -> tuple[str, ...]:
+    """What speaks against the figures: each doubtful candidate with its marks."""
+    doubtful = [one for one in verdict.candidates if one.trust_notes or not one.trusted]
+    return tuple(f"{clean(one.candidate)}: {clean('; '.join(one.trust_notes) or 'not trusted')}" for one in doubtful)
+
+
+def certainty(verdict: Verdict) -> str:
+    """How sure the recommendation is, in one sentence; empty where there is nothing to say."""
+    if verdict.regret_high is None or not known(verdict.regret_high):
+        return ""
+    return f"With 97 % confidence the choice costs at most {percent(max(verdict.regret_high, 0.0))} more than the best."
+
+
+def data_words(verdict: Verdict) -> str:
+    """Where the requests come from: "real", "recorded" or "generated", with the source."""
+    data = clean(verdict.workload.get("data") or "unknown")
+    source = clean(verdict.workload.get("citation") or "")
+    return f"{data} ({source})" if source else data
+
+
+def tail_name(verdict: Verdict) -> str:
+    """The percentile that the latency figures hold, such as p99."""
+    return percentile_name(next((one.percentile for one in verdict.candidates), 99.0))
+
+
+def shows_latency(verdict: Verdict) -> bool:
+    """Whether any candidate has a latency percentile."""
+    return any(known(one.p99_ms) for one in verdict.candidates)
+
+
+def capacity_title(verdict: Verdict) -> str:
+    """What the capacity column counts: requests at the SLA, or items where no rate was asked."""
+    counted = any(known(one.capacity_qps) for one in verdict.candidates)
+    return "Capacity, requests/s" if counted else "Throughput, items/s"
+
+
+def short_figures(row: Row, verdict: Verdict) -> str:
+    """A candidate's latency, and its cost beside the choice's, for a line of its own."""
+    parts = [f"{row.p99} ms"] if known(row.judged.p99_ms) else []
+    choice = verdict.choice
+    if choice is not None and choice.cost and row.judged.cost is not None and known(row.judged.cost):
+        parts.append(f"cost {percent(row.judged.cost / choice.cost - 1, signed=True)}")
+    return " · ".join(parts)
+
+
+def money_words(verdict: Verdict) -> str:
+    """What the choice costs in a year for the whole shop, beside what serves today; empty where no price is known."""
+    choice, today = verdict.choice, verdict.incumbent
+    if choice is None or choice.yearly_cost is None or not known(choice.yearly_cost):
+        return ""
+    replicas = f" ({choice.replicas} replicas)" if choice.replicas else ""
+    words = f"{money(choice.yearly_cost, verdict.currency)} a year{replicas}"
+    if today is None or today.candidate == choice.candidate or not known(today.yearly_cost):
+        return words
+    return f"{words}, today {money(today.yearly_cost, verdict.currency)}"
+
+
+def _row(place: int, one: Judgement, verdict: Verdict) -> Row:
+    ends = interval(one.p99_low_ms, one.p99_high_ms)
+    return Row(
+        number=place,
+        judged=one,
+        fate=fate(one, verdict),
+        p99=number(one.p99_ms),
+        p99_ends=ends,
+        capacity=number(one.capacity_qps if known(one.capacity_qps) else one.items_per_s),
+        capacity_ends=interval(one.capacity_low_qps, one.capacity_high_qps),
+        cost=number(one.cost),
+        cost_ends=interval(one.cost_low, one.cost_high),
+        quality=", ".join(f"{clean(name)} {change(quality.delta)}" for name, quality in one.quality.items()) or ABSENT,
+        why_not=clean(one.reason),
+        standing=_standing(one, verdict),
+    )
+
+
+def fate(one: Judgement, verdict: Verdict) -> str:
+    """How a candidate ended, in a word or two."""
+    if verdict.choice is not None and one.candidate == verdict.choice.candidate:
+        return "choice"
+    if one.outcome == OK:
+        return "tied" if one.candidate in verdict.set else "ok"
+    return clean(one.outcome).replace("-", " ")
+
+
+def _standing(one: Judgement, verdict: Verdict) -> str:
+    word = fate(one, verdict)
+    if word == "choice":
+        return "choice"
+    if one.candidate in verdict.set:
+        return "set"
+    if one.outcome in {OK, "eliminated", "undecided", "not-reached"}:
+        return "ok"
+    return "miss" if one.outcome.endswith("-missed") else "out"
+
+
+def _mean_items(batch: object) -> float | None:
+    """The mean number of items from a batch size as the scenario holds it: a number, or pairs of items and weight."""
+    if isinstance(batch, (int, float)):
+        return float(batch)
+    if not isinstance(batch, (list, tuple)) or not batch:
+        return None
+    pairs = [(one["items"], one.get("weight", 1.0)) if isinstance(one, dict) else tuple(one) for one in batch]
+    total = sum(float(weight) for _, weight in pairs)
+    return sum(float(items) * float(weight) for items, weight in pairs) / total if total else None
+
+
+def _floor(floor: object) -> str:
+    if isinstance(floor, dict):
+        amount = float(floor.get("amount", 0.0))
+        return percent(amount) if floor.get("relative") else exact(amount)
+    return exact(floor) if isinstance(floor, (int, float)) else clean(floor)
