@@ -26,7 +26,7 @@ FP32 = "fp32"
 LOSSLESS = frozenset({FP32})
 
 
-class Unavailable(Exception):
+class Unavailable(Exception):  # noqa: N818 - a result, not an error
     """The engine cannot run here: a result with a reason and a remedy, never a crash."""
 
     def __init__(self, reason: str, remedy: str) -> None:
@@ -35,7 +35,7 @@ class Unavailable(Exception):
         self.remedy = remedy
 
 
-class Unsupported(Exception):
+class Unsupported(Exception):  # noqa: N818 - a result, not an error
     """The engine is here but cannot take this model, precision or setting; the message says what it stumbled over."""
 
 
@@ -117,10 +117,10 @@ class Session(ABC):
 
     @abstractmethod
     def infer(self, inputs: Arrays) -> Arrays:
-        """Run one request; `inputs` are C-contiguous host arrays, and so are the outputs, which the caller then owns."""
+        """Run one request; `inputs` are C-contiguous host arrays, and so are the outputs, which the caller owns."""
 
     def lane(self, index: int) -> Session:
-        """What thread `index` uses (an infer request, a VM). Default: this session, for engines that are thread-safe."""
+        """What thread `index` uses (an infer request, a VM). Default: this session, for thread-safe engines."""
         return self
 
     def submit(self, inputs: Arrays, done: Callable[[Arrays], None]) -> None:
@@ -129,7 +129,7 @@ class Session(ABC):
 
     def close(self) -> None:
         """Give back what the engine holds."""
-        return None
+        return
 
 
 class Backend(ABC):
@@ -160,11 +160,18 @@ class Backend(ABC):
 
         Raises Unsupported where model, precision and setting do not go together. Runs in a child with a time limit.
         """
+        self.require(precision, device)
         source = model.file(*self.formats)
         path = into / source.name
         for part in [source, *source.parent.glob(source.name + ".data")]:
             shutil.copyfile(part, into / part.name)
         return Artifact(path, precision, model.inputs, model.outputs)
+
+    def require(self, precision: str, device: str) -> None:
+        """Raise Unsupported unless `precision` is one of `precisions(device)`; a `build` starts with it."""
+        offered = self.precisions(device)
+        if precision not in offered:
+            raise Unsupported(f"{self.name} has no {precision} on this {device}, it has {', '.join(offered)}")
 
     def build_depends_on(self, setting: Setting) -> Mapping[str, Option]:
         """The part of a setting that the built artifact depends on; settings that agree in it share one artifact."""
@@ -182,6 +189,21 @@ def splits(resources: Resources) -> tuple[Setting, ...]:
     return tuple(
         Setting(name=f"{cpus // threads}x{threads}", threads=threads, instances=cpus // threads) for threads in divisors
     )
+
+
+def cpu_flags() -> frozenset[str]:
+    """The instruction sets of this machine's CPU by the kernel's names ("avx512_bf16"); empty where it tells none."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return frozenset()
+    flags = (line.partition(":")[2] for line in lines if line.startswith(("flags", "Features")))
+    return frozenset(next(flags, "").split())
+
+
+def has_bf16() -> bool:
+    """Whether this CPU multiplies bf16 in hardware (AVX512-BF16, AMX or ARM's), not by emulation."""
+    return not cpu_flags().isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})
 
 
 def registered() -> dict[str, EntryPoint]:

@@ -1,0 +1,86 @@
+"""What the two torch backends share: the probe, the threads, reading a .pt2, and a session over a loaded model."""
+
+from __future__ import annotations
+
+import platform
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bakeoff.backends import Arrays, Artifact, Facts, Session, Unavailable
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+    from torch.fx import Node
+
+REMEDY = "pip install 'bakeoff[torch]'"
+
+
+def probe(device: str) -> Facts:
+    """torch's version and the instruction set it chose; raises Unavailable without torch or off the CPU."""
+    if device != "cpu":
+        raise Unavailable(f"this plugin drives torch on the CPU, not on {device}", "set resources.device to cpu")
+    try:
+        import torch
+    except ImportError as error:
+        raise Unavailable(f"torch cannot be imported: {error}", REMEDY) from error
+    if float(torch.ones(4) @ torch.ones(4)) != 4.0:
+        raise Unavailable("torch computes a wrong dot product here", "reinstall torch for this CPU")
+    isa = torch.backends.cpu.get_cpu_capability()
+    return Facts(torch.__version__, {"cpu_capability": isa, "machine": platform.machine()})
+
+
+def set_threads(threads: int) -> None:
+    """Bind this process's torch to `threads`; the second pool, for parallel graph branches, to one."""
+    import torch
+
+    torch.set_num_threads(threads)
+    if torch.get_num_interop_threads() != 1:
+        torch.set_num_interop_threads(1)
+
+
+def read(path: Path) -> ExportedProgram:
+    """The exported program in a .pt2 file, free of in-place operators (which no rewrite could follow)."""
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch's own unpickling of older tree specs
+        program = torch.export.load(path)
+        return program.run_decompositions({}) if any(map(_writes_in_place, program.graph.nodes)) else program
+
+
+def owned(outputs: Any, names: tuple[str, ...]) -> dict[str, np.ndarray[Any, Any]]:
+    """The tensors of a model's answer as host arrays that share memory with nothing, floats as float32, by name."""
+    import torch
+
+    tensors = [outputs] if isinstance(outputs, torch.Tensor) else torch.utils._pytree.tree_leaves(outputs)
+    pairs = zip(names, tensors, strict=True)
+    return {name: np.array((x.float() if x.is_floating_point() else x).numpy(), order="C") for name, x in pairs}
+
+
+class TorchSession(Session):
+    """Calls a loaded torch model with the request's arrays, in the order of the signature."""
+
+    def __init__(self, model: Any, artifact: Artifact) -> None:
+        import torch
+
+        self._model, self._outputs = model, artifact.outputs
+        self._inputs = tuple(tensor.name for tensor in artifact.inputs)
+        self._from_numpy, self._inference_mode = torch.from_numpy, torch.inference_mode
+
+    def infer(self, inputs: Arrays) -> Arrays:
+        """Run one request without recording gradients."""
+        with self._inference_mode():
+            arguments = [self._from_numpy(inputs[name]) for name in self._inputs]
+            return owned(self._model(*arguments), self._outputs)
+
+    def close(self) -> None:
+        """Drop the model."""
+        self._model = None
+
+
+def _writes_in_place(node: Node) -> bool:
+    schema = getattr(node.target, "_schema", None) if node.op == "call_function" else None
+    return schema is not None and schema.is_mutable
