@@ -74,8 +74,8 @@ class Leaderboard:
 class Verdict:
     """One scenario's answer. `set` holds the ids that cannot be told apart from the best.
 
-    `regret_high` bounds, with 97 % confidence, how much more the choice may cost than the best (a fraction); `margin` is
-    the fraction by which it is cheaper than the next. `more_needed_s` estimates what would settle an INSUFFICIENT one.
+    `regret_high` bounds, with 97 % confidence, how much more the choice may cost than the best (a fraction); `margin`
+    is the fraction by which it is cheaper than the next; `more_needed_s` estimates what would settle what is open.
     """
 
     scenario: str

@@ -1,7 +1,7 @@
 """What a run left behind, as immutable values: raw stamps and facts, nothing derived.
 
-A loaded run is what `decide` judges and `show` draws. Blocks stay compressed until asked for, so that a long run's record
-is small in memory.
+A loaded run is what `decide` judges and `show` draws. Blocks stay compressed until asked for, so that a long run's
+record is small in memory.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class LedgerRow:
 class Quality:
     """One ranking metric of a candidate against the base model's fp32 answers on the same held-out examples.
 
-    `delta` is value minus base, both in the metric's own units; `low` and `high` bound it with 95 % confidence. A figure
-    that could not be computed is NaN and passes no gate. `examples` counts what was averaged: rows, or groups of rows.
+    `delta` is value minus base, both in the metric's own units; `low` and `high` bound it with 95 % confidence. A
+    figure that could not be computed is NaN and passes no gate. `examples` counts what was averaged: rows, or groups.
     """
 
     metric: str

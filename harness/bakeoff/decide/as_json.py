@@ -1,0 +1,57 @@
+"""Verdicts as JSON for other programs. Absent figures are null, never 0."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from bakeoff.decide.judgement import Verdict
+from bakeoff.store.plain import plain
+from bakeoff.store.record import RunRecord
+
+SCHEMA_VERSION = 1
+
+
+def to_json(record: RunRecord, verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """What `bakeoff verdict --json` prints; every value is strict JSON."""
+    found: dict[str, Any] = plain(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "run": record.run,
+            "status": record.status,
+            "started_at": record.started_at.isoformat(),
+            "finished_at": record.finished_at.isoformat() if record.finished_at else None,
+            "command": record.command,
+            "host": record.host,
+            "scenarios": [_scenario(verdict) for verdict in verdicts],
+        }
+    )
+    return found
+
+
+def _scenario(verdict: Verdict) -> Mapping[str, Any]:
+    leaderboard = verdict.leaderboard
+    return {
+        "scenario": verdict.scenario,
+        "verdict": verdict.verdict,
+        "provisional": verdict.provisional,
+        "choice": verdict.choice.candidate if verdict.choice else None,
+        "incumbent": verdict.incumbent.candidate if verdict.incumbent else None,
+        "production": verdict.production,
+        "answer": verdict.answer,
+        "set": verdict.set,
+        "headline": verdict.headline,
+        "reasons": verdict.reasons,
+        "cost_unit": verdict.cost_unit,
+        "margin": verdict.margin,
+        "regret_high": verdict.regret_high,
+        "more_needed_s": verdict.more_needed_s,
+        "leaderboard": asdict(leaderboard) if leaderboard else None,
+        "kind": verdict.kind,
+        "sla": verdict.sla,
+        "traffic": verdict.traffic,
+        "floors": verdict.floors,
+        "workload": verdict.workload,
+        "candidates": [asdict(judged) for judged in verdict.candidates],
+    }

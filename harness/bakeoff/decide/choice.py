@@ -1,0 +1,107 @@
+"""Which of the accepted to serve with: the cheapest, by tie-break among equals, no switch for less than matters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from bakeoff.decide.compare import Interval
+from bakeoff.decide.cost import cost_per_million
+from bakeoff.decide.court import Court
+from bakeoff.decide.evidence import Evidence, fact
+from bakeoff.decide.judgement import Answer
+from bakeoff.decide.judging import memory_bytes
+
+ALIKE = 1.1
+"""Memory and start-up within a tenth of the least count as equal."""
+
+Basis = Literal["cheapest", "only", "incumbent", "memory", "start-up"]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What to serve with, the accepted it cannot be told apart from (itself included), and what decided among them.
+
+    `gain` is how much cheaper the choice is than what serves today, as a fraction with its interval.
+    """
+
+    candidate: str
+    equals: tuple[str, ...]
+    basis: Basis
+    answer: Answer | None
+    gain: Interval | None
+
+
+def choose(court: Court) -> Choice:
+    """Choose among the accepted, of whom there is at least one."""
+    equals = court.inseparable()
+    incumbent = court.incumbent
+    if incumbent in court.accepted and incumbent is not None:
+        loss = court.loss(incumbent, equals[0]) if incumbent != equals[0] else None
+        if incumbent in equals or (loss is not None and _saved(loss).value < court.scenario.matters):
+            equals = tuple(dict.fromkeys([*equals, incumbent]))
+            return Choice(incumbent, equals, "incumbent" if len(equals) > 1 else _alone(court), "STAY", None)
+    chosen, basis = _tie_break(court, equals)
+    answer, gain = _against_today(court, chosen)
+    return Choice(chosen, equals, basis, answer, gain)
+
+
+def _alone(court: Court) -> Basis:
+    return "only" if len(court.accepted) == 1 else "cheapest"
+
+
+def _tie_break(court: Court, equals: Sequence[str]) -> tuple[str, Basis]:
+    """Memory, then start-up; the first by cost where these are alike too."""
+    if len(equals) == 1:
+        return equals[0], _alone(court)
+    lean = _least(equals, {name: memory_bytes(court.evidence[name]) for name in equals})
+    if len(lean) == 1:
+        return lean[0], "memory"
+    quick = _least(lean, {name: _startup_s(court.evidence[name]) for name in lean})
+    return quick[0], "start-up" if len(quick) < len(lean) else "cheapest"
+
+
+def _startup_s(evidence: Evidence) -> float | None:
+    return fact(evidence.record, "startup_s") or fact(evidence.record, "load_s")
+
+
+def _least(names: Sequence[str], figures: dict[str, float | None]) -> list[str]:
+    """Those within a tenth of the least; an unknown figure never wins."""
+    known = {name: figure for name, figure in figures.items() if figure is not None and figure > 0.0}
+    least = min(known.values(), default=math.inf)
+    return [name for name in names if name in known and known[name] <= least * ALIKE] or list(names)
+
+
+def _against_today(court: Court, chosen: str) -> tuple[Answer | None, Interval | None]:
+    """STAY or SWITCH, and the gain. None where nothing serves today, or nothing is known of it."""
+    incumbent = court.incumbent
+    if incumbent is not None:
+        if incumbent in court.accepted:
+            loss = court.loss(incumbent, chosen)
+            return "SWITCH", None if loss is None else _saved(loss)
+        found = court.gates.get(incumbent)
+        return ("SWITCH", None) if found is not None and found.status in ("failed", "eliminated") else (None, None)
+    today = production_cost(court)
+    cost = court.evidence[chosen].mean_cost
+    if today is None or cost is None:
+        return None, None
+    low, high = court.field.interval(chosen) or (cost, cost)
+    gain = Interval(1.0 - cost / today, 1.0 - high / today, 1.0 - low / today)
+    return ("SWITCH" if gain.low > 0.0 and gain.value >= court.scenario.matters else "STAY"), gain
+
+
+def production_cost(court: Court) -> float | None:
+    """What production's own figures cost per million items."""
+    today = court.scenario.incumbent
+    if today is None or today.qps is None or today.cpus is None:
+        return None
+    items_per_s = today.qps * court.scenario.traffic.mean_items
+    return cost_per_million(items_per_s, today.cpus, court.scenario.price)
+
+
+def _saved(loss: Interval) -> Interval:
+    """The other way round: what is 25 % dearer is saved at 20 %."""
+    value, low, high = (each / (1.0 + each) for each in (loss.value, loss.low, loss.high))
+    return Interval(value, low, high)

@@ -1,0 +1,86 @@
+"""All that a verdict on one scenario rests on: each candidate's evidence and gate, and the costs of the accepted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bakeoff.decide.compare import Field, Interval
+from bakeoff.decide.evidence import Evidence, cpus_held, gather
+from bakeoff.decide.gates import Gate, gate
+from bakeoff.decide.race import SCREEN_MARGIN, is_provisional
+from bakeoff.scenario import Scenario, restore
+from bakeoff.store.record import ScenarioRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Court:
+    """`accepted` are the ids that passed every gate, the cheapest first; `field` holds their costs by round."""
+
+    scenario: Scenario
+    provisional: bool
+    cpus: int
+    evidence: Mapping[str, Evidence]
+    gates: Mapping[str, Gate]
+    accepted: tuple[str, ...]
+    field: Field
+
+    @property
+    def incumbent(self) -> str | None:
+        """The id of the candidate that serves today, where that is a candidate."""
+        return self.scenario.incumbent.candidate if self.scenario.incumbent else None
+
+    def loss(self, one: str, other: str) -> Interval | None:
+        """How much dearer `one` is than `other`, both accepted; None where too few rounds had both."""
+        return self.field.dearer(one, other)
+
+    def inseparable(self) -> tuple[str, ...]:
+        """The accepted that cannot be told apart from the cheapest, which comes first."""
+        best = self.accepted[:1]
+        losses = [(one, self.loss(one, best[0])) for one in self.accepted[1:]]
+        return (*best, *(one for one, loss in losses if loss is None or loss.low <= 0.0))
+
+    def rivals(self) -> tuple[str, ...]:
+        """The undecided that more time would settle and that may be cheaper than the cheapest accepted."""
+        if not self.accepted:
+            return ()
+        best = self.evidence[self.accepted[0]]
+        return tuple(
+            one
+            for one, found in self.gates.items()
+            if found.status == "open" and _may_be_cheaper(self.evidence[one], best, self.field.error)
+        )
+
+
+def convene(record: ScenarioRecord) -> Court:
+    """Gather the evidence on every candidate and pass it through the gates."""
+    scenario = restore(dict(record.definition))
+    cpus = cpus_held(record, scenario)
+    provisional = is_provisional(record)
+    evidence = {one.id: gather(one, scenario, cpus) for one in record.candidates}
+    gates = {name: gate(one, scenario, provisional) for name, one in evidence.items()}
+    costs = {name: evidence[name].round_costs for name, found in gates.items() if found.status == "ok"}
+    return Court(scenario, provisional, cpus, evidence, gates, _by_cost(costs), Field(costs))
+
+
+def _by_cost(costs: Mapping[str, Mapping[int, float]]) -> tuple[str, ...]:
+    """By mean log cost, over the rounds that all had where there are any: rounds differ."""
+    common = set.intersection(*(set(each) for each in costs.values())) if costs else set()
+
+    def mean(name: str) -> float:
+        logs = [math.log(cost) for number, cost in costs[name].items() if not common or number in common]
+        return math.fsum(logs) / len(logs)
+
+    return tuple(sorted(costs, key=lambda name: (mean(name), name)))
+
+
+def _may_be_cheaper(one: Evidence, best: Evidence, error: float) -> bool:
+    loss = Field({"one": one.round_costs, "best": best.round_costs}, error).dearer("one", "best")
+    if loss is not None:
+        return loss.low <= 0.0
+    if one.mean_cost is None or best.mean_cost is None:
+        return False
+    mine, theirs = (one.screen_cost, best.screen_cost)
+    ratio = one.mean_cost / best.mean_cost if mine is None or theirs is None else mine / theirs
+    return ratio <= 1.0 + SCREEN_MARGIN

@@ -1,0 +1,134 @@
+"""The gates before cost counts: a candidate ran, ranks well enough, answers in time, is trusted and measured enough."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from bakeoff.decide.evidence import Evidence
+from bakeoff.decide.quality import allowed_loss, judge
+from bakeoff.scenario import Scenario
+from bakeoff.store.record import OK, CandidateRecord, Quality
+
+FEWEST_ROUNDS = 3
+
+Status = Literal["ok", "failed", "open", "settled", "eliminated"]
+"""failed: never acceptable. open: more time would settle it. settled: undecided, and no time would change that."""
+
+_UNFINISHED = frozenset({"not-reached", "over-budget"})
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Where a candidate stands; `reason` is empty where it is accepted. `needed_s` more of its load would settle it."""
+
+    status: Status
+    stage: str
+    outcome: str
+    reason: str = ""
+    needed_s: float = 0.0
+
+
+ACCEPTED = Gate("ok", "serve", OK)
+
+
+def gate(evidence: Evidence, scenario: Scenario, provisional: bool) -> Gate:
+    """The first gate that a candidate does not pass, in the order in which they are cheap to check."""
+    steps = (
+        _failed(evidence.record),
+        _quality(evidence.record, scenario, provisional),
+        _latency(evidence),
+        _eliminated(evidence.record),
+        _measured(evidence.record),
+        _undecided_latency(evidence),
+        _rounds(evidence, scenario),
+    )
+    found = [step for step in steps if step is not None]
+    never = [step for step in found if step.status == "failed"]
+    return (never or found or [ACCEPTED])[0]
+
+
+def _failed(record: CandidateRecord) -> Gate | None:
+    row = record.failure
+    if row is None or row.outcome == "eliminated":
+        return None
+    status: Status = "open" if row.outcome in _UNFINISHED else "failed"
+    return Gate(status, row.stage, row.outcome, row.reason or f"{row.stage}: {row.outcome}")
+
+
+def _eliminated(record: CandidateRecord) -> Gate | None:
+    row = record.failure
+    if row is None or row.outcome != "eliminated":
+        return None
+    return Gate("eliminated", row.stage, row.outcome, row.reason)
+
+
+def _quality(record: CandidateRecord, scenario: Scenario, provisional: bool) -> Gate | None:
+    known = {quality.metric: quality for quality in record.quality}
+    undecided = None
+    for metric, floor in scenario.quality.items():
+        quality = known.get(metric)
+        outcome = "undecided" if quality is None else judge(quality, floor)
+        if quality is not None and outcome == "missed":
+            return Gate("failed", "quality", "quality-missed", _loss(quality, allowed_loss(floor, quality.base)))
+        if outcome == "undecided" and undecided is None:
+            undecided = _unclear(metric, quality, 0.0 if quality is None else allowed_loss(floor, quality.base))
+    if provisional and record.candidate.lossy:
+        reason = "generated inputs cannot judge what a lossy candidate loses; give recorded requests"
+        return Gate("settled", "quality", "undecided", reason)
+    return undecided
+
+
+def _unclear(metric: str, quality: Quality | None, allowed: float) -> Gate:
+    if quality is None:
+        return Gate("open", "quality", "undecided", f"{metric} was not measured")
+    worst = -quality.low if quality.higher_is_better else quality.high
+    reason = f"the loss of {metric} may be as large as {worst:.2g}; the floor allows {allowed:.2g}"
+    return Gate("settled", "quality", "undecided", reason)
+
+
+def _loss(quality: Quality, allowed: float) -> str:
+    if not math.isfinite(quality.value):
+        return f"{quality.metric} cannot be computed: the scores are not finite numbers"
+    moved = "falls" if quality.delta < 0 else "rises"
+    return f"{quality.metric} {moved} by {abs(quality.delta):.2g}, the floor allows {allowed:.2g}"
+
+
+def _latency(evidence: Evidence) -> Gate | None:
+    if evidence.backwards:
+        return Gate("failed", "serve", "failed", "it claims answers before their requests: its stamps run backwards")
+    if evidence.sla is not None and evidence.sla.outcome == "fail":
+        return Gate("failed", "serve", "sla-missed", evidence.sla.reason)
+    if 2 * evidence.blocks_over_budget > evidence.blocks:
+        reason = f"it used more CPU than allowed in {evidence.blocks_over_budget} of {evidence.blocks} blocks"
+        return Gate("failed", "serve", "over-budget", reason)
+    return None
+
+
+def _measured(record: CandidateRecord) -> Gate | None:
+    if record.blocks:
+        return None
+    stage = record.ledger[-1].stage if record.ledger else "probe"
+    return Gate("open", stage, "not-reached", "it was not measured")
+
+
+def _undecided_latency(evidence: Evidence) -> Gate | None:
+    sla = evidence.sla
+    if sla is None or sla.outcome != "undecided":
+        return None
+    more_s = 0.0
+    if sla.needed is not None and sla.effective > 0.0 and evidence.requests:
+        more_s = max(0.0, sla.needed / sla.effective - 1.0) * evidence.wall_s
+    return Gate("open", "serve", "undecided", sla.reason, more_s)
+
+
+def _rounds(evidence: Evidence, scenario: Scenario) -> Gate | None:
+    complete = len(evidence.round_costs)
+    if complete >= FEWEST_ROUNDS:
+        return None
+    by_round = evidence.wall_s / evidence.blocks if evidence.blocks else scenario.traffic.duration_s
+    if evidence.rounds >= FEWEST_ROUNDS:
+        return Gate("open", "serve", "undecided", "its blocks hold too few answers to say what it can carry", by_round)
+    reason = f"measured in {complete} of the {FEWEST_ROUNDS} rounds that a comparison takes"
+    return Gate("open", "serve", "undecided", reason, (FEWEST_ROUNDS - complete) * by_round)

@@ -1,0 +1,86 @@
+"""The recommendation in one sentence, as for a colleague, with its margin and money."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bakeoff.decide.choice import Choice
+from bakeoff.decide.court import Court
+from bakeoff.decide.judgement import Judgement, VerdictName
+from bakeoff.decide.reasons import nearest_miss
+from bakeoff.decide.wording import listed, milliseconds, money, named, percent, seconds
+
+
+def sentence(
+    scenario: str,
+    name: VerdictName,
+    court: Court,
+    choice: Choice | None,
+    judged: Mapping[str, Judgement],
+    margin: float | None,
+    needed_s: float | None,
+) -> str:
+    """Such as "Serve ctr-ranking with onnxruntime int8-dynamic (1x1): 41 % cheaper than …, p99 8.1 ms of 20 ms, …"."""
+    if choice is None:
+        return _infeasible(scenario, court, judged) if name == "INFEASIBLE" else _insufficient(scenario, needed_s)
+    opening = _opening(scenario, court, choice)
+    facts = [_standing(court, choice, judged, margin), *_figures(court, judged[choice.candidate])]
+    return f"{opening}: {', '.join(fact for fact in facts if fact)}."
+
+
+def _named(court: Court, candidate: str) -> str:
+    return named(court.evidence[candidate].record.candidate)
+
+
+def _opening(scenario: str, court: Court, choice: Choice) -> str:
+    name = _named(court, choice.candidate)
+    if choice.answer == "STAY" and court.incumbent is not None:
+        return f"Stay with {name} for {scenario}"
+    if choice.answer == "STAY":
+        return f"Stay with what serves {scenario} today; the best tried is {name}"
+    if choice.answer == "SWITCH":
+        return f"Switch {scenario} to {name}"
+    return f"Serve {scenario} with {name}"
+
+
+def _standing(court: Court, choice: Choice, judged: Mapping[str, Judgement], margin: float | None) -> str:
+    """How it stands against what serves today, its equals, or the next."""
+    if choice.gain is not None:
+        what = "cheaper" if choice.gain.value >= 0 else "dearer"
+        span = f"{percent(choice.gain.low)} to {percent(choice.gain.high)}"
+        return f"{percent(abs(choice.gain.value))} {what} than today ({span})"
+    others = [_named(court, one) for one in choice.equals if one != choice.candidate]
+    if others and choice.basis == "incumbent":
+        return f"{listed(others)} would not save the {percent(court.scenario.matters)} that matter"
+    if others:
+        return f"level with {listed(others)} on cost"
+    if margin is None:
+        return "the only one that passed every gate" if len(court.accepted) == 1 else ""
+    runner_up = next(one for one in judged if one != choice.candidate)
+    return f"{percent(margin)} cheaper than {_named(court, runner_up)}"
+
+
+def _figures(court: Court, chosen: Judgement) -> list[str]:
+    sla, price = court.scenario.sla, court.scenario.price
+    tail = chosen.p99_ms
+    shop = []
+    if chosen.replicas is not None:
+        shop.append(f"{chosen.replicas:,} replica{'s' if chosen.replicas > 1 else ''}")
+    if chosen.yearly_cost is not None and price is not None:
+        shop.append(f"{money(chosen.yearly_cost, price.currency)}/year")
+    latency = (
+        "" if sla is None or tail is None else f"p{sla.percentile:g} {milliseconds(tail)} ms of {sla.limit_ms:g} ms"
+    )
+    return [latency, *shop]
+
+
+def _infeasible(scenario: str, court: Court, judged: Mapping[str, Judgement]) -> str:
+    miss = nearest_miss(court)
+    if miss is None:
+        return f"Nothing can serve {scenario}: none of the {len(court.gates)} candidates could be measured."
+    return f"Nothing tried can serve {scenario}: the nearest, {_named(court, miss)}, fails as {judged[miss].reason}."
+
+
+def _insufficient(scenario: str, needed_s: float | None) -> str:
+    more = f"; about {seconds(needed_s)} more of measuring would settle it" if needed_s else ""
+    return f"Not enough evidence to say what should serve {scenario}{more}."

@@ -1,0 +1,112 @@
+"""From evidence to a judgement: one candidate's figures as people read them. What is absent stays None."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from scipy import stats
+
+from bakeoff.decide.compare import Field
+from bakeoff.decide.cost import replicas, yearly_cost
+from bakeoff.decide.court import Court
+from bakeoff.decide.evidence import Evidence, fact
+from bakeoff.decide.gates import Gate
+from bakeoff.decide.judgement import Judgement
+from bakeoff.scenario import Scenario
+from bakeoff.store.record import SCREEN_ROUND
+
+
+def judgement(court: Court, name: str, reason: str, rank: int | None) -> Judgement:
+    """A candidate's figures and fate."""
+    evidence, found = court.evidence[name], court.gates[name]
+    record, scenario = evidence.record, court.scenario
+    candidate = record.candidate
+    capacity, capacity_low, capacity_high = _mean_and_interval(evidence.capacity_qps or {})
+    low, high = Field({name: evidence.round_costs}).interval(name) or (None, None)
+    count, yearly = _fleet(capacity, court.cpus, scenario)
+    return Judgement(
+        candidate=name,
+        backend=candidate.backend,
+        variant=candidate.variant,
+        precision=candidate.precision,
+        setting=candidate.setting.name,
+        device=candidate.device,
+        stage=found.stage,
+        outcome=found.outcome,
+        reason=reason,
+        percentile=scenario.sla.percentile if scenario.sla else 99.0,
+        p50_ms=evidence.p50_ms,
+        p99_ms=evidence.tail.value,
+        p99_low_ms=evidence.tail.low,
+        p99_high_ms=evidence.tail.high,
+        offered_qps=evidence.offered_qps,
+        capacity_qps=capacity,
+        capacity_low_qps=capacity_low,
+        capacity_high_qps=capacity_high,
+        cpu_ms_per_request=evidence.cpu_ms_per_request,
+        items_per_s=_mean_and_interval(evidence.items_per_s or {})[0],
+        cost=evidence.mean_cost,
+        cost_low=low,
+        cost_high=high,
+        replicas=count,
+        yearly_cost=yearly,
+        memory_bytes=memory_bytes(evidence),
+        load_s=fact(record, "startup_s") or fact(record, "load_s"),
+        build_s=fact(record, "build_s"),
+        artifact_bytes=fact(record, "artifact_bytes"),
+        requests=evidence.requests,
+        rounds=evidence.rounds,
+        trusted=_trusted(evidence, found),
+        trust_notes=_trust_notes(evidence),
+        quality={quality.metric: quality for quality in record.quality},
+        rank=rank,
+        settings={
+            "threads": candidate.setting.threads,
+            "instances": candidate.setting.instances,
+            **candidate.setting.options,
+        },
+        reproduce=next((row.command for row in reversed(record.ledger) if row.command), ""),
+    )
+
+
+def memory_bytes(evidence: Evidence) -> float | None:
+    """The peak while it was measured, else what it took once loaded."""
+    return evidence.peak_memory_bytes or fact(evidence.record, "memory_bytes")
+
+
+def _mean_and_interval(by_round: Mapping[int, float]) -> tuple[float | None, float | None, float | None]:
+    """The geometric mean over the rounds (the screen where there was no round) with its 95 % interval."""
+    rounds = [value for number, value in by_round.items() if number > SCREEN_ROUND]
+    known = rounds or list(by_round.values())
+    if not known:
+        return None, None, None
+    logs = [math.log(value) for value in known]
+    mean = math.fsum(logs) / len(logs)
+    if len(rounds) < 2:
+        return math.exp(mean), None, None
+    error = math.sqrt(math.fsum((each - mean) ** 2 for each in logs) / (len(logs) - 1) / len(logs))
+    half = float(stats.t.ppf(0.975, len(logs) - 1)) * error
+    return math.exp(mean), math.exp(mean - half), math.exp(mean + half)
+
+
+def _fleet(capacity_qps: float | None, cpus: int, scenario: Scenario) -> tuple[int | None, float | None]:
+    if capacity_qps is None or scenario.traffic.fleet_qps is None:
+        return None, None
+    count = replicas(scenario.traffic.fleet_qps, capacity_qps)
+    return count, None if scenario.price is None else yearly_cost(count, cpus, scenario.price)
+
+
+def _trusted(evidence: Evidence, found: Gate) -> bool:
+    return not evidence.backwards and not (found.outcome == "over-budget" and evidence.blocks_over_budget)
+
+
+def _trust_notes(evidence: Evidence) -> tuple[str, ...]:
+    notes = []
+    if evidence.blocks_over_budget:
+        notes.append(f"used more CPU than allowed in {evidence.blocks_over_budget} of {evidence.blocks} blocks")
+    if evidence.backwards:
+        notes.append("claims answers before their requests")
+    if evidence.sla is not None and evidence.sla.unanswered > 0.0:
+        notes.append(f"left {evidence.sla.unanswered:.2%} of the requests unanswered")
+    return tuple(notes)

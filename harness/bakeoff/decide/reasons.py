@@ -1,0 +1,113 @@
+"""Why: one sentence for each candidate that is not chosen, and what to know about the verdict as a whole."""
+
+from __future__ import annotations
+
+import math
+
+from bakeoff.decide.choice import Basis, Choice
+from bakeoff.decide.court import Court
+from bakeoff.decide.judgement import VerdictName
+from bakeoff.decide.wording import dearer, listed, milliseconds, percent, seconds
+
+_BY: dict[Basis, str] = {
+    "incumbent": "the tie goes to what serves today",
+    "memory": "the tie goes to the one that takes less memory",
+    "start-up": "the tie goes to the one that starts sooner",
+    "cheapest": "the tie goes to the cheaper on average",
+    "only": "",
+}
+
+
+def candidates(court: Court, choice: Choice | None) -> dict[str, str]:
+    """By candidate: the first gate it failed, or how much it lost; empty for the choice."""
+    return {name: _candidate(court, choice, name) for name in court.evidence}
+
+
+def _candidate(court: Court, choice: Choice | None, name: str) -> str:
+    found = court.gates[name]
+    if found.status != "ok":
+        return _with_tail(court, name) if found.outcome == "sla-missed" else found.reason
+    if choice is None or name == choice.candidate:
+        return ""
+    loss = court.loss(name, choice.candidate)
+    if loss is None:
+        return "too few rounds had both it and the choice to tell them apart"
+    if name not in choice.equals:
+        return dearer(loss)
+    if choice.basis == "incumbent" and loss.high < 0.0:
+        saved = -loss.value
+        return f"{percent(saved)} cheaper, less than the {percent(court.scenario.matters)} that matter for a switch"
+    return f"cannot be told apart in cost ({percent(loss.low)} to {percent(loss.high)}); {_BY[choice.basis]}"
+
+
+def _with_tail(court: Court, name: str) -> str:
+    """The percentile beside its limit, where the sample carries it; else what the test counted."""
+    value, sla = court.evidence[name].tail.value, court.scenario.sla
+    reason = court.gates[name].reason
+    if value is None or sla is None or value <= sla.limit_ms:
+        return reason
+    return f"p{sla.percentile:g} is {milliseconds(value)} ms, the limit {sla.limit_ms:g} ms: {reason}"
+
+
+def verdict(name: VerdictName, court: Court, choice: Choice | None, needed_s: float | None) -> tuple[str, ...]:
+    """What to know beside the headline."""
+    notes = [
+        _tied(court, choice) if name == "TIE" and choice else "",
+        _rivals(court) if choice else "",
+        _missing_incumbent(court),
+        "Inputs were generated: they decide speed, never quality, so no lossy candidate may win."
+        if court.provisional
+        else "",
+        _unmeasured(court, name),
+        f"About {seconds(needed_s)} more of measuring would settle it." if needed_s and name != "WIN" else "",
+    ]
+    return tuple(note for note in notes if note)
+
+
+def _tied(court: Court, choice: Choice) -> str:
+    others = [one for one in choice.equals if one != choice.candidate]
+    if not others:
+        return ""
+    if choice.basis == "incumbent":
+        return f"What serves today stays: {listed(others)} is not cheaper by {percent(court.scenario.matters)} or more."
+    return f"{choice.candidate} cannot be told apart from {listed(others)}; {_BY[choice.basis]}."
+
+
+def _rivals(court: Court) -> str:
+    rivals = court.rivals()
+    if not rivals:
+        return ""
+    return f"Undecided and maybe cheaper: {'; '.join(f'{one} ({court.gates[one].reason})' for one in rivals)}."
+
+
+def _missing_incumbent(court: Court) -> str:
+    incumbent = court.incumbent
+    if incumbent is None:
+        return ""
+    found = court.gates.get(incumbent)
+    if found is None:
+        return f"What serves today, {incumbent}, was not among the candidates."
+    if found.status == "ok":
+        return ""
+    return f"What serves today, {incumbent}, is {found.outcome}: {_candidate(court, None, incumbent)}."
+
+
+def _unmeasured(court: Court, name: VerdictName) -> str:
+    if name != "INSUFFICIENT" or not court.gates:
+        return ""
+    counts: dict[str, int] = {}
+    for found in court.gates.values():
+        counts[found.outcome] = counts.get(found.outcome, 0) + 1
+    return f"Of {len(court.gates)} candidates: {', '.join(f'{count} {what}' for what, count in counts.items())}."
+
+
+def nearest_miss(court: Court) -> str | None:
+    """Of those that were measured and failed, the one whose tail came nearest to the limit."""
+    limit_ms = court.scenario.sla.limit_ms if court.scenario.sla else math.inf
+
+    def distance(name: str) -> tuple[bool, float]:
+        outcome, value = court.gates[name].outcome, court.evidence[name].tail.value
+        return outcome == "sla-missed", math.inf if value is None else value / limit_ms
+
+    measured = [name for name, one in court.evidence.items() if one.blocks and not one.backwards]
+    return min(measured, key=distance, default=None)

@@ -1,0 +1,186 @@
+"""Does a candidate meet its SLA? An anytime-valid test, so that looking early and stopping early are honest.
+
+Latencies under open-loop load come in clumps, so counts are divided by the clumps' length (the integrated
+autocorrelation time) before they are tested, and intervals of percentiles go by batches (facts: coverage 91-96 %).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from scipy import special, stats
+
+from bakeoff.decide import stamps
+from bakeoff.measure.block import Block
+from bakeoff.store.percentile import Floats, percentile_or_none
+
+EVIDENCE = 100.0
+"""The e-value that decides: a wrong decision has at most one chance in a hundred, however often one looks."""
+
+BATCHES = 10
+_PRIOR_STRENGTH = 0.5
+
+Outcome = Literal["pass", "fail", "undecided"]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+@dataclass(frozen=True, slots=True)
+class SlaResult:
+    """The test's outcome and what it rests on: requests, the share over the limit, the share unanswered.
+
+    `effective` is the number of independent requests that the sample is worth, and `needed` how many of them would
+    settle an undecided test if the share over the limit stays as it is (None: it never would).
+    """
+
+    outcome: Outcome
+    requests: int
+    effective: float
+    exceeding: float
+    unanswered: float
+    needed: float | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Percentile:
+    """A percentile in milliseconds with a 95 % interval; None where the sample cannot carry the figure."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+def log_evidence(exceeding: float, count: float, allowed: float, below: bool) -> float:
+    """The log e-value against "the true share is not below (not above) `allowed`", for real-valued counts.
+
+    A beta mixture, its mean at `allowed`, cut to the alternative's side; the likelihood ratio is monotone, so the
+    mixture is valid against every share on the other side as well.
+    """
+    a = _PRIOR_STRENGTH
+    b = a * (1 - allowed) / allowed
+    tail = special.betainc if below else special.betaincc
+    after = float(tail(a + exceeding, b + count - exceeding, allowed))
+    before = float(tail(a, b, allowed))
+    if after <= 0.0:
+        return -math.inf
+    ratio = special.betaln(a + exceeding, b + count - exceeding) - special.betaln(a, b)
+    null = exceeding * math.log(allowed) + (count - exceeding) * math.log1p(-allowed)
+    return float(math.log(after) - math.log(before) + ratio - null)
+
+
+def autocorrelation_time(runs: Sequence[Flags]) -> float:
+    """How many requests in a row are worth one: 1 + twice the summed autocorrelation of the flags over all blocks.
+
+    Sokal's window: the sum stops at the first lag beyond five times itself. At least 1; 1 where nothing varies.
+    """
+    runs = [run for run in runs if len(run) > 1]
+    total = sum(len(run) for run in runs)
+    mean = sum(int(run.sum()) for run in runs) / total if total else 0.0
+    if not 0.0 < mean < 1.0:
+        return 1.0
+    lags = max(len(run) for run in runs)
+    covariance = np.zeros(lags)
+    for run in runs:
+        covariance[: len(run)] += _autocovariance(np.asarray(run - mean, dtype=np.float64))
+    times = 1.0 + 2.0 * np.cumsum(covariance[1:] / covariance[0])
+    inside = np.flatnonzero(np.arange(1, lags) >= 5.0 * np.maximum(times, 1.0))
+    return float(max(1.0, times[inside[0] if len(inside) else -1]))
+
+
+def judge_sla(blocks: Sequence[Block], percentile: float, limit_ms: float, error_rate: float) -> SlaResult:
+    """Passes when scheduled->done passes, fails when sent->done fails, undecided between; so for the unanswered.
+
+    The generator's lateness so neither blames nor excuses an engine. A request without an answer is over the limit.
+    """
+    allowed = 1.0 - percentile / 100.0
+    full = [stamps.latency_ms(block) for block in blocks]
+    sent = [stamps.sent_latency_ms(block) for block in blocks]
+    latencies = stamps.joined(full)
+    count = len(latencies)
+    if not count:
+        return SlaResult("undecided", 0, 0.0, math.nan, math.nan, None, "no request was measured")
+    late, blamed = (float((stamps.joined(part) > limit_ms).mean()) for part in (full, sent))
+    unanswered = float(np.isinf(latencies).mean())
+    effective = count / _clumping(full, percentile, limit_ms)
+    blamed_effective = count / _clumping(sent, percentile, limit_ms)
+    goal = math.log(EVIDENCE)
+    figures = (count, effective, late, unanswered)
+    if log_evidence(unanswered * count, count, error_rate, below=False) >= goal:
+        return SlaResult("fail", *figures, None, f"{unanswered:.2%} of its requests failed, {error_rate:.2%} may")
+    if log_evidence(blamed * blamed_effective, blamed_effective, allowed, below=False) >= goal:
+        return SlaResult("fail", *figures, None, f"{blamed:.1%} of its requests take over {limit_ms:g} ms")
+    passes = log_evidence(late * effective, effective, allowed, below=True) >= goal
+    if passes and unanswered <= error_rate:
+        return SlaResult("pass", *figures, None, "")
+    needed = None if passes else requests_needed(late, allowed)
+    about = f"{unanswered:.2%} of its requests failed" if passes else f"{late:.2%} of them took over {limit_ms:g} ms"
+    worth = "" if effective > 0.9 * count else f" (worth {effective:,.0f} independent ones)"
+    return SlaResult("undecided", *figures, needed, f"{count:,} requests{worth} do not settle it: {about}")
+
+
+def judge_errors(blocks: Sequence[Block], error_rate: float) -> SlaResult:
+    """The test where no latency is limited: only the share of requests without an answer counts."""
+    missing = ~stamps.joined([stamps.answered(block) for block in blocks]).astype(bool)
+    count = len(missing)
+    if not count:
+        return SlaResult("undecided", 0, 0.0, math.nan, math.nan, None, "no request was measured")
+    share = float(missing.mean())
+    figures = (count, float(count), share, share, None)
+    reason = f"{share:.2%} of its requests failed, {error_rate:.2%} may"
+    if share <= error_rate:
+        return SlaResult("pass", *figures, "")
+    fails = log_evidence(share * count, count, error_rate, below=False) >= math.log(EVIDENCE)
+    return SlaResult("fail" if fails else "undecided", *figures, reason)
+
+
+def requests_needed(share: float, allowed: float) -> float | None:
+    """How many independent requests settle the test if the share over the limit stays; None beyond a million."""
+    if not math.isfinite(share):
+        return None
+    below = share <= allowed
+    for count in np.geomspace(100, 1e6, 161):
+        if log_evidence(share * count, count, allowed, below) >= math.log(EVIDENCE):
+            return float(count)
+    return None
+
+
+def percentile_ms(latencies: Sequence[Floats], percentile: float) -> Percentile:
+    """A percentile of the latencies of several blocks, with its 95 % interval.
+
+    The value needs `smallest_sample` requests, the interval at least five expected above it. The interval: the variance
+    of the share above the value over 10 batches, through Student's t, read back as quantiles.
+    """
+    joined = stamps.joined(latencies)
+    value = percentile_or_none(joined, percentile)
+    above = 1.0 - percentile / 100.0
+    if value is None or len(joined) * above < 5.0:
+        return Percentile(value, None, None)
+    shares = np.array([batch.mean() for batch in np.array_split(joined > value, BATCHES)])
+    half = float(stats.t.ppf(0.975, BATCHES - 1) * shares.std(ddof=1) / math.sqrt(BATCHES))
+    low = _quantile(joined, 1.0 - above - half)
+    return Percentile(value, low, _quantile(joined, 1.0 - above + half))
+
+
+def _quantile(values: Floats, q: float) -> float | None:
+    """None outside what the sample holds."""
+    if not 0.0 <= q < 1.0 - 1.0 / len(values):
+        return None
+    value = float(np.quantile(values, q, method="inverted_cdf"))
+    return value if math.isfinite(value) else None
+
+
+def _clumping(latencies: Sequence[Floats], percentile: float, limit_ms: float) -> float:
+    """The autocorrelation time of being slow: over the limit, or among the sample's own slowest where few are."""
+    threshold = min(limit_ms, float(np.quantile(stamps.joined(latencies), percentile / 100.0, method="lower")))
+    return autocorrelation_time([part > threshold for part in latencies])
+
+
+def _autocovariance(centred: Floats) -> Floats:
+    """Sums of products at every lag, by the Fourier transform; O(n log n)."""
+    size = 2 ** math.ceil(math.log2(2 * len(centred)))
+    power = np.abs(np.fft.rfft(centred, size)) ** 2
+    return np.asarray(np.fft.irfft(power, size)[: len(centred)], dtype=np.float64)

@@ -1,0 +1,147 @@
+"""The verdict on each scenario of a run: WIN, TIE, INFEASIBLE or INSUFFICIENT, with the ranking and every reason."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from bakeoff.decide import headline, reasons
+from bakeoff.decide.as_json import to_json
+from bakeoff.decide.choice import Choice, choose, production_cost
+from bakeoff.decide.cost import cost_unit
+from bakeoff.decide.court import Court, convene
+from bakeoff.decide.judgement import Leaderboard, Verdict, VerdictName
+from bakeoff.decide.judging import judgement
+from bakeoff.store.record import RunRecord, ScenarioRecord
+
+__all__ = ["to_json", "verdict_of", "verdicts"]
+
+_ORDER = {"ok": 0, "open": 1, "settled": 2, "eliminated": 3, "failed": 4}
+
+
+def verdicts(record: RunRecord) -> tuple[Verdict, ...]:
+    """The verdict on every scenario of a run, in the order asked. Scenarios are never averaged into one score."""
+    return tuple(judge_scenario(scenario) for scenario in record.scenarios)
+
+
+def verdict_of(record: RunRecord, scenario: str) -> Verdict:
+    """The verdict on one scenario by name; raises LookupError where the run has none such."""
+    for one in record.scenarios:
+        if one.name == scenario:
+            return judge_scenario(one)
+    raise LookupError(f"run {record.run} has no scenario {scenario!r}")
+
+
+def judge_scenario(record: ScenarioRecord) -> Verdict:
+    """Gates first, then cost. A pure function of the record."""
+    court = convene(record)
+    choice = choose(court) if court.accepted else None
+    name = _verdict(court, choice)
+    equals = (*choice.equals, *court.rivals()) if choice else ()
+    why = reasons.candidates(court, choice)
+    order = _order(court, choice)
+    judged = {
+        one: judgement(court, one, why[one], place if one in court.accepted else None)
+        for place, one in enumerate(order, start=1)
+    }
+    chosen = judged[choice.candidate] if choice else None
+    margin = _margin(court, choice, order)
+    needed_s = None if name == "WIN" else more_needed_s(court)
+    scenario = court.scenario
+    return Verdict(
+        scenario=record.name,
+        kind=scenario.traffic.kind,
+        description=scenario.description,
+        verdict=name,
+        provisional=court.provisional,
+        choice=chosen,
+        incumbent=judged.get(court.incumbent or ""),
+        production=_production(court),
+        answer=choice.answer if choice else None,
+        set=equals,
+        candidates=tuple(judged.values()),
+        headline=headline.sentence(record.name, name, court, choice, judged, margin, needed_s),
+        reasons=reasons.verdict(name, court, choice, needed_s),
+        cost_unit=cost_unit(scenario.price),
+        currency=scenario.price.currency if scenario.price else None,
+        regret_high=_regret_high(court, choice),
+        margin=margin,
+        more_needed_s=needed_s,
+        leaderboard=_leaderboard(court, choice, why),
+        sla=scenario.sla.model_dump() if scenario.sla else None,
+        traffic={**scenario.traffic.model_dump(mode="json"), "mean_items": scenario.traffic.mean_items},
+        floors={metric: floor.model_dump() for metric, floor in scenario.quality.items()},
+        workload=dict(record.workload),
+    )
+
+
+def more_needed_s(court: Court) -> float | None:
+    """About how long it takes to settle what is open, all contenders measured in turn; None where time settles none."""
+    still_open = [found for found in court.gates.values() if found.status == "open" and found.needed_s > 0.0]
+    if not still_open:
+        return None
+    taking_turns = len(still_open) + len(court.accepted)
+    return max(found.needed_s for found in still_open) * taking_turns
+
+
+def _verdict(court: Court, choice: Choice | None) -> VerdictName:
+    if choice is not None:
+        return "WIN" if len(choice.equals) == 1 and not court.rivals() else "TIE"
+    failed = all(found.status == "failed" for found in court.gates.values())
+    return "INFEASIBLE" if failed and court.gates else "INSUFFICIENT"
+
+
+def _order(court: Court, choice: Choice | None) -> list[str]:
+    """The choice, then the accepted by cost, then the others by how near they came."""
+
+    def place(name: str) -> tuple[bool, int, float]:
+        cost = court.evidence[name].mean_cost
+        return (
+            choice is None or name != choice.candidate,
+            _ORDER[court.gates[name].status],
+            math.inf if cost is None else cost,
+        )
+
+    rest = [name for name in court.evidence if name not in court.accepted]
+    return sorted([*court.accepted, *rest], key=place)
+
+
+def _margin(court: Court, choice: Choice | None, order: Sequence[str]) -> float | None:
+    """How much cheaper the choice is than the next; None where there is no next, or it is not the cheapest."""
+    if choice is None or len(court.accepted) < 2:
+        return None
+    loss = court.loss(order[1], choice.candidate)
+    return loss.value / (1.0 + loss.value) if loss is not None and loss.value >= 0.0 else None
+
+
+def _regret_high(court: Court, choice: Choice | None) -> float | None:
+    if choice is None:
+        return None
+    losses = [court.loss(choice.candidate, other) for other in court.accepted if other != choice.candidate]
+    if any(loss is None for loss in losses):
+        return None
+    return max([0.0, *(loss.high for loss in losses if loss is not None)])
+
+
+def _leaderboard(court: Court, choice: Choice | None, why: dict[str, str]) -> Leaderboard | None:
+    """What the lowest mean latency would have picked; a mean that is absent or no positive number never leads."""
+    means = {
+        name: one.mean_ms
+        for name, one in court.evidence.items()
+        if one.mean_ms is not None and math.isfinite(one.mean_ms) and one.mean_ms > 0.0
+    }
+    if not means:
+        return None
+    pick = min(means, key=lambda name: (means[name], name))
+    if choice is not None and pick == choice.candidate:
+        return Leaderboard(pick, means[pick], "the same candidate")
+    return Leaderboard(pick, means[pick], why[pick])
+
+
+def _production(court: Court) -> dict[str, object] | None:
+    """Production's figures under the names of a judgement's, and what they cost."""
+    today = court.scenario.incumbent
+    if today is None or today.candidate is not None:
+        return None
+    figures = {name: value for name, value in today.model_dump().items() if value is not None}
+    return figures | {"capacity_qps": today.qps, "cost": production_cost(court)}

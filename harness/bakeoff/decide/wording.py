@@ -1,0 +1,47 @@
+"""Figures and sentences as a colleague would say them."""
+
+from __future__ import annotations
+
+from bakeoff.candidates import BASE, Candidate
+from bakeoff.decide.compare import Interval
+
+
+def percent(fraction: float) -> str:
+    """A fraction as 41 %, small ones with a decimal: 1.2 %."""
+    value = 100.0 * fraction
+    return f"{value:.1f} %" if abs(value) < 9.95 else f"{value:,.0f} %"
+
+
+def named(candidate: Candidate) -> str:
+    """Such as "onnxruntime int8-dynamic (1x1)", with a variant or device that is not the usual one."""
+    parts = [candidate.backend, candidate.precision]
+    parts += [candidate.variant] if candidate.variant != BASE else []
+    parts += [f"on {candidate.device}"] if candidate.device != "cpu" else []
+    return f"{' '.join(parts)} ({candidate.setting.name})"
+
+
+def milliseconds(value: float) -> str:
+    """Three figures at most: 8.12, 81.2, 812."""
+    return f"{value:.3g}" if value < 999.5 else f"{value:,.0f}"
+
+
+def seconds(value: float) -> str:
+    """A rough time: 40 s, 12 min, 3 h."""
+    if value < 120:
+        return f"{max(1.0, value):.0f} s"
+    return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
+
+
+def money(amount: float, currency: str) -> str:
+    """A yearly sum in whole units, below ten with cents."""
+    return f"{amount:,.0f} {currency}" if amount >= 10 else f"{amount:.2f} {currency}"
+
+
+def dearer(loss: Interval) -> str:
+    """How much more another costs, with the interval where it says something."""
+    return f"{percent(loss.value)} dearer ({percent(loss.low)} to {percent(loss.high)})"
+
+
+def listed(names: list[str]) -> str:
+    """a, b and c."""
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)

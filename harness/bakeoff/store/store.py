@@ -1,0 +1,264 @@
+"""The store: what runs leave, each block durable as it ends, so that a killed run loses only the block in flight."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, Row, Select, Table, select
+from sqlalchemy.exc import IntegrityError
+
+from bakeoff.candidates import Candidate
+from bakeoff.errors import UserError
+from bakeoff.measure.block import Block
+from bakeoff.store import engine as engines
+from bakeoff.store import loading, tables
+from bakeoff.store.plain import candidate_definition, now_text, number, plain, text, time_text
+from bakeoff.store.record import LedgerRow, Quality, RunRecord
+
+RUNNING = "running"
+
+
+class Store:
+    """An open store. Every method is one transaction; two processes may write at once. Close it, or use `with`."""
+
+    def __init__(self, engine: Engine, url: URL) -> None:
+        self._reader = engine
+        self._writer = engines.writing(engine)
+        self.place = engines.shown(url)
+
+    @classmethod
+    def open(cls, place: str | os.PathLike[str], create: bool = True) -> Store:
+        """The store at a path (a SQLite file) or URL; raises UserError where there is none and `create` is false."""
+        url = engines.locate(place)
+        return cls(engines.connect(url, create), url)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._reader.dispose()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Writing
+
+    def begin(
+        self,
+        command: str,
+        host: Mapping[str, Any],
+        environment: Mapping[str, Any],
+        budget_s: float | None = None,
+        seed: int = 0,
+    ) -> str:
+        """Start a run and give its id, such as "20261121-1412-ab3f" (UTC)."""
+        with engines.told(self.place):
+            while True:
+                run = f"{datetime.now(UTC):%Y%m%d-%H%M}-{secrets.token_hex(2)}"
+                try:
+                    with self._writer.begin() as connection:
+                        connection.execute(
+                            tables.runs.insert().values(
+                                run=run,
+                                started_at=now_text(),
+                                status=RUNNING,
+                                command=text(command),
+                                host=plain(host),
+                                environment=plain(environment),
+                                budget_s=budget_s,
+                                seed=seed,
+                            )
+                        )
+                    return run
+                except IntegrityError:
+                    continue
+
+    def set_status(self, run: str, status: str) -> None:
+        """Say where the run stands; "running" (it was taken up again) clears the time it ended, any other sets it."""
+        ended = None if status == RUNNING else now_text()
+        with self._writing() as connection:
+            connection.execute(
+                tables.runs.update().where(tables.runs.c.run == run).values(status=text(status), finished_at=ended)
+            )
+
+    def finish(self, run: str, status: str) -> None:
+        """The run has ended: "finished", "stopped" or "failed"."""
+        self.set_status(run, status)
+
+    def add_scenario(
+        self, run: str, name: str, definition: Mapping[str, Any], workload: Mapping[str, Any] | None = None
+    ) -> None:
+        """Add a scenario as asked; once it is there, only its workload's facts can change."""
+        with self._writing() as connection:
+            key = {"run_number": _run_number(connection, run), "name": text(name)}
+            given = {} if workload is None else {"workload": plain(workload)}
+            _upsert(connection, tables.scenarios, key, {"definition": plain(definition), "workload": {}} | given, given)
+
+    def add_candidate(
+        self, run: str, scenario: str, candidate: Candidate, facts: Mapping[str, Any] | None = None
+    ) -> None:
+        """Add a planned candidate; once it is there, only its facts can change."""
+        with self._writing() as connection:
+            key = {"scenario_number": _scenario_number(connection, run, scenario), "candidate": text(candidate.id)}
+            given = {} if facts is None else {"facts": plain(facts)}
+            new = {"definition": plain(candidate_definition(candidate)), "facts": {}} | given
+            _upsert(connection, tables.candidates, key, new, given)
+
+    def add_row(self, run: str, scenario: str, candidate: str | None, row: LedgerRow) -> None:
+        """Add to the ledger; `candidate` None is about the whole scenario."""
+        with self._writing() as connection:
+            connection.execute(
+                tables.ledger.insert().values(
+                    scenario_number=_scenario_number(connection, run, scenario),
+                    candidate=None if candidate is None else text(candidate),
+                    stage=text(row.stage),
+                    outcome=text(row.outcome),
+                    reason=text(row.reason),
+                    seconds=number(row.seconds),
+                    command=text(row.command),
+                    at=time_text(row.at),
+                    facts=plain(row.facts),
+                )
+            )
+
+    def add_block(
+        self, run: str, scenario: str, candidate: str, round_number: int, position: int, block: Block
+    ) -> None:
+        """Add a measured block; it is on disk when this returns.
+
+        Raises UserError where that place in that round is taken: another process writes to the same run.
+        """
+        stamps = block.to_bytes()
+        try:
+            with self._writing() as connection:
+                connection.execute(
+                    tables.blocks.insert().values(
+                        candidate_number=_candidate_number(connection, run, scenario, candidate),
+                        round=round_number,
+                        position=position,
+                        at=now_text(),
+                        stamps=stamps,
+                    )
+                )
+        except IntegrityError:
+            raise UserError(
+                f"store {self.place}: run {run} already has block {position} of round {round_number} of {candidate}: "
+                "does another bakeoff resume the same run?"
+            ) from None
+
+    def add_quality(self, run: str, scenario: str, candidate: str, quality: Sequence[Quality]) -> None:
+        """Add a candidate's metrics; a metric measured again replaces the earlier figures."""
+        with self._writing() as connection:
+            owner = _candidate_number(connection, run, scenario, candidate)
+            for metric in quality:
+                figures = {
+                    name: number(getattr(metric, name)) for name in ("value", "base", "delta", "low", "high")
+                } | {"examples": metric.examples, "higher_is_better": metric.higher_is_better}
+                key = {"candidate_number": owner, "metric": text(metric.metric)}
+                _upsert(connection, tables.quality, key, figures, figures)
+
+    # Reading
+
+    def runs(self) -> tuple[str, ...]:
+        """The ids of all runs, the latest first."""
+        rows = self._read(select(tables.runs.c.run).order_by(tables.runs.c.number.desc()))
+        return tuple(row.run for row in rows)
+
+    def latest(self) -> str:
+        """The id of the run begun last; raises UserError where there is none."""
+        return self.resolve("latest")
+
+    def resolve(self, name: str) -> str:
+        """The run that "latest", an id or the unique beginning of an id names; raises UserError otherwise."""
+        known = self.runs()
+        if not known:
+            raise UserError(f"store {self.place}: holds no runs yet; `bakeoff run` makes some")
+        if name == "latest":
+            return known[0]
+        found = [run for run in known if run == name] or [run for run in known if name and run.startswith(name)]
+        if len(found) == 1:
+            return found[0]
+        problem = f"run {name!r} fits {len(found)} runs" if found else f"there is no run {name!r}"
+        hint = ", ".join((found or known)[:5])
+        raise UserError(f"store {self.place}: {problem}; write latest or one of {hint}")
+
+    def load(self, run: str) -> RunRecord:
+        """A run's record; its blocks' stamps are read only when asked for, and need the store open then."""
+        with engines.told(self.place), self._reader.begin() as connection:
+            return loading.run_record(connection, run, self._block)
+
+    def has_block(self, run: str, scenario: str, candidate: str, round_number: int, position: int) -> bool:
+        """Whether a block was measured already, so that a resumed run need not measure it again."""
+        c = tables.blocks.c
+        found = self._read(
+            select(c.number)
+            .join(tables.candidates, tables.candidates.c.number == c.candidate_number)
+            .join(tables.scenarios, tables.scenarios.c.number == tables.candidates.c.scenario_number)
+            .join(tables.runs, tables.runs.c.number == tables.scenarios.c.run_number)
+            .where(
+                tables.runs.c.run == run,
+                tables.scenarios.c.name == scenario,
+                tables.candidates.c.candidate == candidate,
+                c.round == round_number,
+                c.position == position,
+            )
+        )
+        return bool(found)
+
+    def _block(self, number: int) -> Block:
+        found = self._read(select(tables.blocks.c.stamps).where(tables.blocks.c.number == number))
+        try:
+            return Block.from_bytes(found[0].stamps)
+        except (IndexError, KeyError, OSError, ValueError, zlib.error) as error:
+            raise UserError(f"store {self.place}: block {number} is damaged ({error})") from None
+
+    def _read(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        with engines.told(self.place), self._reader.begin() as connection:
+            return connection.execute(query).all()
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with engines.told(self.place), self._writer.begin() as connection:
+            yield connection
+
+
+def _run_number(connection: Connection, run: str) -> int:
+    return _only(connection, select(tables.runs.c.number).where(tables.runs.c.run == run), f"run {run!r}")
+
+
+def _scenario_number(connection: Connection, run: str, scenario: str) -> int:
+    c = tables.scenarios.c
+    query = select(c.number).join(tables.runs).where(tables.runs.c.run == run, c.name == scenario)
+    return _only(connection, query, f"scenario {scenario!r} in run {run!r}")
+
+
+def _candidate_number(connection: Connection, run: str, scenario: str, candidate: str) -> int:
+    c = tables.candidates.c
+    owner = _scenario_number(connection, run, scenario)
+    query = select(c.number).where(c.scenario_number == owner, c.candidate == candidate)
+    return _only(connection, query, f"candidate {candidate!r} in scenario {scenario!r} of run {run!r}")
+
+
+def _only(connection: Connection, query: Select[Any], what: str) -> int:
+    found: int | None = connection.execute(query).scalar()
+    if found is None:
+        raise LookupError(f"the store has no {what}: it must be added first")
+    return found
+
+
+def _upsert(
+    connection: Connection, table: Table, key: Mapping[str, Any], new: Mapping[str, Any], changed: Mapping[str, Any]
+) -> None:
+    """Insert `key` with `new`; where the key is there already, set `changed` instead."""
+    same = [table.c[name] == value for name, value in key.items()]
+    if connection.execute(select(table.c.number).where(*same)).first() is None:
+        connection.execute(table.insert().values(**key, **new))
+    elif changed:
+        connection.execute(table.update().where(*same).values(**changed))
