@@ -69,7 +69,7 @@ def question(verdict: Verdict) -> str:
         parts.append(f"{exact(traffic['qps'])} requests/s")
     items = traffic.get("mean_items") or _mean_items(traffic.get("batch_size"))
     if items:
-        parts.append(f"{number(items)} items a request")
+        parts.append(f"{exact(items) if float(items).is_integer() else number(items)} items a request")
     if sla and sla.get("limit_ms"):
         parts.append(f"{percentile_name(sla.get('percentile', 99.0))} within {exact(sla['limit_ms'])} ms")
     parts += [f"{clean(name)} may lose {_floor(floor)}" for name, floor in verdict.floors.items()]
@@ -157,7 +157,7 @@ def fate(one: Judgement, verdict: Verdict) -> str:
         return "choice"
     if one.outcome == OK:
         return "tied" if one.candidate in verdict.set else "ok"
-    return clean(one.outcome).replace("-", " ")
+    return clean(one.outcome).replace("-", " ").replace("sla ", "SLA ")
 
 
 def _standing(one: Judgement, verdict: Verdict) -> str:

@@ -1,0 +1,252 @@
+"""What the terminal shows: verdicts, the doctor's findings, conformance checks, a dry run's plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from bakeoff.decide.judgement import Verdict
+from bakeoff.show import views
+from bakeoff.show.gates import Gate, gates, subject
+from bakeoff.show.numbers import ABSENT, clean, duration, ms, shorten
+from bakeoff.show.progress import Progress
+from bakeoff.show.provenance import flat_facts
+
+__all__ = ["Progress", "render", "render_conformance", "render_doctor", "render_plan"]
+
+_BADGE_STYLES = {
+    "WIN": "bold white on blue",
+    "TIE": "bold blue",
+    "INFEASIBLE": "bold white on red",
+    "INSUFFICIENT": "bold red",
+    "PROVISIONAL": "bold black on yellow",
+}
+_STANDING_STYLES = {"choice": "bold", "set": "bold", "miss": "red", "out": "red"}
+_WIDE, _MIDDLE = 130, 96
+_PLAIN_WIDTH = 140
+
+
+class Check(Protocol):
+    """A conformance check's result."""
+
+    @property
+    def name(self) -> str:
+        """What was checked."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the backend does it."""
+
+
+class Planned(Protocol):
+    """A line of a dry run."""
+
+    @property
+    def scenario(self) -> str:
+        """The scenario's name."""
+
+    @property
+    def candidate(self) -> str:
+        """The candidate's id."""
+
+    @property
+    def outcome(self) -> str:
+        """ "planned", or why not in a word."""
+
+    @property
+    def reason(self) -> str:
+        """Why not, in a sentence."""
+
+    @property
+    def seconds(self) -> float:
+        """A guess at the time it takes."""
+
+
+def render(verdicts: Iterable[Verdict], console: Console | None = None) -> None:
+    """Each scenario's verdict: the headline first, then the gates, then every candidate with its why-not."""
+    to = console or _console()
+    for verdict in verdicts:
+        _render_one(verdict, to)
+
+
+def render_doctor(
+    backends: Sequence[Mapping[str, Any]],
+    host: Mapping[str, Any],
+    noise: Mapping[str, Any],
+    console: Console | None = None,
+) -> None:
+    """Each backend with its version or its remedy; the machine, and how restless it is now."""
+    to = console or _console()
+    table = _table("Backend", "Here?", "Version, or what to do")
+    for one in backends:
+        here = bool(one.get("available"))
+        answer = Text("yes") if here else Text("no", style="bold red")
+        table.add_row(*_texts(clean(one.get("backend")), answer, _version(one) if here else _remedy(one)))
+    to.print(table)
+    for title, facts in (("This machine", host), ("Its noise now", noise)):
+        _facts(to, title, facts)
+
+
+def render_conformance(checks: Iterable[Check], console: Console | None = None) -> None:
+    """Each check with its result, the failures' reasons, and a closing count."""
+    to = console or _console()
+    done = list(checks)
+    table = _table("Check", "Result", "Why")
+    for check in done:
+        result = Text("ok") if check.ok else Text("FAILED", style="bold red")
+        table.add_row(*_texts(clean(check.name), result, clean(getattr(check, "detail", "") or "")))
+    to.print(table)
+    failed = sum(not check.ok for check in done)
+    to.print(Text(f"{failed} of {len(done)} checks failed" if failed else f"all {len(done)} checks pass", style="bold"))
+
+
+def render_plan(rows: Iterable[Planned], console: Console | None = None) -> None:
+    """The candidates of a dry run with the time that each takes, and the sum."""
+    to = console or _console()
+    planned = list(rows)
+    table = _table("Scenario", "Candidate", "Time", "Note")
+    table.columns[2].justify = "right"
+    for row in planned:
+        note = clean(row.reason) or ("" if row.outcome == "planned" else clean(row.outcome))
+        time = duration(row.seconds) if row.seconds else ABSENT
+        table.add_row(*_texts(clean(row.scenario), clean(row.candidate), time, Text(note, style="dim")))
+    to.print(table)
+    able = [row for row in planned if row.seconds]
+    total = duration(sum(row.seconds for row in able))
+    to.print(Text(f"{len(able)} of {len(planned)} candidates can run here; a first look at them takes about {total}"))
+
+
+def _console() -> Console:
+    """Standard output; a file or a pipe gets lines wide enough to hold a table."""
+    made = Console(highlight=False)
+    return made if made.is_terminal else Console(highlight=False, width=_PLAIN_WIDTH)
+
+
+def _render_one(verdict: Verdict, to: Console) -> None:
+    to.print()
+    title = Text()
+    for word, _ in views.badges(verdict):
+        title.append(f" {word} ", style=_BADGE_STYLES.get(word, "bold reverse"))
+        title.append(" ")
+    title.append(shorten(verdict.scenario, 60), style="bold")
+    to.print(title)
+    to.print(Text(clean(verdict.headline), style="bold"))
+    unit = f" · cost in {clean(verdict.cost_unit)}" if verdict.cost_unit else ""
+    to.print(Text(views.question(verdict) + unit, style="dim"))
+    if verdict.provisional:
+        to.print(Text(f"PROVISIONAL: {views.PROVISIONAL}", style="yellow"))
+    _gate_lines(verdict, to)
+    to.print()
+    to.print(_candidates(verdict, to.width))
+    to.print()
+    for line in _closing(verdict):
+        to.print(Text(f"- {line}"))
+
+
+def _gate_lines(verdict: Verdict, to: Console) -> None:
+    shown = gates(verdict)
+    judged = subject(verdict)
+    if verdict.choice is None and judged is not None:
+        to.print(Text(f"The gates of the nearest, {shorten(judged.candidate, 60)}:", style="dim"))
+    grid = Table.grid(padding=(0, 2))
+    for gate in shown:
+        figure = f"{gate.figure} {gate.limit}"
+        grid.add_row(*_texts(gate.name, Text(gate.status, style=_gate_style(gate)), figure, gate.margin))
+    to.print(Padding(grid, (0, 0, 0, 2)))
+
+
+def _gate_style(gate: Gate) -> str:
+    return {"passes": "bold blue", "misses": "bold red"}.get(gate.status, "dim")
+
+
+def _candidates(verdict: Verdict, width: int) -> Table:
+    """The table that fits: narrow terminals leave out capacity and quality, never the why-not."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False, header_style="dim")
+    table.add_column("#", justify="right", no_wrap=True)
+    table.add_column("candidate", overflow="fold", max_width=28 if width < _MIDDLE else 34)
+    for title in _measured_titles(verdict, width):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("cost", justify="right", no_wrap=True)
+    if width >= _MIDDLE:
+        table.add_column("quality", justify="right", overflow="fold", max_width=18)
+    table.add_column("outcome, and why not", overflow="fold", ratio=1)
+    for row in views.rows(verdict):
+        table.add_row(*_texts(*_cells(verdict, row, width)), style=_STANDING_STYLES.get(row.standing, ""))
+    return table
+
+
+def _measured_titles(verdict: Verdict, width: int) -> list[str]:
+    """What was measured beside the cost: latency where it plays a part, capacity where there is room or nothing else."""
+    latency = views.shows_latency(verdict)
+    capacity = "capacity" if verdict.traffic.get("qps") else "items/s"
+    return [f"{views.tail_name(verdict)} ms"] * latency + [capacity] * (width >= _WIDE or not latency)
+
+
+def _cells(verdict: Verdict, row: views.Row, width: int) -> list[str]:
+    cells = [str(row.number), shorten(row.judged.candidate, 80)]
+    if views.shows_latency(verdict):
+        cells.append(f"{row.p99} [{row.p99_ends}]" if row.p99_ends else row.p99)
+    if width >= _WIDE or not views.shows_latency(verdict):
+        cells.append(row.capacity)
+    cells.append(row.cost)
+    if width >= _MIDDLE:
+        cells.append(row.quality)
+    why = shorten(row.why_not, 300)
+    cells.append(why if row.fate == "ok" and why else f"{row.fate}: {why}" if why else row.fate)
+    return cells
+
+
+def _texts(*cells: str | Text) -> list[Text]:
+    """Cells as plain text: rich would read a bare string as markup."""
+    return [cell if isinstance(cell, Text) else Text(cell) for cell in cells]
+
+
+def _closing(verdict: Verdict) -> list[str]:
+    lines = [clean(reason) for reason in verdict.reasons]
+    lines += [line for line in (views.certainty(verdict), views.money_words(verdict)) if line]
+    if verdict.more_needed_s:
+        lines.append(f"about {duration(verdict.more_needed_s)} more of measuring would settle it")
+    if verdict.leaderboard is not None:
+        board = verdict.leaderboard
+        lines.append(
+            f"A leaderboard of mean latencies would have picked {shorten(board.candidate, 80)} "
+            f"(mean {ms(board.mean_ms)}). {clean(board.consequence)}"
+        )
+    marks = views.trust(verdict)
+    if marks:
+        lines.append(f"Marked as doubtful: {'; '.join(shorten(mark, 160) for mark in marks[:4])}")
+    return lines
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False, header_style="dim")
+    for place, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=0 < place < len(columns) - 1)
+    return table
+
+
+def _version(one: Mapping[str, Any]) -> Text:
+    precisions = ", ".join(clean(name) for name in one.get("precisions") or ())
+    return Text(clean(one.get("version") or "") + (f" ({precisions})" if precisions else ""))
+
+
+def _remedy(one: Mapping[str, Any]) -> Text:
+    parts = [clean(one[key]) for key in ("reason", "remedy") if one.get(key)]
+    return Text(": ".join(parts))
+
+
+def _facts(to: Console, title: str, facts: Mapping[str, Any]) -> None:
+    to.print()
+    to.print(Text(title, style="bold"))
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in flat_facts(facts):
+        grid.add_row(Text(name), Text(value))
+    to.print(Padding(grid, (0, 0, 0, 2)))
