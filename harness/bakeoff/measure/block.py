@@ -1,0 +1,149 @@
+"""A block: one uninterrupted stretch of measured load on one candidate, as raw stamps.
+
+Nothing derived is stored; figures are methods, computed at reading. Needs numpy alone.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+Int64 = np.ndarray[Any, np.dtype[np.int64]]
+Int32 = np.ndarray[Any, np.dtype[np.int32]]
+Float64 = np.ndarray[Any, np.dtype[np.float64]]
+Fact = float | int | str
+
+NEVER = -1
+"""The stamp of what did not happen: a request that was not sent, not started or not answered."""
+
+_MAGIC = b"bkof"
+_VERSION = 1
+_HEAD = struct.Struct("<4sHI")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The stamps of n requests, in nanoseconds since the block's start; NEVER (-1) where something did not happen.
+
+    `request` (int32) is the pool index (of the first request of a joined call), `items` (int32) what it scored. In a
+    closed block scheduled = sent = started. `done_ns` is NEVER for an error and for a request dropped at the end.
+    `wall_ns` runs from the start to the last answer, or to the end of the wait where requests were dropped; `cpu_ns`
+    is the CPU time that the worker processes used meanwhile. `facts` hold whatever else was recorded.
+    """
+
+    kind: Literal["open", "closed"]
+    offered_qps: float | None
+    request: Int32
+    items: Int32
+    scheduled_ns: Int64
+    sent_ns: Int64
+    started_ns: Int64
+    done_ns: Int64
+    wall_ns: int
+    cpu_ns: int
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.request)
+
+    @property
+    def answered(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Which requests got an answer."""
+        return np.not_equal(self.done_ns, NEVER)
+
+    def latency_ms(self) -> Float64:
+        """Scheduled arrival to answer; infinite where none came, so that no percentile leaves a failure out."""
+        return self._since(self.scheduled_ns)
+
+    def sent_latency_ms(self) -> Float64:
+        """Sending to answer: the engine's share, without the generator's lateness; infinite where no answer came."""
+        return self._since(self.sent_ns)
+
+    def service_ms(self) -> Float64:
+        """Start to answer: the time on a lane, without the queue; infinite where no answer came."""
+        return self._since(self.started_ns)
+
+    def lateness_ms(self) -> Float64:
+        """How late the generator sent; infinite where a full pipe kept it from sending at all."""
+        return np.where(self.sent_ns == NEVER, np.inf, (self.sent_ns - self.scheduled_ns) / 1e6)
+
+    def cpu_ms_per_request(self) -> float:
+        """CPU time of the worker processes per answered request; NaN where none was answered."""
+        count = int(self.answered.sum())
+        return self.cpu_ns / 1e6 / count if count else float("nan")
+
+    def throughput_items_per_s(self) -> float:
+        """Items of answered requests per second of the block."""
+        return float(self.items[self.answered].sum()) / (self.wall_ns / 1e9) if self.wall_ns else 0.0
+
+    def error_rate(self) -> float:
+        """The share of requests without an answer; NaN for an empty block."""
+        return 1.0 - float(self.answered.mean()) if len(self) else float("nan")
+
+    def to_bytes(self) -> bytes:
+        """A compact, versioned form: differences between neighbouring stamps, byte planes, deflated."""
+        meta = {
+            "kind": self.kind,
+            "offered_qps": self.offered_qps,
+            "wall_ns": self.wall_ns,
+            "cpu_ns": self.cpu_ns,
+            "facts": dict(self.facts),
+            "count": len(self),
+        }
+        head = json.dumps(meta, separators=(",", ":")).encode()
+        columns = (
+            self.request,
+            self.items,
+            np.diff(self.scheduled_ns, prepend=np.int64(0)),
+            self.sent_ns - self.scheduled_ns,
+            self.started_ns - self.sent_ns,
+            self.done_ns - self.started_ns,
+        )
+        return _HEAD.pack(_MAGIC, _VERSION, len(head)) + head + zlib.compress(b"".join(map(_planes, columns)), 3)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Block:
+        """The block that `to_bytes` wrote; raises ValueError for anything else."""
+        if len(data) < _HEAD.size or data[:4] != _MAGIC:
+            raise ValueError("not a block of stamps")
+        _, version, size = _HEAD.unpack_from(data)
+        if version != _VERSION:
+            raise ValueError(f"a block of format {version}; this bakeoff reads format {_VERSION}")
+        meta = json.loads(data[_HEAD.size : _HEAD.size + size])
+        count = meta.pop("count")
+        raw = np.frombuffer(zlib.decompress(data[_HEAD.size + size :]), np.uint8)
+        request, items = (_unplaned(raw, i * 4 * count, count, "<i4") for i in range(2))
+        gaps, sent, started, done = (_unplaned(raw, 8 * count + i * 8 * count, count, "<i8") for i in range(4))
+        scheduled_ns = np.cumsum(gaps)
+        sent_ns = scheduled_ns + sent
+        started_ns = sent_ns + started
+        return cls(
+            request=request,
+            items=items,
+            scheduled_ns=scheduled_ns,
+            sent_ns=sent_ns,
+            started_ns=started_ns,
+            done_ns=started_ns + done,
+            **meta,
+        )
+
+    def _since(self, start_ns: Int64) -> Float64:
+        return np.where(self.done_ns == NEVER, np.inf, (self.done_ns - start_ns) / 1e6)
+
+
+def _planes(column: np.ndarray[Any, Any]) -> bytes:
+    """All first bytes, then all second bytes and so on: the high ones are nearly all alike and vanish."""
+    little = np.ascontiguousarray(column.astype(column.dtype.newbyteorder("<")))
+    return little.view(np.uint8).reshape(len(column), column.itemsize).T.tobytes()
+
+
+def _unplaned(raw: np.ndarray[Any, Any], start: int, count: int, dtype: str) -> np.ndarray[Any, Any]:
+    width = np.dtype(dtype).itemsize
+    planes = raw[start : start + width * count].reshape(width, count)
+    return np.ascontiguousarray(planes.T).view(dtype).reshape(count).astype(np.dtype(dtype).newbyteorder("="))

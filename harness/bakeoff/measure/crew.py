@@ -1,0 +1,55 @@
+"""A loaded engine inside its worker: the lanes that call it, the requests they call it with, and who checks it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from bakeoff.backends import Session
+from bakeoff.measure import procs
+from bakeoff.measure.verify import Verifier
+from bakeoff.workloads.prepared import Prepared, Requests
+
+
+class Lane:
+    """A thread of its own and what it uses of the session.
+
+    It lives as long as the worker: engines keep thread pools and caches for each thread that calls them.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.infer = session.infer
+        self._thread = ThreadPoolExecutor(1)
+
+    def start(self, job: Callable[[], None]) -> Future[None]:
+        """Begin a job on this lane's thread."""
+        return self._thread.submit(job)
+
+    def do(self, job: Callable[[], None]) -> None:
+        """Do a job on this lane's thread, to its end; raises what it raises."""
+        self.start(job).result()
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """What plays blocks. `pipe` is the descriptor that request numbers come from."""
+
+    lanes: tuple[Lane, ...]
+    prepared: Prepared
+    requests: Requests
+    verifier: Verifier
+    pipe: int
+
+    def memory_bytes(self) -> int:
+        """Resident size of this process and what it started, without the mapped workload."""
+        everyone = {os.getpid(), *procs.descendants(os.getpid())}
+        mapped = sum(procs.resident_bytes_under(pid, self.prepared.folder) for pid in everyone)
+        return sum(procs.resident_bytes(pid) for pid in everyone) - mapped
+
+
+def together(jobs: Iterable[tuple[Lane, Callable[[], None]]]) -> None:
+    """Do one job on each lane, all at once; raises the first error once all have ended."""
+    for future in [lane.start(job) for lane, job in jobs]:
+        future.result()

@@ -1,0 +1,270 @@
+"""The parent's handle on candidates: probe a backend, build an artifact, run an engine in its worker processes."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from bakeoff.backends import Artifact, Setting
+from bakeoff.measure import loadgen
+from bakeoff.measure.assembly import closed_block, open_block, worker_facts
+from bakeoff.measure.block import Block, Fact, Int64
+from bakeoff.measure.child import Child, Launch, StageFailed
+from bakeoff.measure.guard import guard
+from bakeoff.measure.host import Pressure
+from bakeoff.measure.stages import Built, Probed, build, probe
+from bakeoff.measure.stamps import Stamps
+from bakeoff.measure.traffic import mean_qps
+from bakeoff.measure.walk import Walk, walk
+from bakeoff.measure.wire import Message, artifact_message
+from bakeoff.workloads.prepared import Prepared
+
+__all__ = ["Built", "Engine", "Loaded", "Order", "Probed", "StageFailed", "build", "probe"]
+
+PIPE_BYTES = 1 << 20
+HEAD_START_NS = 5_000_000
+ROOM = 8
+"""A closed loop has room for this many times the calls that the warm-up's pace makes likely."""
+FEWEST_STEPS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One candidate to load. `instances` is the backend's; `cpus` and `generator_cpu` are CPU ids; `patience_s` is how
+    long past its end a block may still be in one call before the engine counts as hanging."""
+
+    target: str
+    artifact: Artifact
+    setting: Setting
+    device: str
+    instances: str
+    cpus: tuple[int, ...]
+    memory_bytes: int | None
+    prepared: Path
+    log: Path
+    python: str = sys.executable
+    lossy: bool = False
+    generator_cpu: int | None = None
+    patience_s: float = 20.0
+
+    @property
+    def processes(self) -> int:
+        """Worker processes: one for each instance where the engine needs that, else one."""
+        return self.setting.instances if self.instances == "processes" else 1
+
+    @property
+    def lanes_each(self) -> int:
+        """Lanes in each worker process."""
+        return 1 if self.instances == "processes" else self.setting.instances
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A started engine: seconds in the backend's `load`, seconds from the process's start to its first answer, resident
+    size (all its processes, without the mapped requests), threads, warm-up requests, the error of verified answers."""
+
+    load_s: float
+    startup_s: float
+    memory_bytes: int
+    threads: int
+    warmup_requests: int
+    worst_error: float
+    details: Mapping[str, Fact]
+
+
+class Engine:
+    """A candidate that is loaded and waits: its worker processes, their request pipe, and the blocks they play.
+
+    A failure raises StageFailed with the stage "load", "verify", "serve" (in a block) or "quality" (in `score`); close
+    the engine then. Start engines from one thread that outlives them.
+    """
+
+    loaded: Loaded
+
+    def __init__(self, order: Order) -> None:
+        self.order = order
+        self._key = guard().key()
+        prepared = Prepared.read(order.prepared)
+        self._requests = prepared.requests()
+        self._prepared = prepared
+        self._children: list[Child] = []
+        self._blocks = 0
+        self._service_ns = 1
+        read_end, self._pipe = os.pipe()
+        self._read_end = read_end
+        os.set_blocking(self._pipe, False)
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(self._pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+
+    @classmethod
+    def start(cls, order: Order, limit_s: float) -> Self:
+        """Launch, load, verify against the reference, warm up: all within `limit_s`."""
+        engine = cls(order)
+        try:
+            engine._start(time.monotonic() + limit_s)
+        except BaseException:
+            engine.close()
+            raise
+        return engine
+
+    @property
+    def lanes(self) -> int:
+        """Requests that run at once."""
+        return self.order.processes * self.order.lanes_each
+
+    def closed(
+        self, seconds: float, limit: int | None = None, lanes: int | None = None, join: int = 1, seed: int | None = None
+    ) -> Block:
+        """A closed loop: each of `lanes` (default: all) calls again as soon as it was answered, `limit` calls at most.
+
+        Each call holds `join` requests. `seed` decides the walk through the pool; by default each block has its own.
+        """
+        lanes = min(lanes or self.lanes, self.lanes)
+        likely = round(seconds * 1e9 / self._service_ns * lanes / join) + lanes
+        capacity = limit or max(FEWEST_STEPS, ROOM * likely)
+        with self._set_up(min(likely, capacity), capacity, join, seed) as (stamps, steps, paths):
+            facts = self._prepare(paths | {"kind": "closed", "limit": capacity, "stride": lanes}, lanes)
+            pressure = Pressure.now()
+            start_ns = time.monotonic_ns() + HEAD_START_NS
+            self._tell({"do": "go", "start_ns": start_ns, "until_ns": start_ns + round(seconds * 1e9)})
+            replies = self._replies("serve", seconds + self.order.patience_s)
+            facts |= pressure.since() | worker_facts(replies, len(self.order.cpus))
+            return closed_block(start_ns, stamps.arrays(), steps, self._requests.items, replies, facts)
+
+    def open(
+        self, arrivals_ns: Int64, grace_s: float, seed: int | None = None, offered_qps: float | None = None
+    ) -> Block:
+        """An open loop: this process plays the arrivals. What is unanswered `grace_s` after the last one is dropped.
+
+        `offered_qps` is recorded as the rate that was asked for; by default it is what the arrivals come to.
+        """
+        with self._set_up(len(arrivals_ns), len(arrivals_ns), 1, seed) as (stamps, steps, paths):
+            facts = self._prepare(paths | {"kind": "open"}, self.lanes)
+            pressure = Pressure.now()
+            with loadgen.generator(self.order.generator_cpu) as got:
+                start_ns = time.monotonic_ns() + HEAD_START_NS
+                self._tell({"do": "go"})
+                line = loadgen.Line(self._pipe, [child.channel for child in self._children])
+                played = loadgen.play(arrivals_ns, line, stamps, start_ns, grace_s)
+            limit_s = 0.0 if played.interrupted else self.order.patience_s
+            loadgen.stop(self._pipe, self.lanes, limit_s)
+            replies = self._replies("serve", self.order.patience_s)
+            facts |= pressure.since() | worker_facts(replies, len(self.order.cpus)) | got
+            offered_qps = offered_qps or mean_qps(arrivals_ns)
+            return open_block(
+                arrivals_ns, offered_qps, played, stamps.arrays(), steps, self._requests.items, replies, facts
+            )
+
+    def score(self, into: Path, limit_s: float) -> float:
+        """Run the held-out data and write the judged output, [rows, ...], to a .npy file; seconds it took."""
+        reference = self._prepared.holdout().reference
+        rows = np.lib.format.open_memmap(into, mode="w+", dtype=reference.dtype, shape=reference.shape)
+        rows.flush()
+        for first, child in zip(self._first_lanes(), self._children, strict=True):
+            child.send({"do": "score", "into": str(into), "first_lane": first, "stride": self.lanes})
+        return max(float(reply["seconds"]) for reply in self._replies("quality", limit_s))
+
+    def close(self) -> None:
+        """End the workers and everything they started."""
+        for child in self._children:
+            child.end()
+        self._children.clear()
+        guard().forget(self._key)
+        for descriptor in (self._pipe, self._read_end):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._pipe = self._read_end = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _start(self, deadline: float) -> None:
+        order = self.order
+        launch = Launch(order.log, order.cpus, order.setting.threads, order.memory_bytes, order.prepared, order.python)
+        message = {
+            "target": order.target,
+            "artifact": artifact_message(order.artifact),
+            "setting": asdict(order.setting),
+            "device": order.device,
+            "lanes": order.lanes_each,
+            "prepared": str(order.prepared),
+            "lossy": order.lossy,
+            "pipe": self._read_end,
+        }
+        for _ in range(order.processes):
+            self._children.append(Child("serve", self._key, launch, inherit=[self._read_end]))
+            pids = [child.process.pid for child in self._children]
+            guard().watch(self._key, pids, order.memory_bytes, order.prepared)
+        self._tell(message)
+        self.loaded = self._loaded(self._replies("load", deadline=deadline), self._replies("verify", deadline=deadline))
+
+    def _loaded(self, loads: list[Message], starts: list[Message]) -> Loaded:
+        self._service_ns = min(start["service_ns"] for start in starts)
+        answered_ns = zip((start["first_answer_ns"] for start in starts), self._children, strict=True)
+        outside = {cpu for start in starts for cpu in start["cpus"]} - set(self.order.cpus)
+        return Loaded(
+            load_s=max(load["load_s"] for load in loads),
+            startup_s=max(ns - child.started_ns for ns, child in answered_ns) / 1e9,
+            memory_bytes=sum(start["memory_bytes"] for start in starts),
+            threads=sum(start["threads"] for start in starts),
+            warmup_requests=sum(start["warmup_requests"] for start in starts),
+            worst_error=max(start["worst_error"] for start in starts),
+            details={
+                "peak_memory_bytes": sum(load["peak_memory_bytes"] for load in loads),
+                "verified": sum(start["verified"] for start in starts),
+                "service_ns": self._service_ns,
+                "affinity_kept": int(not outside),
+            },
+        )
+
+    @contextlib.contextmanager
+    def _set_up(
+        self, likely: int, capacity: int, join: int, seed: int | None
+    ) -> Iterator[tuple[Stamps, Walk, dict[str, str]]]:
+        """The walk and the shared arrays of a block, as files in the run's memory folder."""
+        self._blocks += 1
+        base = guard().folder / f"{self._key}.{self._blocks}"
+        paths = {name: f"{base}.{name}.npy" for name in ("order", "sampled")} | {"stamps": f"{base}.stamps"}
+        requests = self._requests
+        steps = walk(requests.count, requests.references, likely, self._blocks if seed is None else seed, join)
+        try:
+            np.save(paths["order"], steps.order)
+            np.save(paths["sampled"], steps.sampled)
+            yield Stamps.create(Path(paths["stamps"]), capacity), steps, paths
+        finally:
+            for path in paths.values():
+                Path(path).unlink(missing_ok=True)
+
+    def _prepare(self, message: dict[str, Any], lanes: int) -> dict[str, Fact]:
+        """Have the workers get ready for a block on the first `lanes` lanes."""
+        for first, child in zip(self._first_lanes(), self._children, strict=True):
+            mine = max(0, min(self.order.lanes_each, lanes - first))
+            child.send({"do": "block", "lanes": mine, "first_lane": first} | message)
+        ready = self._replies("serve", self.order.patience_s)
+        return {"warmup_requests": sum(reply["ready"] for reply in ready), "lanes": lanes}
+
+    def _first_lanes(self) -> range:
+        return range(0, self.lanes, self.order.lanes_each)
+
+    def _tell(self, message: Mapping[str, Any]) -> None:
+        for child in self._children:
+            child.send(message)
+
+    def _replies(self, stage: str, limit_s: float = 0.0, deadline: float | None = None) -> list[Message]:
+        until = deadline if deadline is not None else time.monotonic() + limit_s
+        return [child.reply(stage, until) for child in self._children]

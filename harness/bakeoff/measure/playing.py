@@ -1,0 +1,140 @@
+"""What a loaded worker does when told: play one block, or run the held-out data."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import resource
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bakeoff.backends import Arrays
+from bakeoff.measure import procs
+from bakeoff.measure.crew import Crew, Lane, together
+from bakeoff.measure.serve import Fetch, Left, closed_loop, fetcher, open_loop
+from bakeoff.measure.stamps import Stamps
+from bakeoff.measure.verify import WrongOutput
+from bakeoff.measure.walk import Walk
+from bakeoff.measure.wire import Channel, Message
+
+REWARM_CALLS = 3
+
+
+def play(crew: Crew, channel: Channel, message: Message) -> Message:
+    """Play one block: a few calls to wake up, say ready, wait for the start, run the lanes, check what was kept."""
+    walk = Walk(np.load(message["order"]), np.load(message["sampled"]))
+    stamps = Stamps.open(Path(message["stamps"]))
+    fetch = fetcher(crew.requests, walk)
+    lanes = crew.lanes[: message["lanes"]]
+    lefts = [Left() for _ in lanes]
+    together((lane, partial(_wake, lane, fetch, walk.steps)) for lane in lanes)
+    with _no_collection():
+        channel.send({"ready": REWARM_CALLS * len(lanes)})
+        go = channel.receive()
+        if go is None:
+            raise ConnectionError("the parent is gone")
+        loops = _loops(crew, message, go, fetch, walk.sampled.tobytes(), stamps, lefts)
+        used = _measured(lambda: together(zip(lanes, loops, strict=True)))
+    return used | _checked(crew, walk, lefts) | {"memory_bytes": crew.memory_bytes()}
+
+
+def score(crew: Crew, message: Message) -> Message:
+    """Run this worker's share of the holdout and write the judged output's rows into the shared .npy file."""
+    requests = crew.prepared.holdout().requests
+    into = np.load(message["into"], mmap_mode="r+")
+    name = crew.prepared.judged
+    begun_ns = time.monotonic_ns()
+
+    def run(lane: Lane, first: int) -> None:
+        for index in range(first, requests.count, message["stride"]):
+            answer = np.asarray(lane.infer(requests.get(index))[name])
+            rows = slice(requests.offsets[index], requests.offsets[index + 1])
+            if answer.shape != into[rows].shape:
+                raise WrongOutput(f"output {name!r} has shape {answer.shape}, the reference {into[rows].shape}")
+            if not np.isfinite(answer).all():
+                raise WrongOutput(f"output {name!r} holds NaN or infinity on held-out data")
+            into[rows] = answer
+
+    together((lane, partial(run, lane, message["first_lane"] + i)) for i, lane in enumerate(crew.lanes))
+    into.flush()
+    return {"seconds": (time.monotonic_ns() - begun_ns) / 1e9}
+
+
+def _loops(
+    crew: Crew, message: Message, go: Message, fetch: Fetch, sampled: bytes, stamps: Stamps, lefts: list[Left]
+) -> list[Callable[[], None]]:
+    """The timed loop of each lane."""
+    loops: list[Callable[[], None]] = []
+    for index, left in enumerate(lefts):
+        infer = crew.lanes[index].infer
+        if message["kind"] == "open":
+            loops.append(partial(open_loop, infer, fetch, sampled, stamps, left, crew.pipe))
+        else:
+            steps = range(message["first_lane"] + index, message["limit"], message["stride"])
+            loop = partial(closed_loop, infer, fetch, sampled, stamps, left, go["until_ns"], steps)
+            loops.append(partial(_at, go["start_ns"], loop))
+    return loops
+
+
+def _at(start_ns: int, loop: Callable[[], None]) -> None:
+    time.sleep(max(0, start_ns - time.monotonic_ns()) / 1e9)
+    loop()
+
+
+def _wake(lane: Lane, fetch: Callable[[int], Arrays], steps: int) -> None:
+    """A few unrecorded calls, of the requests that the walk comes to last; their errors will show in the block."""
+    with contextlib.suppress(Exception):
+        for back in range(1, REWARM_CALLS + 1):
+            lane.infer(fetch(max(0, steps - back)))
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """No garbage collection while a block runs."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+def _measured(run: Callable[[], None]) -> Message:
+    """CPU time (with that of processes the engine started), wall time and switches while `run` runs."""
+    children = procs.descendants(os.getpid())
+    cpu_ns = -time.process_time_ns() - sum(map(procs.cpu_ns, children))
+    wall_ns = -time.monotonic_ns()
+    switches = -resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+    run()
+    wall_ns += time.monotonic_ns()
+    cpu_ns += time.process_time_ns() + sum(map(procs.cpu_ns, children | procs.descendants(os.getpid())))
+    switches += resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+    return {
+        "cpu_ns": cpu_ns,
+        "wall_ns": wall_ns,
+        "involuntary_switches": switches,
+        "threads": procs.threads(os.getpid()),
+    }
+
+
+def _checked(crew: Crew, walk: Walk, lefts: list[Left]) -> dict[str, Any]:
+    """Errors counted and kept outputs verified; raises WrongOutput."""
+    errors = [
+        crew.verifier.error(walk.order[step % walk.steps].tolist(), outputs)
+        for left in lefts
+        for step, outputs in left.kept
+    ]
+    return {
+        "verified": len(errors),
+        "worst_error": crew.verifier.judge(errors),
+        "errors": sum(left.errors for left in lefts),
+        "first_error": next((left.first_error for left in lefts if left.first_error), ""),
+    }

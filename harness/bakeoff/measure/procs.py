@@ -1,0 +1,124 @@
+"""What Linux tells about processes, and how to end them: read from /proc, with the standard library alone.
+
+The warden polls with these while blocks are measured, so they stay cheap. A process that is gone counts as nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+
+MARK = "BAKEOFF_MARK"
+"""The environment variable that every child and its descendants carry: "<run>.<child>"."""
+
+_PROC = Path("/proc")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_PR_SET_PDEATHSIG = 1
+_PR_SET_TIMERSLACK = 29
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when the thread that started it ends; at once where that happened already."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def set_timer_slack(slack_ns: int) -> None:
+    """How much later than asked this thread's sleeps may end; 0 restores the default, commonly 50,000 ns."""
+    ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, slack_ns)
+
+
+def descendants(pid: int) -> set[int]:
+    """All living children of a process's threads, and theirs. One that was orphaned is not found: see `marked`."""
+    found: set[int] = set()
+    waiting = [pid]
+    while waiting:
+        for entry in _entries(_PROC / str(waiting.pop()) / "task"):
+            children = {int(child) for child in _text(entry / "children").split()} - found
+            found |= children
+            waiting += children
+    return found
+
+
+def resident_bytes(pid: int) -> int:
+    """Resident size, as the kernel counts it: mapped files included."""
+    fields = _text(_PROC / str(pid) / "statm").split()
+    return int(fields[1]) * _PAGE_BYTES if fields else 0
+
+
+def resident_bytes_under(pid: int, folder: Path) -> int:
+    """How much of the resident size is mapped from files in `folder`; slower, it walks all mappings."""
+    total_kb, inside = 0, False
+    prefix = f"{folder}/"
+    for line in _text(_PROC / str(pid) / "smaps").splitlines():
+        words = line.split(maxsplit=5)
+        if "-" in words[0] and not words[0].endswith(":"):
+            inside = len(words) == 6 and words[5].startswith(prefix)
+        elif inside and words[0] == "Rss:":
+            total_kb += int(words[1])
+    return total_kb * 1024
+
+
+def peak_resident_bytes(pid: int) -> int:
+    """The largest resident size so far."""
+    for line in _text(_PROC / str(pid) / "status").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def cpu_ns(pid: int) -> int:
+    """CPU time of a process, to the kernel's tick (10 ms)."""
+    stat = _text(_PROC / str(pid) / "stat").rpartition(")")[2].split()
+    return (int(stat[11]) + int(stat[12])) * 1_000_000_000 // _TICKS_PER_S if stat else 0
+
+
+def threads(pid: int) -> int:
+    """How many threads a process has."""
+    return len(_entries(_PROC / str(pid) / "task"))
+
+
+def marked(mark: str) -> set[int]:
+    """Processes whose environment carries this mark, or one below it ("run" finds "run.3"); never this process."""
+    exact = f"{MARK}={mark}".encode()
+    found = set()
+    for entry in _entries(_PROC):
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                variables = (entry / "environ").read_bytes().split(b"\0")
+                if any(part == exact or part.startswith(exact + b".") for part in variables):
+                    found.add(int(entry.name))
+    return found
+
+
+def kill(pids: Iterable[int]) -> None:
+    """SIGKILL processes; one that is gone is no error."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def kill_group(group: int) -> None:
+    """SIGKILL a process group; one that is gone is no error."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []

@@ -1,0 +1,128 @@
+"""The timed loops: what happens between two readings of the clock is the engine's call and nothing else.
+
+A lane (a thread) runs one of them. Clock and pipe are arguments, so that tests can play them.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bakeoff.backends import Arrays
+from bakeoff.measure.stamps import FAILED, Stamps
+from bakeoff.measure.walk import KEPT, Walk
+from bakeoff.workloads.prepared import Requests
+
+STOP = 0xFFFFFFFF
+"""The request number that ends an open loop: one for each lane."""
+NUMBER_BYTES = 4
+
+Infer = Callable[[Arrays], Arrays]
+Fetch = Callable[[int], Arrays]
+Clock = Callable[[], int]
+
+
+@dataclass(slots=True)
+class Left:
+    """What a lane leaves behind besides its stamps: (step, outputs) of the last sampled calls, and its errors."""
+
+    kept: deque[tuple[int, Arrays]] = field(default_factory=lambda: deque(maxlen=2 * KEPT))
+    errors: int = 0
+    first_error: str = ""
+
+    def failed(self, error: Exception) -> None:
+        """Count an exception of the engine."""
+        self.errors += 1
+        self.first_error = self.first_error or describe(error)
+
+
+def describe(error: BaseException) -> str:
+    """An exception as one short line: its type and the first line of its message."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}"[:300] if lines else type(error).__name__
+
+
+def fetcher(requests: Requests, walk: Walk) -> Fetch:
+    """The inputs of step s: views of the pool, or the rows of several requests put together for a joined call."""
+    get = requests.get
+    steps, join = walk.steps, walk.join
+    order = np.ascontiguousarray(walk.order).reshape(-1).data
+    if join == 1:
+        return lambda step: get(order[step % steps])
+
+    def joined(step: int) -> dict[str, np.ndarray[Any, Any]]:
+        first = step % steps * join
+        parts = [get(index) for index in order[first : first + join]]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    return joined
+
+
+def closed_loop(
+    infer: Infer,
+    fetch: Fetch,
+    sampled: bytes,
+    stamps: Stamps,
+    left: Left,
+    until_ns: int,
+    steps: range,
+    clock: Clock = time.monotonic_ns,
+) -> None:
+    """Call the engine again as soon as it answered, for the given steps, until the clock says `until_ns`."""
+    started, done = stamps.started, stamps.done
+    period = len(sampled)
+    for step in steps:
+        inputs = fetch(step)
+        begun = clock()
+        if begun >= until_ns:
+            return
+        try:
+            outputs = infer(inputs)
+            now = clock()
+        except Exception as error:
+            left.failed(error)
+            started[step], done[step] = begun, FAILED
+            continue
+        started[step] = begun
+        done[step] = now
+        if sampled[step % period]:
+            left.kept.append((step, outputs))
+
+
+def open_loop(
+    infer: Infer,
+    fetch: Fetch,
+    sampled: bytes,
+    stamps: Stamps,
+    left: Left,
+    pipe: int,
+    clock: Clock = time.monotonic_ns,
+    read: Callable[[int, int], bytes] = os.read,
+) -> None:
+    """Serve the request numbers that come down the pipe until STOP; skip them once the parent says to drop the rest."""
+    header, started, done = stamps.header, stamps.started, stamps.done
+    period = len(sampled)
+    while True:
+        number = read(pipe, NUMBER_BYTES)
+        begun = clock()
+        step = int.from_bytes(number, "little")
+        if step == STOP or not number:
+            return
+        if header[0]:
+            continue
+        started[step] = begun
+        try:
+            outputs = infer(fetch(step))
+            done[step] = clock()
+        except Exception as error:
+            left.failed(error)
+            done[step] = FAILED
+            continue
+        if sampled[step % period]:
+            left.kept.append((step, outputs))

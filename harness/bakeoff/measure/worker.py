@@ -1,0 +1,79 @@
+"""A candidate's process: `python -m bakeoff.measure.worker probe|build|serve CONTROL_FD PARENT_PID`.
+
+It is started with its CPUs, threads and log already set, talks JSON lines over an inherited socket, and imports the
+contract, one backend and its engine: nothing else of the harness than the standard library and numpy can carry.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+import traceback
+from dataclasses import asdict
+from pathlib import Path
+
+from bakeoff.backends import Unavailable, Unsupported, create
+from bakeoff.measure import procs
+from bakeoff.measure.serve import describe
+from bakeoff.measure.serving import serve
+from bakeoff.measure.verify import WrongOutput
+from bakeoff.measure.wire import Channel, Message, artifact_message, setting_of
+from bakeoff.workloads.prepared import Prepared
+
+
+def probe(channel: Channel, order: Message) -> None:
+    """Import the backend, ask whether its engine is here and which precisions it can run."""
+    try:
+        backend = create(order["target"])
+    except Exception as error:
+        traceback.print_exc()
+        channel.send({"outcome": "failed", "reason": f"cannot be imported: {describe(error)}"})
+        return
+    facts = backend.probe(order["device"])
+    channel.send({"facts": asdict(facts), "precisions": list(backend.precisions(order["device"]))})
+
+
+def build(channel: Channel, order: Message) -> None:
+    """Have the backend turn the model into an artifact."""
+    backend = create(order["target"])
+    model = Prepared.read(Path(order["prepared"])).model(order["variant"])
+    into = Path(order["into"])
+    into.mkdir(parents=True, exist_ok=True)
+    begun_ns = time.monotonic_ns()
+    artifact = backend.build(model, order["precision"], setting_of(order["setting"]), order["device"], into)
+    seconds = (time.monotonic_ns() - begun_ns) / 1e9
+    channel.send({"artifact": artifact_message(artifact), "seconds": seconds})
+
+
+def outcome_of(error: BaseException) -> Message:
+    """A failure as the ledger names it."""
+    if isinstance(error, Unavailable):
+        return {"outcome": "unavailable", "reason": error.reason, "remedy": error.remedy}
+    if isinstance(error, Unsupported):
+        return {"outcome": "unsupported", "reason": str(error) or "not supported"}
+    if isinstance(error, WrongOutput):
+        return {"outcome": "wrong-output", "reason": str(error)}
+    if isinstance(error, MemoryError):
+        return {"outcome": "out-of-memory", "reason": describe(error)}
+    return {"outcome": "failed", "reason": describe(error)}
+
+
+def main(verb: str, control: str, parent: str) -> None:
+    """Do one verb; whatever goes wrong is an answer, and its traceback is in the log."""
+    procs.die_with_parent(int(parent))
+    end = socket.socket(fileno=int(control))
+    end.set_inheritable(False)
+    channel = Channel(end)
+    order = channel.receive()
+    if order is None:
+        return
+    try:
+        {"probe": probe, "build": build, "serve": serve}[verb](channel, order)
+    except BaseException as error:
+        traceback.print_exc()
+        channel.send(outcome_of(error))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
