@@ -19,7 +19,6 @@ def probed(*precisions: str, settings: tuple[str, ...] = ("1x1",)) -> Probed:
         precisions=precisions,
         settings=tuple(Setting(name) for name in settings),
         instances="threads",
-        formats=("onnx",),
         build_keys=dict.fromkeys(settings, ""),
     )
 

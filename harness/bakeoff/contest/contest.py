@@ -34,7 +34,7 @@ def hold(
     reporter: Reporter | None = None,
 ) -> str:
     """Try every question into a new run of the store, and give the run's id."""
-    run = store.begin(command, host.facts(), host.environment(), budget_s, questions[0].scenario.seed)
+    run = store.begin(command, host.facts(), host.versions(), budget_s, questions[0].scenario.seed)
     for question in questions:
         name = question.scenario.name
         store.add_scenario(run, name, question.scenario.definition(), _workload(question.prepared))

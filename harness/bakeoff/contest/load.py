@@ -22,7 +22,7 @@ class OpenLoop:
 
     def play(self, engine: Engine, seed: int) -> Block:
         """One block; the same seed gives every candidate the same arrivals."""
-        return engine.open(traffic.poisson(self.qps, self.seconds, seed), self.grace_s)
+        return engine.open(traffic.poisson(self.qps, self.seconds, seed), self.grace_s, seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ class ClosedLoop:
     join: int = 1
 
     def play(self, engine: Engine, seed: int) -> Block:
-        """One block; `seed` says where in the pool it starts."""
-        return engine.closed(self.seconds, lanes=self.lanes, join=self.join)
+        """One block; the same seed walks the pool in the same order."""
+        return engine.closed(self.seconds, lanes=self.lanes, join=self.join, seed=seed)
 
 
 def load_for(scenario: Scenario) -> OpenLoop | ClosedLoop:

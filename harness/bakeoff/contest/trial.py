@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from bakeoff.backends import Artifact
 from bakeoff.contest import artifacts
@@ -65,7 +66,7 @@ class Trial:
         self.reporter = reporter
         self.cpus, self.generator_cpu = host.engine_cpus(self.scenario.resources.cpus)
         self.load = load_for(self.scenario)
-        flags = host.cpu_flags()
+        flags = " ".join(host.cpu_flags())
         self._places = {name: artifacts.folder(self.prepared, each, flags) for name, each in self.entries.items()}
 
     def hold(self) -> None:
@@ -269,7 +270,7 @@ class Trial:
         """Launch workers two at a time, within the memory there is; those that fail leave a ledger row instead."""
         engines: dict[str, Engine] = {}
         waiting = list(names)
-        free_bytes = host.available_memory_bytes() * MEMORY_SHARE
+        free_bytes = psutil.virtual_memory().available * MEMORY_SHARE
         while waiting:
             pair = [(name, Engine.launch(self._order(name))) for name in waiting[:2]]
             waiting = waiting[2:]
@@ -304,6 +305,7 @@ class Trial:
             prepared=self.prepared.folder,
             log=self._log(name, "serve"),
             lossy=entry.candidate.lossy,
+            generator_cpu=self.generator_cpu,
         )
 
     def _loaded(self, name: str, engine: Engine) -> None:

@@ -107,15 +107,32 @@ class Engine:
             fcntl.fcntl(self._pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
     @classmethod
-    def start(cls, order: Order, limit_s: float) -> Self:
-        """Launch, load, verify against the reference, warm up: all within `limit_s`."""
+    def launch(cls, order: Order) -> Self:
+        """Start the worker processes and return; several engines can start at once so. `ready` comes next."""
         engine = cls(order)
         try:
-            engine._start(time.monotonic() + limit_s)
+            engine._start()
         except BaseException:
             engine.close()
             raise
         return engine
+
+    def ready(self, limit_s: float) -> Self:
+        """Wait until it is loaded, verified against the reference and warm: all within `limit_s` from now."""
+        deadline = time.monotonic() + limit_s
+        try:
+            self.loaded = self._loaded(
+                self._replies("load", deadline=deadline), self._replies("verify", deadline=deadline)
+            )
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    @classmethod
+    def start(cls, order: Order, limit_s: float) -> Self:
+        """Launch it and wait until it is ready."""
+        return cls.launch(order).ready(limit_s)
 
     @property
     def lanes(self) -> int:
@@ -193,7 +210,7 @@ class Engine:
     ) -> None:
         self.close()
 
-    def _start(self, deadline: float) -> None:
+    def _start(self) -> None:
         order = self.order
         launch = Launch(order.log, order.cpus, order.setting.threads, order.memory_bytes, order.prepared, order.python)
         message = {
@@ -211,7 +228,6 @@ class Engine:
             pids = [child.process.pid for child in self._children]
             guard().watch(self._key, pids, order.memory_bytes, order.prepared)
         self._tell(message)
-        self.loaded = self._loaded(self._replies("load", deadline=deadline), self._replies("verify", deadline=deadline))
 
     def _loaded(self, loads: list[Message], starts: list[Message]) -> Loaded:
         self._service_ns = min(start["service_ns"] for start in starts)

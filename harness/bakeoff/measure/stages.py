@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bakeoff.backends import Artifact, Facts, Setting
+from bakeoff.backends import Artifact, Facts, Resources, Setting
 from bakeoff.measure.child import Launch, ask
-from bakeoff.measure.wire import artifact_of, facts_of
+from bakeoff.measure.wire import artifact_of, facts_of, setting_of
 
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """What a backend's probe found, and the precisions it can run here."""
+    """What a backend's probe found, and what it offers here. `build_keys` maps a setting's name to the part of it that
+    a built artifact depends on; `instances` says how it uses more than one core at once."""
 
     facts: Facts
     precisions: tuple[str, ...]
+    settings: tuple[Setting, ...]
+    build_keys: Mapping[str, str]
+    instances: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +34,22 @@ class Built:
 
 
 def probe(
-    target: str, device: str, log: Path, limit_s: float = 60.0, python: str = sys.executable, cpus: int = 1
+    target: str, device: str, resources: Resources, log: Path, limit_s: float = 60.0, python: str = sys.executable
 ) -> Probed:
-    """Ask a backend, in a child, whether its engine is here; raises StageFailed("probe", ...), with its remedy."""
-    ids = tuple(os.sched_getaffinity(0))
-    launch = Launch(log=log, cpus=ids, threads=cpus, python=python)
-    reply = ask("probe", "probe", launch, {"target": target, "device": device}, limit_s)
-    return Probed(facts_of(reply["facts"]), tuple(reply["precisions"]))
+    """Ask a backend, in a child, whether its engine is here and what it offers within the resources.
+
+    Raises StageFailed("probe", ...), with its remedy.
+    """
+    launch = Launch(log=log, cpus=tuple(os.sched_getaffinity(0)), threads=resources.cpus, python=python)
+    order = {"target": target, "device": device, "resources": asdict(resources)}
+    reply = ask("probe", "probe", launch, order, limit_s)
+    return Probed(
+        facts=facts_of(reply["facts"]),
+        precisions=tuple(reply["precisions"]),
+        settings=tuple(setting_of(setting) for setting in reply["settings"]),
+        build_keys=reply["build_keys"],
+        instances=reply["instances"],
+    )
 
 
 def build(

@@ -13,7 +13,7 @@ import traceback
 from dataclasses import asdict
 from pathlib import Path
 
-from bakeoff.backends import Unavailable, Unsupported, create
+from bakeoff.backends import Resources, Unavailable, Unsupported, create
 from bakeoff.measure import procs
 from bakeoff.measure.serve import describe
 from bakeoff.measure.serving import serve
@@ -23,7 +23,7 @@ from bakeoff.workloads.prepared import Prepared
 
 
 def probe(channel: Channel, order: Message) -> None:
-    """Import the backend, ask whether its engine is here and which precisions it can run."""
+    """Import the backend, ask whether its engine is here, and what it offers within the resources."""
     try:
         backend = create(order["target"])
     except Exception as error:
@@ -31,7 +31,18 @@ def probe(channel: Channel, order: Message) -> None:
         channel.send({"outcome": "failed", "reason": f"cannot be imported: {describe(error)}"})
         return
     facts = backend.probe(order["device"])
-    channel.send({"facts": asdict(facts), "precisions": list(backend.precisions(order["device"]))})
+    settings = backend.settings(Resources(**order["resources"]))
+    channel.send(
+        {
+            "facts": asdict(facts),
+            "precisions": list(backend.precisions(order["device"])),
+            "settings": [asdict(setting) for setting in settings],
+            "build_keys": {
+                setting.name: repr(sorted(backend.build_depends_on(setting).items())) for setting in settings
+            },
+            "instances": backend.instances,
+        }
+    )
 
 
 def build(channel: Channel, order: Message) -> None:
