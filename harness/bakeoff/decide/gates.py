@@ -37,9 +37,9 @@ def gate(evidence: Evidence, scenario: Scenario, provisional: bool) -> Gate:
     """The first gate that a candidate does not pass, in the order in which they are cheap to check."""
     steps = (
         _failed(evidence.record),
+        _eliminated(evidence.record),
         _quality(evidence.record, scenario, provisional),
         _latency(evidence),
-        _eliminated(evidence.record),
         _measured(evidence.record),
         _undecided_latency(evidence),
         _rounds(evidence, scenario),
