@@ -113,6 +113,48 @@ def _blocks_with_times(store: Path) -> set[tuple[object, ...]]:
         return set(connection.execute("select candidate_number, round, position, at from blocks"))
 
 
+FATES = {
+    "naughty-aborts": "crashed",
+    "naughty-glutton": "out-of-memory",
+    "naughty-hangs": "timeout",
+    "naughty-lazy": "wrong-output",
+    "naughty-missing": "failed",
+    "naughty-nan": "wrong-output",
+    "naughty-raises": "failed",
+    "naughty-raises-in-build": "failed",
+    "naughty-raises-in-load": "failed",
+    "naughty-segfaults": "crashed",
+    "naughty-unavailable": "unavailable",
+    "naughty-unsupported": "unsupported",
+    "naughty-wrong-shape": "wrong-output",
+}
+
+
+@pytest.mark.slow
+def test_every_misbehaving_engine_gets_its_row_and_all_others_finish(workplace, tmp_path):
+    install = Path(__file__).parent / "naughty" / "install.py"
+    subprocess.run([sys.executable, str(install), str(tmp_path)], check=True)
+    (workplace / "naughty.yaml").write_text(
+        "workload: model.onnx\n"
+        "traffic: {kind: server, qps: 100, batch_size: 4, duration: 1s}\n"
+        "sla: {p99: 80ms}\n"
+        "resources: {memory: 1GiB}\n"
+        "candidates:\n  backends:\n"
+        + "".join(f"    - {name}\n" for name in [*FATES, "naughty-chatters", "naughty-honest", "onnxruntime"])
+        + "  precisions: [fp32]\n"
+    )
+    words = ("run", "naughty.yaml", "--budget", "90s", "--store", "naughty.db", "--json")
+    done = bakeoff(*words, folder=workplace, PYTHONPATH=str(tmp_path))
+    (answer,) = json.loads(done.stdout)["scenarios"]
+    found = {each["backend"]: each for each in answer["candidates"]}
+    assert {name: found[name]["outcome"] for name in FATES} == FATES
+    assert all(found[name]["reason"] and found[name]["p99_ms"] is None for name in FATES)
+    assert answer["verdict"] in {"WIN", "TIE"}
+    honest = {"naughty-chatters", "naughty-honest", "onnxruntime"}
+    assert answer["choice"].split("/")[0] in honest
+    assert all(found[name]["capacity_qps"] for name in honest)
+
+
 def test_a_dry_run_lists_the_candidates_and_writes_nothing(workplace):
     before = set(workplace.iterdir())
     done = bakeoff(*RUN, "--backend", "onnxruntime", "--dry-run", folder=workplace)

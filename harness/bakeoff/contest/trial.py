@@ -33,13 +33,17 @@ from bakeoff.store.record import OK, SCREEN_ROUND, CandidateRecord, LedgerRow, S
 from bakeoff.store.store import Store
 
 BUILD_LIMIT_S = 900.0
-START_LIMIT_S = 180.0
+START_LIMIT_S = 120.0
+START_SHARE = 0.25
+"""The share of the budget left that one start may take before the engine counts as hanging (but never under 10 s)."""
 SCORE_LIMIT_S = 900.0
 LOADED_TOGETHER = 3
 BLOCKS_A_ROUND = 2
 FEWEST_ROUNDS = 3
 MOST_ROUNDS = 8
 START_GUESS_S = 3.0
+RESERVED = 0.6
+"""The largest share of the budget that the screens leave to the rounds."""
 MEMORY_SHARE = 0.6
 """The share of the memory free at the start that engines loaded together may take."""
 
@@ -163,8 +167,8 @@ class Trial:
     def _rounds_need_s(self, rivals: int) -> float:
         if math.isinf(self.budget.left):
             return 0.0
-        blocks = BLOCKS_A_ROUND * min(rivals, LOADED_TOGETHER)
-        return min(FEWEST_ROUNDS * (START_GUESS_S + blocks * self.load.seconds), self.budget.seconds or 0.0) * 0.8
+        round_s = START_GUESS_S + min(rivals, LOADED_TOGETHER) * self.load.seconds
+        return min(FEWEST_ROUNDS * round_s, RESERVED * (self.budget.seconds or 0.0))
 
     # Quality
 
@@ -218,6 +222,7 @@ class Trial:
     def play_rounds(self) -> None:
         """Rounds of fresh processes, blocks in random order, until the verdict stands or the time is used up."""
         longest_s = 0.0
+        blocks = self._blocks_a_round(len(self._contenders()))
         for number in range(1, MOST_ROUNDS + 1):
             names = self._contenders()
             if not names or self._settled(number - 1):
@@ -225,21 +230,24 @@ class Trial:
             if number > 1 and self.budget.left < longest_s:
                 break
             started = time.monotonic()
-            self._play_round(number, names)
+            self._play_round(number, names, blocks)
             longest_s = max(longest_s, time.monotonic() - started)
         for candidate in self._record().candidates:
             if candidate.failure is None and any(block.round > SCREEN_ROUND for block in candidate.blocks):
                 rounds = len({block.round for block in candidate.blocks} - {SCREEN_ROUND})
-                self._row(
-                    candidate.id, "serve", OK, "", rounds * BLOCKS_A_ROUND * self.load.seconds, {"rounds": rounds}
-                )
+                self._row(candidate.id, "serve", OK, "", rounds * blocks * self.load.seconds, {"rounds": rounds})
 
-    def _play_round(self, number: int, names: list[str]) -> None:
-        todo = {name: [p for p in range(BLOCKS_A_ROUND) if not self._has_block(name, number, p)] for name in names}
+    def _blocks_a_round(self, rivals: int) -> int:
+        """More blocks steady a round, and more rounds are worth more than more blocks: with little time it is one."""
+        round_s = START_GUESS_S + rivals * BLOCKS_A_ROUND * self.load.seconds
+        return BLOCKS_A_ROUND if self.budget.left >= FEWEST_ROUNDS * round_s else 1
+
+    def _play_round(self, number: int, names: list[str], blocks: int) -> None:
+        todo = {name: [p for p in range(blocks) if not self._has_block(name, number, p)] for name in names}
         engines = self._bring_up([name for name, positions in todo.items() if positions])
         order = random.Random(f"{self.scenario.seed}/{self.scenario.name}/{number}")
         try:
-            for position in range(BLOCKS_A_ROUND):
+            for position in range(blocks):
                 turn = [name for name in engines if position in todo[name]]
                 order.shuffle(turn)
                 for name in turn:
@@ -276,7 +284,7 @@ class Trial:
             waiting = waiting[2:]
             for name, engine in pair:
                 try:
-                    engine.ready(min(START_LIMIT_S, max(10.0, self.budget.left)))
+                    engine.ready(min(START_LIMIT_S, max(10.0, START_SHARE * self.budget.left)))
                 except StageFailed as failed:
                     engine.close()
                     self._failed(name, failed)
