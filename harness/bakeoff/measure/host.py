@@ -51,10 +51,12 @@ def facts() -> dict[str, Any]:
         "kernel": platform.release(),
         "machine": platform.machine(),
         "container": _container(),
-        "python": platform.python_version(),
-        "packages": versions(),
-        "git_commit": _git_commit(),
     }
+
+
+def environment() -> dict[str, Any]:
+    """The software that decides a result, as JSON-able values: Python, packages, the commit of the current folder."""
+    return {"python": platform.python_version(), "packages": versions(), "git_commit": _git_commit()}
 
 
 def host_id() -> str:
@@ -104,6 +106,17 @@ def memory_bytes() -> int:
             if text.isdigit():
                 total = min(total, int(text))
     return total
+
+
+def available_memory_bytes() -> int:
+    """Memory that new processes can take now without swapping, within what the cgroups allow."""
+    free = int((_field(_text("/proc/meminfo"), "MemAvailable") or "0").split()[0]) * 1024
+    for group in _cgroups("memory"):
+        for limit, used in (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")):
+            texts = [_text(group / name).strip() for name in (limit, used)]
+            if all(text.isdigit() for text in texts):
+                free = min(free, max(0, int(texts[0]) - int(texts[1])))
+    return free
 
 
 def allowed_cpus() -> tuple[int, ...]:

@@ -164,5 +164,6 @@ def generator(cpu: int | None) -> Iterator[dict[str, int]]:
         if collecting:
             gc.enable()
         procs.set_timer_slack(0)
-        os.sched_setscheduler(0, policy, parameters)
+        if got["generator_realtime"]:
+            os.sched_setscheduler(0, policy, parameters)
         os.sched_setaffinity(0, affinity)

@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bakeoff.measure.block import NEVER, Block
+from bakeoff.measure.traffic import mean_qps, poisson
+
+
+def block(**changes) -> Block:
+    ms = 1_000_000
+    columns = {
+        "request": np.array([3, 1, 2], np.int32),
+        "items": np.array([10, 20, 30], np.int32),
+        "scheduled_ns": np.array([0, 1, 2], np.int64) * ms,
+        "sent_ns": np.array([0, 2, 2], np.int64) * ms,
+        "started_ns": np.array([1, 3, 4], np.int64) * ms,
+        "done_ns": np.array([5, 6, NEVER], np.int64) * np.array([ms, ms, 1]),
+    }
+    facts = {"threads": 2, "psi": 0.5, "first_error": "é"}
+    rest = {"kind": "open", "offered_qps": 1000.0, "wall_ns": 10 * ms, "cpu_ns": 8 * ms, "facts": facts}
+    return Block(**columns | rest | changes)
+
+
+def test_figures_are_derived_from_the_stamps():
+    measured = block()
+    assert measured.latency_ms().tolist() == [5, 5, np.inf]
+    assert measured.sent_latency_ms().tolist() == [5, 4, np.inf]
+    assert measured.service_ms().tolist() == [4, 3, np.inf]
+    assert measured.lateness_ms().tolist() == [0, 1, 0]
+    assert measured.cpu_ms_per_request() == 4
+    assert measured.throughput_items_per_s() == pytest.approx(3000)
+    assert measured.error_rate() == pytest.approx(1 / 3)
+    assert len(measured) == 3
+
+
+def test_what_never_happened_never_flatters():
+    nothing = block(done_ns=np.full(3, NEVER, np.int64), sent_ns=np.full(3, NEVER, np.int64))
+    assert np.isinf(nothing.latency_ms()).all()
+    assert np.isinf(nothing.lateness_ms()).all()
+    assert np.isnan(nothing.cpu_ms_per_request())
+    assert nothing.throughput_items_per_s() == 0
+    assert block(wall_ns=0).throughput_items_per_s() == 0
+    empty = np.empty(0, np.int64)
+    none = block(
+        request=empty.astype(np.int32), items=empty.astype(np.int32),
+        scheduled_ns=empty, sent_ns=empty, started_ns=empty, done_ns=empty,
+    )  # fmt: skip
+    assert np.isnan(none.error_rate())
+    assert len(Block.from_bytes(none.to_bytes())) == 0
+
+
+@given(st.lists(st.lists(st.integers(-1, 2**62), min_size=6, max_size=6), max_size=20))
+def test_bytes_bring_every_stamp_back(rows):
+    columns = np.array(rows, np.int64).reshape(-1, 6).T
+    names = ("scheduled_ns", "sent_ns", "started_ns", "done_ns")
+    stamps = {name: np.ascontiguousarray(columns[2 + i]) for i, name in enumerate(names)}
+    kept = block(request=(columns[0] % 1000).astype(np.int32), items=(columns[1] % 1000).astype(np.int32), **stamps)
+    back = Block.from_bytes(kept.to_bytes())
+    for name in ("request", "items", *names):
+        np.testing.assert_array_equal(getattr(back, name), getattr(kept, name))
+        assert getattr(back, name).dtype == getattr(kept, name).dtype
+    for name in ("kind", "offered_qps", "wall_ns", "cpu_ns", "facts"):
+        assert getattr(back, name) == getattr(kept, name)
+
+
+def test_bytes_are_compact():
+    arrivals_ns = poisson(1000, 10, 1)
+    rng = np.random.default_rng(2)
+    sent_ns = arrivals_ns + rng.integers(0, 1000, len(arrivals_ns))
+    started_ns = sent_ns + rng.integers(0, 30_000, len(arrivals_ns))
+    request = np.arange(len(arrivals_ns), dtype=np.int32)
+    big = block(
+        request=request, items=request % 7, scheduled_ns=arrivals_ns, sent_ns=sent_ns, started_ns=started_ns,
+        done_ns=started_ns + rng.integers(500_000, 900_000, len(arrivals_ns)),
+    )  # fmt: skip
+    assert len(big.to_bytes()) < 16 * len(big)
+
+
+def test_other_bytes_are_refused():
+    with pytest.raises(ValueError, match="not a block"):
+        Block.from_bytes(b"something else entirely")
+    newer = bytearray(block().to_bytes())
+    newer[4] = 9
+    with pytest.raises(ValueError, match="format 9; this bakeoff reads format 1"):
+        Block.from_bytes(bytes(newer))
+
+
+@given(st.floats(0.5, 5000), st.floats(0.1, 3), st.integers(0, 2**32 - 1))
+def test_poisson_offers_what_was_asked(qps, seconds, seed):
+    arrivals_ns = poisson(qps, seconds, seed)
+    assert len(arrivals_ns) == max(1, round(qps * seconds))
+    assert (np.diff(arrivals_ns) >= 0).all()
+    assert arrivals_ns[0] >= 0
+    assert arrivals_ns[-1] <= len(arrivals_ns) / qps * 1e9
+    np.testing.assert_array_equal(arrivals_ns, poisson(qps, seconds, seed))
+
+
+def test_poisson_gaps_are_exponential():
+    gaps = np.diff(poisson(1000, 60, 5)) / 1e6
+    assert gaps.mean() == pytest.approx(1, rel=0.02)
+    assert gaps.std() == pytest.approx(1, rel=0.05)
+    assert (gaps > 3).mean() == pytest.approx(np.exp(-3), rel=0.1)
+
+
+def test_mean_rate_of_a_schedule():
+    assert mean_qps(np.arange(1, 101) * 10_000_000) == pytest.approx(100, rel=0.02)
+    assert mean_qps(np.zeros(1, np.int64)) == float("inf")

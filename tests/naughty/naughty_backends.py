@@ -1,0 +1,259 @@
+"""Backends that misbehave, each in its own way; all else about them is an honest onnxruntime plugin."""
+
+import ctypes
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+from bakeoff.backends import Backend, Facts, Session, Unavailable, Unsupported
+
+
+class Honest(Backend):
+    """Well-behaved: onnxruntime with default options and one thread."""
+
+    name = "naughty-honest"
+    formats = ("onnx",)
+    instances = "threads"
+
+    def probe(self, device):
+        return Facts(version="1.0")
+
+    def load(self, artifact, setting, device):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = setting.threads
+        options.inter_op_num_threads = 1
+        return self.session(onnxruntime.InferenceSession(str(artifact.path), options, ["CPUExecutionProvider"]))
+
+    def session(self, engine):
+        return HonestSession(engine)
+
+
+class HonestSession(Session):
+    def __init__(self, engine):
+        self.engine = engine
+        self.names = [output.name for output in engine.get_outputs()]
+        self.calls = 0
+
+    def infer(self, inputs):
+        self.calls += 1
+        return dict(zip(self.names, self.engine.run(self.names, dict(inputs)), strict=True))
+
+
+class InProcesses(Honest):
+    """Well-behaved, one process for each instance."""
+
+    name = "naughty-in-processes"
+    instances = "processes"
+
+
+class IsNotHere(Honest):
+    name = "naughty-unavailable"
+
+    def probe(self, device):
+        raise Unavailable("the engine is not installed", "pip install engine")
+
+
+class CannotBuild(Honest):
+    name = "naughty-unsupported"
+
+    def build(self, model, precision, setting, device, into):
+        raise Unsupported("operator Frobnicate is not known")
+
+
+class RaisesInBuild(Honest):
+    name = "naughty-raises-in-build"
+
+    def build(self, model, precision, setting, device, into):
+        raise RuntimeError("no can do\nsecond line")
+
+
+class RaisesInLoad(Honest):
+    name = "naughty-raises-in-load"
+
+    def load(self, artifact, setting, device):
+        raise ValueError("bad artifact\nsecond line")
+
+
+class _InInfer(Honest):
+    """Does `self.deed(inputs, outputs, calls)` to each answer."""
+
+    def session(self, engine):
+        return _Misdeed(engine, self.deed)
+
+    def deed(self, inputs, outputs, calls):
+        return outputs
+
+
+class _Misdeed(HonestSession):
+    def __init__(self, engine, deed):
+        super().__init__(engine)
+        self.deed = deed
+
+    def infer(self, inputs):
+        return self.deed(inputs, super().infer(inputs), self.calls)
+
+
+class RaisesInInfer(_InInfer):
+    name = "naughty-raises"
+
+    def deed(self, inputs, outputs, calls):
+        raise RuntimeError("infer went wrong")
+
+
+class RaisesLater(_InInfer):
+    """Fails one request in ten, from when the file named by NAUGHTY_CUE is there."""
+
+    name = "naughty-raises-later"
+
+    def deed(self, inputs, outputs, calls):
+        if calls % 10 == 0 and os.path.exists(os.environ["NAUGHTY_CUE"]):  # noqa: PTH110 - called in a hot loop
+            raise RuntimeError("one in ten")
+        return outputs
+
+
+class Sluggish(_InInfer):
+    """Takes 20 ms more than it needs, without the GIL."""
+
+    name = "naughty-sluggish"
+
+    def deed(self, inputs, outputs, calls):
+        time.sleep(0.02)
+        return outputs
+
+
+class NoOp(Backend):
+    """Answers zeros without computing: for the cost of measuring itself, never with references."""
+
+    name = "naughty-no-op"
+    formats = ("onnx",)
+    instances = "threads"
+
+    def load(self, artifact, setting, device):
+        return NoOpSession()
+
+
+class NoOpSession(Session):
+    def infer(self, inputs):
+        return {}
+
+
+class Aborts(_InInfer):
+    name = "naughty-aborts"
+
+    def deed(self, inputs, outputs, calls):
+        print("assertion failed: x > 0", file=sys.stderr, flush=True)  # noqa: T201
+        os.abort()
+
+
+class Segfaults(_InInfer):
+    name = "naughty-segfaults"
+
+    def deed(self, inputs, outputs, calls):
+        return ctypes.string_at(0)
+
+
+class DiesLater(_InInfer):
+    """Dies of SIGKILL in a measured block: when the file named by NAUGHTY_CUE is there."""
+
+    name = "naughty-dies-later"
+
+    def deed(self, inputs, outputs, calls):
+        if os.path.exists(os.environ["NAUGHTY_CUE"]):  # noqa: PTH110 - called in a hot loop
+            os.kill(os.getpid(), 9)
+        return outputs
+
+
+class Hangs(_InInfer):
+    """Holds the GIL for ever: no other thread of its process runs again."""
+
+    name = "naughty-hangs"
+
+    def deed(self, inputs, outputs, calls):
+        ctypes.PyDLL(None).sleep(100_000)
+
+
+class HangsLater(_InInfer):
+    """Holds the GIL for ever, from when the file named by NAUGHTY_CUE is there."""
+
+    name = "naughty-hangs-later"
+
+    def deed(self, inputs, outputs, calls):
+        if os.path.exists(os.environ["NAUGHTY_CUE"]):  # noqa: PTH110 - called in a hot loop
+            ctypes.PyDLL(None).sleep(100_000)
+        return outputs
+
+
+class Chatters(_InInfer):
+    """Prints garbage, from Python and from C."""
+
+    name = "naughty-chatters"
+
+    def deed(self, inputs, outputs, calls):
+        if calls % 50 == 1:
+            print('{"outcome": "ok"}\n\x00\xff garbage')  # noqa: T201
+            os.write(1, b'{"ready": 1}\n\xff\xfe')
+            ctypes.CDLL(None).puts(b"[INFO] engine says hello")
+        return outputs
+
+
+class ReturnsNan(_InInfer):
+    name = "naughty-nan"
+
+    def deed(self, inputs, outputs, calls):
+        return {name: np.full_like(value, np.nan) for name, value in outputs.items()}
+
+
+class WrongShape(_InInfer):
+    name = "naughty-wrong-shape"
+
+    def deed(self, inputs, outputs, calls):
+        return {name: value[:1] for name, value in outputs.items()}
+
+
+class Lazy(Honest):
+    """Computes at first, and later returns what it answered to the last request of the same size."""
+
+    name = "naughty-lazy"
+
+    def session(self, engine):
+        return _LazySession(engine)
+
+
+class _LazySession(HonestSession):
+    def __init__(self, engine):
+        super().__init__(engine)
+        self.kept = {}
+
+    def infer(self, inputs):
+        size = len(next(iter(inputs.values())))
+        if self.calls < 100 or size not in self.kept:
+            self.kept[size] = super().infer(inputs)
+        return self.kept[size]
+
+
+class Glutton(Honest):
+    """Grows by 32 MiB at a time, to 3 GiB at most."""
+
+    name = "naughty-glutton"
+
+    def load(self, artifact, setting, device):
+        self.hoard = []
+        for _ in range(96):
+            self.hoard.append(np.ones(1 << 22))
+            time.sleep(0.01)
+        return super().load(artifact, setting, device)
+
+
+class Parent(Honest):
+    """Starts a process in a session of its own that would outlive it."""
+
+    name = "naughty-parent"
+
+    def load(self, artifact, setting, device):
+        subprocess.Popen(["sleep", "1000"], start_new_session=True, stdout=subprocess.DEVNULL)
+        return super().load(artifact, setting, device)
