@@ -36,10 +36,7 @@ def hold(
     """Try every question into a new run of the store, and give the run's id."""
     run = store.begin(command, host.facts(), host.versions(), budget_s, questions[0].scenario.seed)
     for question in questions:
-        name = question.scenario.name
-        store.add_scenario(run, name, question.scenario.definition(), _workload(question.prepared))
-        for entry in question.entries:
-            store.add_candidate(run, name, entry.candidate, {"version": entry.version})
+        _write_down(question, store, run)
     _play(questions, store, run, budget_s, logs / run, reporter or Silent())
     return run
 
@@ -88,7 +85,7 @@ def make_ready(questions: Sequence[Question], reporter: Reporter | None = None) 
     with tempfile.TemporaryDirectory(prefix="bakeoff-") as folder, Store.open(Path(folder) / "ahead.db") as store:
         run = store.begin("bakeoff prepare", {}, {})
         for question in questions:
-            store.add_scenario(run, question.scenario.name, question.scenario.definition())
+            _write_down(question, store, run)
             Trial(question, store, run, Path(folder), Budget(None), reporter or Silent()).make_ready()
 
 
@@ -158,6 +155,13 @@ def _narrowed(entries: tuple[Entry, ...], candidates: Sequence[str]) -> tuple[En
             hint = f"did you mean {close[0]}?" if close else "`bakeoff run --dry-run` lists them"
             raise UserError(f"--candidate {name}: no such candidate; {hint}")
     return tuple(entry for entry in entries if not candidates or entry.candidate.id in candidates)
+
+
+def _write_down(question: Question, store: Store, run: str) -> None:
+    name = question.scenario.name
+    store.add_scenario(run, name, question.scenario.definition(), _workload(question.prepared))
+    for entry in question.entries:
+        store.add_candidate(run, name, entry.candidate, {"version": entry.version})
 
 
 def _workload(prepared: Prepared) -> dict[str, object]:
