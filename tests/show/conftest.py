@@ -3,10 +3,14 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 
+from bakeoff.backends import Setting
+from bakeoff.candidates import Candidate
 from bakeoff.decide.judgement import Judgement, Leaderboard, Verdict
-from bakeoff.store.record import Quality, RunRecord
+from bakeoff.measure.block import Block
+from bakeoff.store.record import BlockRecord, CandidateRecord, Quality, RunRecord, ScenarioRecord
 
 HOSTILE = "<script>alert('x')</script> & \"quoted\" $\\frac{1}{0}$ [red]markup[/red] \x1b[31m\x00 | pipe ` tick"
 LONG = "the engine gave up after a very long explanation of what it did not like about this model; " * 12
@@ -318,6 +322,16 @@ EVIL = replace(
 ALL = (WIN, TIE, INFEASIBLE, INSUFFICIENT, PROVISIONAL, OFFLINE, PRODUCTION, EVIL)
 
 
+NO_STAMPS = np.zeros(0, dtype=np.int64)
+
+
+def block(**facts):
+    return Block("open", 300.0, NO_STAMPS.astype(np.int32), NO_STAMPS.astype(np.int32), *[NO_STAMPS] * 4, 1, 1, facts)
+
+
+QUIET, NOISY = block(psi=0.012, steal=0.0), block(psi=0.034, steal=0.002)
+
+
 @pytest.fixture(params=ALL, ids=lambda verdict: verdict.scenario[:12].strip("<"))
 def verdict(request):
     """Each kind of verdict in turn."""
@@ -358,21 +372,34 @@ def record():
         status="finished",
         command="bakeoff run scenarios/ctr-ranking.yaml --budget 3m",
         host={
+            "host": "3f9a1c0b77de",
             "cpu": "AMD EPYC 9V74 80-Core Processor",
-            "cpus": 2,
-            "kernel": "Linux 6.8.0-1031",
+            "cpu_flags": ["avx2", "avx512f", "avx512_vnni"],
+            "cores": 4,
+            "affinity": [0, 1],
             "quota_cpus": 2.0,
             "memory_bytes": 8_321_499_136,
-            "noise": {"steal": 0.012, "drift": 0.034},
-            "flags": ["avx2", "avx512f", "amx_int8"],
+            "governor": "unknown",
+            "kernel": "6.8.0-1031",
+            "container": True,
+            "git_commit": None,
+            "packages": {"bakeoff": "0.1.0", "openvino": "2026.3.0", "onnxruntime": "1.24.1", "torch": "2.13.0+cpu"},
         },
-        environment={
-            "python": "3.12.3",
-            "bakeoff": "0.1.0",
-            "openvino": "2026.3.0",
-            "onnxruntime": "1.24.1",
-            "torch": "2.13.0+cpu",
-        },
+        environment={"OMP_NUM_THREADS": "1", "timezone": HOSTILE},
         budget_s=180.0,
         seed=17,
+        scenarios=(
+            ScenarioRecord(
+                name="ctr-ranking",
+                definition={"resources": {"device": "cpu", "cpus": 2, "memory_bytes": None}},
+                candidates=tuple(
+                    CandidateRecord(
+                        Candidate(backend, "fp32", Setting("1x2", 2)),
+                        facts={"version": version},
+                        blocks=(BlockRecord(1, 0, lambda: QUIET), BlockRecord(1, 1, lambda: NOISY)),
+                    )
+                    for backend, version in (("openvino", "2026.3.0"), ("onnxruntime", "1.24.1"), ("torch", "2.13.0"))
+                ),
+            ),
+        ),
     )

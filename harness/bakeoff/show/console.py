@@ -182,7 +182,7 @@ def _candidates(verdict: Verdict, width: int) -> Table:
 
 
 def _measured_titles(verdict: Verdict, width: int) -> list[str]:
-    """What was measured beside the cost: latency where it plays a part, capacity where there is room or nothing else."""
+    """What stands beside the cost: latency where it plays a part, capacity where there is room or nothing else."""
     latency = views.shows_latency(verdict)
     capacity = "capacity" if verdict.traffic.get("qps") else "items/s"
     return [f"{views.tail_name(verdict)} ms"] * latency + [capacity] * (width >= _WIDE or not latency)
@@ -210,8 +210,6 @@ def _texts(*cells: str | Text) -> list[Text]:
 def _closing(verdict: Verdict) -> list[str]:
     lines = [clean(reason) for reason in verdict.reasons]
     lines += [line for line in (views.certainty(verdict), views.money_words(verdict)) if line]
-    if verdict.more_needed_s:
-        lines.append(f"about {duration(verdict.more_needed_s)} more of measuring would settle it")
     if verdict.leaderboard is not None:
         board = verdict.leaderboard
         lines.append(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bakeoff.decide.judgement import Verdict
 from bakeoff.show import views
 from bakeoff.show.gates import gates
-from bakeoff.show.numbers import ABSENT, clean, duration, ms, shorten
+from bakeoff.show.numbers import ABSENT, clean, ms, shorten
 from bakeoff.show.provenance import engine_words, host_words
 from bakeoff.store.record import RunRecord
 
@@ -86,8 +86,6 @@ def _candidates(verdict: Verdict) -> list[str]:
 
 def _notes(verdict: Verdict) -> list[str]:
     notes = [clean(reason) for reason in verdict.reasons] + [views.certainty(verdict), views.money_words(verdict)]
-    if verdict.more_needed_s:
-        notes.append(f"About {duration(verdict.more_needed_s)} more of measuring would settle it.")
     if verdict.leaderboard is not None:
         board = verdict.leaderboard
         notes.append(

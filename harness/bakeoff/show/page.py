@@ -55,8 +55,8 @@ def page(record: RunRecord, verdicts: Sequence[Verdict]) -> str:
         .render(
             record=record,
             sections=sections,
-            host=provenance.flat_facts(record.host),
-            environment=provenance.flat_facts(record.environment),
+            host=provenance.machine_facts(record),
+            software=provenance.software_facts(record),
             style=Markup(_source("style.css")),
             script=Markup(script),
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

@@ -9,32 +9,63 @@ from bakeoff.decide.judgement import Verdict
 from bakeoff.show import numbers
 from bakeoff.store.record import RunRecord
 
-_FIRST = ("cpu model", "cpu", "model", "cpus", "cores", "quota", "kernel", "memory", "noise")
-_MOST_IN_SHORT = 5
-_LONGEST_IN_SHORT = 60
+_SHORT = ("cpu", "cores", "quota cpus", "memory", "kernel")
+_NOISE = {"psi": "some task waited for a CPU", "steal": "the hypervisor took CPUs"}
+
+
+def machine_facts(record: RunRecord) -> tuple[tuple[str, str], ...]:
+    """The machine's facts as pairs of words, those that matter most to a reader first."""
+    pairs = flat_facts({key: value for key, value in record.host.items() if key != "packages"})
+    first = [(name, value) for wanted in _SHORT for name, value in pairs if name == wanted]
+    return (*first, *(pair for pair in pairs if pair not in first))
+
+
+def software_facts(record: RunRecord) -> tuple[tuple[str, str], ...]:
+    """The packages' versions, and what was set in the environment."""
+    packages = record.host.get("packages")
+    return (*(flat_facts(packages) if isinstance(packages, Mapping) else ()), *flat_facts(record.environment))
 
 
 def flat_facts(facts: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Nested facts as pairs of words, those that matter most to a reader first."""
+    """Nested facts as pairs of words."""
     pairs = [(name, value) for key, value in facts.items() for name, value in _flatten(str(key), value)]
-    words = [(_words(name), _value(name, value)) for name, value in pairs]
-    return tuple(sorted(words, key=lambda pair: _weight(pair[0])))
+    return tuple((_words(name), _value(name, value)) for name, value in pairs)
 
 
 def host_words(record: RunRecord) -> str:
     """The machine in a line or two; all of its facts stand elsewhere."""
-    short = [
-        (name, value)
-        for name, value in flat_facts(record.host)
-        if _weight(name) < len(_FIRST) - 1 and len(value) <= _LONGEST_IN_SHORT
-    ]
-    return " · ".join(f"{name} {value}" for name, value in short[:_MOST_IN_SHORT]) or "unknown"
+    short = [f"{name} {value}" for name, value in machine_facts(record) if name in _SHORT and value != numbers.ABSENT]
+    return ", ".join(short) or "unknown"
 
 
-def noise_words(record: RunRecord) -> str:
-    """How restless the machine was, empty where nobody looked."""
-    noise = [f"{name} {value}" for name, value in flat_facts(record.host) if name.startswith("noise")]
-    return ", ".join(noise)
+def cores_words(record: RunRecord, verdict: Verdict) -> str:
+    """How many of the cores one replica was given."""
+    asked = next((one.definition.get("resources") for one in record.scenarios if one.name == verdict.scenario), None)
+    cpus = asked.get("cpus") if isinstance(asked, Mapping) else None
+    return f"{cpus} core{'s' if cpus != 1 else ''} a replica" if cpus else "all its cores to one replica"
+
+
+def noise_words(record: RunRecord, verdict: Verdict) -> str:
+    """How restless the machine was while it measured: the blocks' mean and worst share; empty where nobody looked."""
+    shares = {name: _shares(record, verdict.scenario, name) for name in _NOISE}
+    return ", ".join(
+        f"{what} {numbers.percent(sum(shares[name]) / len(shares[name]))} of the time"
+        f" (worst block {numbers.percent(max(shares[name]))})"
+        for name, what in _NOISE.items()
+        if shares[name]
+    )
+
+
+def _shares(record: RunRecord, scenario: str, name: str) -> list[float]:
+    blocks = (
+        block
+        for one in record.scenarios
+        if one.name == scenario
+        for candidate in one.candidates
+        for block in candidate.blocks
+    )
+    found = (one.block.facts.get(name) for one in blocks)
+    return [float(share) for share in found if isinstance(share, (int, float))]
 
 
 def engine_words(record: RunRecord, verdict: Verdict) -> str:
@@ -45,13 +76,12 @@ def engine_words(record: RunRecord, verdict: Verdict) -> str:
 
 
 def _versions(record: RunRecord) -> dict[str, str]:
-    found = {str(name): numbers.clean(value) for name, value in record.environment.items() if isinstance(value, str)}
-    for scenario in record.scenarios:
-        for one in scenario.candidates:
-            probe = one.row("probe")
-            if probe is not None and probe.facts.get("version"):
-                found[one.candidate.backend] = numbers.clean(probe.facts["version"])
-    return found
+    return {
+        one.candidate.backend: numbers.clean(one.facts["version"])
+        for scenario in record.scenarios
+        for one in scenario.candidates
+        if one.facts.get("version")
+    }
 
 
 def _flatten(name: str, value: Any) -> list[tuple[str, Any]]:
@@ -86,7 +116,3 @@ def _figure(name: str, value: float) -> str:
     if name.endswith("_ms"):
         return numbers.ms(value)
     return numbers.exact(value) if float(value).is_integer() else numbers.number(value)
-
-
-def _weight(name: str) -> int:
-    return next((place for place, word in enumerate(_FIRST) if name.startswith(word)), len(_FIRST))

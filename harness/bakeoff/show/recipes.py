@@ -19,7 +19,7 @@ def as_yaml(judged: Judgement) -> str:
         "variant": judged.variant,
         "precision": judged.precision,
         "device": judged.device,
-        "setting": {"name": judged.setting, **_flat(judged.settings)},
+        "setting": {"name": judged.setting, **judged.settings},
     }
     return yaml.safe_dump(facts, sort_keys=False, allow_unicode=True, width=100)
 
@@ -27,14 +27,7 @@ def as_yaml(judged: Judgement) -> str:
 def engine_calls(judged: Judgement) -> str:
     """The engine's own knobs as Python, empty for an engine that we do not know."""
     write = _KNOWN.get(judged.backend)
-    return write(judged, _flat(judged.settings)) if write else ""
-
-
-def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The setting's knobs in one mapping, whether or not the engine's own are nested under "options"."""
-    flat = {str(key): value for key, value in settings.items() if key not in {"options", "name"}}
-    nested = settings.get("options")
-    return flat | ({str(key): value for key, value in nested.items()} if isinstance(nested, Mapping) else {})
+    return write(judged, judged.settings) if write else ""
 
 
 def _onnxruntime(judged: Judgement, knobs: Mapping[str, Any]) -> str:
@@ -43,6 +36,7 @@ def _onnxruntime(judged: Judgement, knobs: Mapping[str, Any]) -> str:
         "options = onnxruntime.SessionOptions()\n"
         f"options.intra_op_num_threads = {_threads(knobs)}\n"
         "options.inter_op_num_threads = 1\n"
+        f'options.add_session_config_entry("session.intra_op.allow_spinning", "{int(knobs.get("spin") is True)}")\n'
         'session = onnxruntime.InferenceSession("model.onnx", options, providers=["CPUExecutionProvider"])\n'
     )
 
@@ -53,9 +47,11 @@ def _openvino(judged: Judgement, knobs: Mapping[str, Any]) -> str:
     return (
         "core = openvino.Core()\n"
         'compiled = core.compile_model("model.xml", "CPU", {\n'
+        f'    "PERFORMANCE_HINT": "{"LATENCY" if streams == 1 else "THROUGHPUT"}",\n'
         f'    "NUM_STREAMS": {streams},\n'
         f'    "INFERENCE_NUM_THREADS": {streams * _threads(knobs)},\n'
         f'    "INFERENCE_PRECISION_HINT": "{"bf16" if judged.precision == "bf16" else "f32"}",\n'
+        '    "ENABLE_CPU_PINNING": False,\n'
         "})\n"
     )
 

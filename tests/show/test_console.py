@@ -1,0 +1,192 @@
+"""The terminal's look: widths, markup, plain mode, and stillness while measuring."""
+
+import io
+import re
+import threading
+from dataclasses import dataclass
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from bakeoff.show import console
+
+
+def shown(show, *things, width=100, terminal=False, **options):
+    """What `show` prints on a console of that width."""
+    to = Console(
+        file=io.StringIO(), width=width, height=40, force_terminal=terminal, highlight=False, _environ={"TERM": "xterm"}
+    )
+    show(*things, to, **options)
+    return to.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_no_line_is_wider_than_the_terminal(verdict, width):
+    assert max(cell_len(line) for line in shown(console.render, [verdict], width=width).splitlines()) <= width
+
+
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_the_headline_comes_first_and_every_candidate_has_its_reason(win, width):
+    text = shown(console.render, [win], width=width)
+    words = " ".join(text.split())
+    assert words.startswith("WIN SWITCH ctr-ranking Switch from")
+    flat = re.sub(r"\s+", "", text)
+    for one in win.candidates:
+        head = one.candidate.replace(" ", "")[:18]
+        assert head in flat
+        assert one.reason.split(" ")[0] in text
+
+
+def test_wide_terminals_show_more(win):
+    heads = [shown(console.render, [win], width=width) for width in (80, 100, 140)]
+    assert ["quality " in head.split("outcome, and why not")[0].splitlines()[-1] for head in heads] == [
+        False,
+        True,
+        True,
+    ]
+    assert ["capacity" in head for head in heads] == [False, False, True]
+
+
+def test_plain_output_has_no_escapes_and_hostile_text_cannot_bring_any(verdict):
+    assert "\x1b" not in shown(console.render, [verdict])
+
+
+def test_names_are_never_read_as_markup(every):
+    assert "[red]markup[/red]" in shown(console.render, [every[-1]], terminal=True, width=140)
+
+
+def test_a_provisional_verdict_says_so_twice(every):
+    provisional = next(verdict for verdict in every if verdict.provisional)
+    assert shown(console.render, [provisional]).count("PROVISIONAL") == 2
+
+
+def test_by_default_it_prints_to_standard_output_wide_enough(win, capsys):
+    console.render([win])
+    assert "capacity" in capsys.readouterr().out
+
+
+def test_the_doctor_names_versions_and_remedies(hostile):
+    backends = [
+        {"backend": "openvino", "available": True, "version": "2026.3", "precisions": ["fp32", "int8"]},
+        {"backend": "tvm", "available": False, "reason": "not installed", "remedy": "pip install apache-tvm"},
+        {"backend": hostile, "available": False, "version": None, "reason": hostile, "remedy": None},
+    ]
+    text = shown(
+        console.render_doctor, backends, {"cpu": "EPYC", "quota_cpus": None}, {"steal": 0.01, "worst_gap_ms": 2}
+    )
+    assert re.search(r"openvino +yes +2026.3 \(fp32, int8\)", text)
+    assert re.search(r"tvm +no +not installed: pip install apache-tvm", text)
+    assert re.search(r"worst gap +2.00 ms", text)
+
+
+@dataclass
+class Check:
+    name: str
+    ok: bool
+    detail: str = ""
+
+
+def test_conformance_counts_failures():
+    text = shown(console.render_conformance, [Check("loads", True), Check("infers", False, "gave [NaN]")])
+    assert re.search(r"infers +FAILED +gave \[NaN\]", text)
+    assert "1 of 2 checks failed" in text
+    assert "all 1 checks pass" in shown(console.render_conformance, [Check("loads", True)])
+
+
+@dataclass
+class Planned:
+    scenario: str
+    candidate: str
+    outcome: str
+    reason: str
+    seconds: float
+
+
+def test_a_plan_sums_what_can_run():
+    rows = [
+        Planned("ctr", "torch/fp32/1x2", "planned", "", 12.0),
+        Planned("ctr", "torch/bf16/1x2", "planned", "", 50.0),
+        Planned("ctr", "tvm/fp32/1x1", "unavailable", "not installed", 0.0),
+    ]
+    text = shown(console.render_plan, rows)
+    assert "2 of 3 candidates can run here; a first look at them takes about 1 min 2 s" in text
+    assert re.search(r"tvm/fp32/1x1 +– +not installed", text)
+
+
+class Clock:
+    """Time that moves when told."""
+
+    def __init__(self):
+        self.now_s = 0.0
+
+    def __call__(self):
+        return self.now_s
+
+
+def progress(terminal, clock=None, width=100):
+    to = Console(file=io.StringIO(), width=width, force_terminal=terminal, _environ={"TERM": "xterm"}, highlight=False)
+    return console.Progress(to, clock or Clock())
+
+
+def test_without_a_terminal_it_says_plain_lines_and_not_too_many():
+    clock = Clock()
+    with progress(terminal=False, clock=clock) as reporter:
+        reporter.stage("building torch/fp32/1x2")
+        reporter.candidate("torch/fp32/1x2", "build", "ok")
+        reporter.candidate("tvm/fp32/1x1", "probe", "unavailable", "not [b]installed")
+        for _ in range(100):
+            clock.now_s += 0.5
+            reporter.measuring("ctr: torch/fp32/1x2", 90.0 - clock.now_s)
+            with reporter.quiet():
+                pass
+    lines = reporter.console.file.getvalue().splitlines()
+    assert [line.split("s  ", 1)[1] for line in lines[:2]] == [
+        "building torch/fp32/1x2",
+        "tvm/fp32/1x1: probe: unavailable (not [b]installed)",
+    ]
+    assert 4 <= len(lines) - 2 <= 6
+    assert "measuring ctr: torch/fp32/1x2, 1 min 30 s left" in lines[2]
+
+
+def test_a_terminal_sees_the_bar_the_time_left_and_what_is_measured():
+    with progress(terminal=True) as reporter:
+        reporter.stage("building")
+        reporter.measuring("ctr: torch/fp32/1x2", 75.0)
+        reporter.candidate("tvm/fp32/1x1", "probe", "unavailable")
+    text = reporter.console.file.getvalue()
+    assert "building" in text
+    assert "measuring ctr: torch/fp32/1x2" in text
+    assert "1 min 15 s left" in text
+    assert "tvm/fp32/1x1: probe: unavailable" in text
+
+
+def test_nothing_is_drawn_while_a_block_is_measured(monkeypatch):
+    monkeypatch.setattr("bakeoff.show.progress._REDRAW_S", 0.005)
+    with progress(terminal=True) as reporter:
+        reporter.measuring("a", 60.0)
+        with reporter.quiet():
+            settled = threading.Event()
+            settled.wait(0.05)
+            before = reporter.console.file.getvalue()
+            reporter.stage("b")
+            settled.wait(0.1)
+            assert reporter.console.file.getvalue() == before
+        reporter.stage("c")
+        settled.wait(0.1)
+        assert len(reporter.console.file.getvalue()) > len(before)
+
+
+def test_without_a_budget_the_bar_shows_the_time_spent():
+    clock = Clock()
+    with progress(terminal=True, clock=clock) as reporter:
+        clock.now_s = 65.0
+        reporter.measuring("a", None)
+    assert "1 min 5 s" in reporter.console.file.getvalue()
+
+
+def test_it_leaves_no_thread_behind_even_when_the_work_fails():
+    before = threading.active_count()
+    with pytest.raises(RuntimeError), progress(terminal=True):
+        raise RuntimeError
+    assert threading.active_count() == before

@@ -1,0 +1,70 @@
+"""Latency, quality and headroom, each with its margin."""
+
+from dataclasses import replace
+
+import pytest
+
+from bakeoff.show.gates import allowed_loss, gates, subject
+from bakeoff.store.record import Quality
+
+
+def test_the_choice_passes_with_its_margins(win):
+    latency, quality, headroom = gates(win)
+    assert (latency.status, quality.status, headroom.status) == ("passes", "passes", "passes")
+    assert (latency.figure, latency.limit, latency.margin) == ("11.8 ms", "of 20 ms", "41 % to spare")
+    assert (quality.figure, quality.limit, quality.margin) == ("-0.00061", "floor -0.002", "0.0014 to spare")
+    assert headroom.margin == "2.04 times what is asked"
+
+
+def test_bars_keep_their_order(win):
+    latency, quality, headroom = (gate.bar for gate in gates(win))
+    for bar in (latency, quality):
+        assert 0 <= bar.low < bar.value < bar.high < bar.limit < 1
+        assert bar.bad == (bar.limit, 1.0)
+    assert headroom.bad == (0.0, headroom.limit)
+    assert headroom.limit < headroom.value
+
+
+def test_without_a_choice_the_nearest_candidate_is_shown(every):
+    infeasible = next(verdict for verdict in every if verdict.verdict == "INFEASIBLE")
+    assert subject(infeasible).candidate == "torch/fp32/2x1"
+    latency, quality, headroom = gates(infeasible)
+    assert (latency.status, latency.margin) == ("misses", "23 % over")
+    assert quality.status == "passes"
+    assert headroom.status == "misses"
+
+
+def test_too_little_evidence_is_undecided(every):
+    short = next(verdict for verdict in every if verdict.verdict == "INSUFFICIENT")
+    assert [gate.status for gate in gates(short)] == ["undecided"] * 3
+
+
+def test_what_has_no_limit_says_so(offline):
+    latency, quality, headroom = gates(offline)
+    assert [gate.status for gate in (latency, quality, headroom)] == ["no limit"] * 3
+    assert headroom.figure == "157,000 items/s"
+
+
+def test_an_absent_figure_never_passes(win):
+    unmeasured = replace(win.choice, p99_ms=None, capacity_qps=None, quality={})
+    statuses = [gate.status for gate in gates(replace(win, choice=unmeasured))]
+    assert statuses == ["not measured"] * 3
+    assert gates(replace(win, choice=None, candidates=())) == ()
+
+
+def test_a_metric_where_less_is_better_turns_the_sign(win):
+    logloss = Quality("logloss", 0.3515, 0.35, 0.0015, 0.001, 0.0024, 1000, higher_is_better=False)
+    gate = gates(replace(win, floors={"logloss": 0.002}, choice=replace(win.choice, quality={"logloss": logloss})))[1]
+    assert (gate.figure, gate.limit) == ("+0.0015", "floor +0.002")
+    assert gate.bar.value < gate.bar.limit < gate.bar.high
+
+
+@pytest.mark.parametrize(
+    ("floor", "loss"),
+    [
+        (0.002, 0.002), ("1%", 0.007), ({"amount": 0.01, "relative": True}, 0.007),
+        ({"amount": 0.01, "relative": False}, 0.01), ({}, None), ("much", None),
+    ],
+)  # fmt: skip
+def test_a_floor_in_all_its_forms(floor, loss):
+    assert allowed_loss(floor, base=0.7) == (None if loss is None else pytest.approx(loss))

@@ -1,0 +1,104 @@
+"""Views, recipes and provenance: verdicts and facts in words."""
+
+from dataclasses import replace
+
+import pytest
+import yaml
+
+from bakeoff.show import provenance, recipes, views
+
+
+def test_the_question_in_one_line(win, offline):
+    assert (
+        views.question(win) == "server · 300 requests/s · 256 items a request · p99 within 20 ms · auc may lose 0.002"
+    )
+    assert views.question(offline) == "offline · 1,024 items a request"
+
+
+@pytest.mark.parametrize(
+    ("traffic", "items"),
+    [
+        ({"mean_items": 133.3333}, "133 items"), ({"batch_size": 64}, "64 items"), ({"batch_size": []}, None),
+        ({"batch_size": [{"items": 100, "weight": 2}, {"items": 200, "weight": 2}]}, "150 items"),
+    ],
+)  # fmt: skip
+def test_items_a_request_in_all_forms(win, traffic, items):
+    said = views.question(replace(win, traffic=traffic, floors={"auc": {"amount": 0.01, "relative": True}}))
+    assert (items in said) if items else ("items" not in said)
+    assert "auc may lose 1 %" in said.replace("1.0 %", "1 %")
+
+
+def test_rivals_are_the_next_four(win):
+    assert [row.number for row in views.rivals(win)] == [2, 3, 4, 5]
+    assert views.short_figures(views.rivals(win)[0], win) == "13.4 ms · cost +7.2 %"
+
+
+def test_fates(every):
+    tie = next(verdict for verdict in every if verdict.verdict == "TIE")
+    fates = {row.judged.candidate: (row.fate, row.standing) for row in views.rows(tie)}
+    assert fates["onnxruntime/int8-dynamic/2x1"] == ("choice", "choice")
+    assert fates["openvino/int8/2x1"] == ("tied", "set")
+    assert fates["openvino/fp32/2x1"] == ("ok", "ok")
+    assert fates["torch/fp32/1x2"] == ("SLA missed", "miss")
+    assert fates["tvm/fp32/1x1"] == ("unavailable", "out")
+
+
+def test_money_beside_what_serves_today(win):
+    assert views.money_words(win) == "3,740 USD a year (33 replicas), today 5,310 USD"
+    assert views.money_words(replace(win, incumbent=None)) == "3,740 USD a year (33 replicas)"
+    assert views.money_words(replace(win, choice=None)) == ""
+
+
+def test_the_choice_as_yaml_reads_back(win):
+    assert yaml.safe_load(recipes.as_yaml(win.choice))["setting"] == {
+        "name": "2x1", "threads": 1, "instances": 2, "graph_optimization": "all",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("backend", "line"),
+    [
+        ("onnxruntime", "options.intra_op_num_threads = 1"),
+        ("openvino", '    "NUM_STREAMS": 2,'),
+        ("torch", "torch.set_num_threads(1)"),
+        ("torch-compile", "# 2 instances side by side, each with:"),
+    ],
+)
+def test_known_engines_get_their_own_calls(win, backend, line):
+    calls = recipes.engine_calls(replace(win.choice, backend=backend))
+    assert line in calls.splitlines()
+    compile(calls, backend, "exec")
+
+
+def test_a_strangers_engine_gets_yaml_alone(win):
+    assert recipes.engine_calls(replace(win.choice, backend="stranger")) == ""
+
+
+def test_settings_can_smuggle_no_code(win, hostile):
+    settings = {"threads": "1\nimport os", "instances": "2\nimport os"}
+    for backend in ("onnxruntime", "openvino", "torch"):
+        calls = recipes.engine_calls(replace(win.choice, backend=backend, settings=settings, precision=hostile))
+        assert not [line for line in calls.splitlines() if line.startswith("import")]
+        compile(calls, backend, "exec")
+
+
+def test_the_host_in_short_and_in_full(record, win):
+    assert provenance.host_words(record) == (
+        "cpu AMD EPYC 9V74 80-Core Processor, cores 4, quota cpus 2, memory 8.32 GB, kernel 6.8.0-1031"
+    )
+    assert provenance.cores_words(record, win) == "2 cores a replica"
+    assert provenance.cores_words(record, replace(win, scenario="other")) == "all its cores to one replica"
+    assert ("container", "yes") in provenance.machine_facts(record)
+    assert ("git commit", "–") in provenance.machine_facts(record)
+    assert ("openvino", "2026.3.0") in provenance.software_facts(record)
+    assert provenance.host_words(replace(record, host={})) == "unknown"
+
+
+def test_noise_while_measuring(record, win):
+    assert provenance.noise_words(record, win).startswith("some task waited for a CPU 2.3 % of the time")
+    assert provenance.noise_words(record, replace(win, scenario="other")) == ""
+
+
+def test_facts_carry_their_units():
+    facts = {"a": {"b_s": 90.0, "c_ms": 2.0}, "list": [1, "x"], "flag": False}
+    assert provenance.flat_facts(facts) == (("a b", "1 min 30 s"), ("a c", "2.00 ms"), ("list", "1, x"), ("flag", "no"))
