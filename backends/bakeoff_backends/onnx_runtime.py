@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -46,7 +47,7 @@ class OnnxRuntime(Backend):
     def probe(self, device: str) -> Facts:
         """The version and its providers; raises Unavailable where a session would fall back to another device."""
         try:
-            import onnxruntime
+            onnxruntime = _engine()
         except ImportError as error:
             raise Unavailable(f"onnxruntime cannot be imported: {error}", REMEDY) from error
         provider, remedy = _provider(device)
@@ -104,6 +105,14 @@ class OnnxSession(Session):
         self._session = None
 
 
+def _engine() -> Any:
+    """The onnxruntime module, imported with its telemetry off: an upload thread has no place in a measured process."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    return onnxruntime
+
+
 def _provider(device: str) -> tuple[str, str]:
     try:
         return PROVIDERS[device]
@@ -112,8 +121,7 @@ def _provider(device: str) -> tuple[str, str]:
 
 
 def _session(model: str | bytes, setting: Setting, device: str) -> Any:
-    import onnxruntime
-
+    onnxruntime = _engine()
     spin = bool(setting.options.get("spin", False))
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
@@ -140,6 +148,7 @@ def _quantise(source: Path, path: Path) -> None:
     ORT's own pre-processing is left out: it changed no timing on a DLRM and a transformer.
     Where products of bytes saturate, weights keep seven bits, as the documentation says.
     """
+    _engine()
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 

@@ -1,0 +1,54 @@
+"""What the checks of one stage share."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from functools import cached_property
+
+from bakeoff.backends import Artifact, Backend, Model, Resources, Session, Setting, create
+from bakeoff.conformance import ranker
+from bakeoff.conformance.stages import Folder
+
+DEVICE = "cpu"
+
+
+class NotConforming(Exception):  # noqa: N818 - a finding
+    """What the backend did that it must not do."""
+
+
+class Bench:
+    """What the checks of one stage share: the backend, and in the use stage its loaded artifact."""
+
+    session: Session
+
+    def __init__(self, target: str, folder: Folder, precision: str) -> None:
+        self.target, self.folder, self.precision = target, folder, precision
+        self.modules_before = frozenset(sys.modules)
+
+    @cached_property
+    def backend(self) -> Backend:
+        """The backend, constructed."""
+        return create(self.target)
+
+    @cached_property
+    def setting(self) -> Setting:
+        """Of two cores' settings the one with the most instances."""
+        return max(self.backend.settings(Resources(cpus=2)), key=lambda setting: setting.instances)
+
+    @cached_property
+    def artifact(self) -> Artifact:
+        """What the build stage left."""
+        artifact = pickle.loads(self.folder.artifact(self.precision).read_bytes())
+        require(isinstance(artifact, Artifact), "build must return an Artifact")
+        return artifact  # type: ignore[no-any-return]
+
+    def model(self) -> Model:
+        """The test model."""
+        return ranker.model(self.folder.models(), self.backend.formats)
+
+
+def require(held: bool, otherwise: str) -> None:
+    """Raise NotConforming with the text `otherwise` unless `held`."""
+    if not held:
+        raise NotConforming(otherwise)
