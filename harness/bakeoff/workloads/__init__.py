@@ -1,1 +1,26 @@
-"""The models in question, with their requests, reference outputs and held-out data."""
+"""The models in question, with their requests, reference outputs and held-out data.
+
+A worker imports `bakeoff.workloads.prepared` through here, so the parent's side is imported on first use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from bakeoff.workloads.cache import cache_dir
+
+if TYPE_CHECKING:
+    from bakeoff.scenario import Scenario
+    from bakeoff.workloads.prepared import Prepared
+
+__all__ = ["cache_dir", "prepare"]
+
+
+def prepare(
+    scenario: Scenario, min_pool_bytes: int | None = None, progress: Callable[[str], None] = lambda _: None
+) -> Prepared:
+    """The scenario's workload, from the cache or made by a child process; see `preparing.prepare`."""
+    from bakeoff.workloads import preparing
+
+    return preparing.prepare(scenario, min_pool_bytes, progress)

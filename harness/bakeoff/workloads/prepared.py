@@ -5,7 +5,7 @@ alone, so that a worker starts in any environment. Arrays are mapped into memory
 
     manifest.json            what it is: signature, variants, metrics, facts
     <variant>/model.onnx     the model files
-    requests/                items.npy, input.<i>.npy, reference.<j>.npy + reference_shapes.<j>.npy
+    requests/                items.npy, rows.npy, input.<i>.npy, reference.<j>.npy + reference_shapes.<j>.npy
     holdout/                 the same, and judged.npy; labels, groups, queries, relevant where they apply
 """
 
@@ -38,10 +38,11 @@ def mapped(path: Path) -> Array:
 
 
 class Requests:
-    """A pool of requests. Request i scores `items[i]` items; "item" inputs hold one row for each of them.
+    """A pool of requests. Request i scores `items[i]` items.
 
-    `offsets` (int64, count + 1) says which rows of the "item" inputs belong to a request. A "request" input holds the
-    same number of rows for each request (one, or more where the model fixes its leading axis).
+    `offsets` (int64, count + 1) says which rows of the "item" inputs belong to a request: one row for each item, and
+    in some workloads one more, for a search's query. A "request" input holds the same number of rows for each request
+    (one, or more where the model fixes its leading axis).
     """
 
     def __init__(self, folder: Path, inputs: tuple[Tensor, ...], outputs: tuple[str, ...]) -> None:
@@ -49,13 +50,13 @@ class Requests:
         self.outputs = outputs
         self.items: Array = np.load(folder / "items.npy")
         self.count = len(self.items)
-        self.offsets: Array = np.concatenate([[0], np.cumsum(self.items)]).astype(np.int64)
+        self.offsets: Array = np.concatenate([[0], np.cumsum(np.load(folder / "rows.npy"))]).astype(np.int64)
         self._arrays = tuple(mapped(folder / f"input.{i}.npy") for i in range(len(inputs)))
         self._references = tuple(_Pieces.read(folder, j) for j in range(len(outputs)))
 
     @property
     def rows(self) -> int:
-        """Items in all requests together."""
+        """Rows of all requests together."""
         return int(self.offsets[-1])
 
     @property
@@ -185,14 +186,14 @@ class Prepared:
         return cls(folder=folder, **stored)
 
     def model(self, variant: str = "base") -> Model:
-        """A variant for an engine to build, with sample requests and the item counts of the traffic."""
+        """A variant for an engine to build, with sample requests and the row counts of the traffic."""
         pool = self.requests()
         return Model(
             files=self.variants[variant],
             inputs=self.inputs,
             outputs=self.outputs,
             samples=tuple(pool.get(i) for i in range(min(pool.count, SAMPLES))),
-            batch_sizes=tuple(int(size) for size in np.unique(pool.items)),
+            batch_sizes=tuple(int(size) for size in np.unique(np.diff(pool.offsets))),
         )
 
     def requests(self) -> Requests:

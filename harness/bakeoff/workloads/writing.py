@@ -39,10 +39,17 @@ def write_manifest(prepared: Prepared) -> None:
     (prepared.folder / MANIFEST).write_text(text, encoding="utf-8")
 
 
-def write_requests(folder: Path, inputs: Sequence[Tensor], arrays: Arrays, items: Sequence[int] | Array) -> None:
-    """Write a pool: `arrays` holds every input's rows of all requests end to end, `items` the items of each request."""
+def write_requests(
+    folder: Path, inputs: Sequence[Tensor], arrays: Arrays, rows: Sequence[int] | Array, beside: int = 0
+) -> None:
+    """Write a pool: `arrays` holds every input's rows of all requests end to end, `rows` how many each request has.
+
+    `beside` of a request's rows are no items that it scores, such as a search's query.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    np.save(folder / "items.npy", np.asarray(items, dtype=np.int64))
+    lengths = np.asarray(rows, dtype=np.int64)
+    np.save(folder / "rows.npy", lengths)
+    np.save(folder / "items.npy", np.maximum(lengths - beside, 1))
     for i, tensor in enumerate(inputs):
         np.save(folder / f"input.{i}.npy", np.ascontiguousarray(arrays[tensor.name]))
 
@@ -60,12 +67,12 @@ def write_holdout(
     folder: Path,
     inputs: Sequence[Tensor],
     arrays: Arrays,
-    items: Sequence[int] | Array,
+    rows: Sequence[int] | Array,
     reference: Array,
     columns: Mapping[str, Array | None],
 ) -> None:
     """Write held-out data; `columns` are Holdout's "labels", "groups", "queries", "relevant", those that apply."""
-    write_requests(folder, inputs, arrays, items)
+    write_requests(folder, inputs, arrays, rows)
     np.save(folder / "judged.npy", reference)
     for name, column in columns.items():
         if column is not None:

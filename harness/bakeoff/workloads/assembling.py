@@ -1,0 +1,115 @@
+"""Writes a prepared folder from a source: model files, requests with reference outputs, held-out data, manifest."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from bakeoff.workloads.external import external_files
+from bakeoff.workloads.prepared import SAMPLES, Array, Prepared, Requests
+from bakeoff.workloads.source import Source, Spec
+from bakeoff.workloads.workload import Fact, HeldOut, Progress
+from bakeoff.workloads.writing import write_holdout, write_manifest, write_references, write_requests
+
+FEWEST_REFERENCES = 8
+
+
+def assemble(source: Source, spec: Spec, progress: Progress) -> None:
+    """Write all of it into `spec.into`."""
+    folder = spec.into
+    files = {variant: place_files(forms, folder / variant) for variant, forms in source.files.items()}
+    progress(f"making requests for {source.name}")
+    pool = source.pool()
+    write_requests(folder / "requests", source.inputs, pool.arrays, pool.rows, source.beside)
+    progress(f"computing reference outputs of {source.name}")
+    requests = Requests(folder / "requests", source.inputs, ())
+    count = _references(pool.rows, source.reference_rows)
+    write_references(folder / "requests", source.outputs, [source.run(requests.get(i)) for i in range(count)])
+    held = source.held_out()
+    reference = judge(source, held, folder)
+    columns = {"labels": held.labels, "groups": held.groups, "queries": held.queries, "relevant": held.relevant}
+    write_holdout(folder / "holdout", source.inputs, held.arrays, held.rows, reference, columns)
+    sizes: dict[str, Fact] = {
+        "requests": len(pool.rows),
+        "request_bytes": requests.input_bytes // len(pool.rows),
+        "held_out_rows": len(reference),
+    }
+    write_manifest(
+        Prepared(
+            folder=folder,
+            key=spec.into.name,
+            name=source.name,
+            data=source.data,
+            licence=source.licence,
+            citation=source.citation,
+            inputs=source.inputs,
+            outputs=source.outputs,
+            variants=files,
+            metrics=source.metrics,
+            judged=source.judged,
+            kind=held.kind,
+            facts={**source.facts, **sizes, **_own_metrics(source.metrics, held, reference)},
+        )
+    )
+
+
+def judge(source: Source, held: HeldOut, folder: Path) -> Array:
+    """The judged output of the base model on the held-out rows, [rows, ...]; `folder` for a scratch copy of them."""
+    scratch = folder / "scratch"
+    write_requests(scratch, source.inputs, held.arrays, held.rows)
+    requests = Requests(scratch, source.inputs, ())
+    answers = [np.atleast_1d(source.run(requests.get(i))[source.judged]) for i in range(requests.count)]
+    shutil.rmtree(scratch)
+    return np.concatenate(answers)
+
+
+def place_files(forms: Mapping[str, Path], folder: Path) -> dict[str, Path]:
+    """Link or copy a variant's files, and the external data that an ONNX file names, into `folder`."""
+    placed = {}
+    for form, path in forms.items():
+        placed[form] = folder / f"model{path.suffix}"
+        link(path, placed[form])
+        for part in external_files(path) if form == "onnx" else ():
+            link(path.parent / part, folder / part)
+    return placed
+
+
+def link(source: Path, target: Path) -> None:
+    """Have `source` at `target` too. What lies in the cache for good is linked; anything else may change: copied."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if "models" in source.parts[-3:]:
+        try:
+            os.link(source, target)
+            return
+        except OSError:
+            pass
+    shutil.copyfile(source, target)
+
+
+def _references(rows: Array, most_rows: int) -> int:
+    """How many requests get reference outputs: SAMPLES, fewer where they are large."""
+    within = int(np.searchsorted(np.cumsum(rows[:SAMPLES]), most_rows, side="right"))
+    return min(len(rows), SAMPLES, max(within, FEWEST_REFERENCES))
+
+
+def _own_metrics(metrics: tuple[str, ...], held: HeldOut, reference: Array) -> dict[str, Fact]:
+    """The base model's own ranking quality, for people to read."""
+    from sklearn.metrics import log_loss, ndcg_score, roc_auc_score
+
+    found: dict[str, float] = {}
+    if held.kind == "retrieval" and held.queries is not None and held.relevant is not None:
+        corpus = np.setdiff1d(np.arange(len(reference)), held.queries)
+        wanted = (corpus[None, :] == held.relevant[:, None]).astype(np.float64)
+        found["ndcg@10"] = ndcg_score(wanted, reference[held.queries] @ reference[corpus].T, k=10)
+    elif held.labels is not None:
+        scores = reference.reshape(len(reference), -1)[:, -1].astype(np.float64)
+        if "auc" in metrics:
+            found["auc"] = roc_auc_score(held.labels, scores)
+        if "logloss" in metrics:
+            logits = scores.min() < 0 or scores.max() > 1
+            found["logloss"] = log_loss(held.labels, 1 / (1 + np.exp(-scores)) if logits else scores)
+    return {f"base_{name}": round(float(value), 5) for name, value in found.items()}

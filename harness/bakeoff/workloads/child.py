@@ -1,0 +1,75 @@
+"""The child process that prepares a workload: `python -m bakeoff.workloads.child SPEC`, started through `mortal`.
+
+It tells its parent how it fares, one JSON object a line on standard output: {"progress": …}, {"user_error": …}.
+Whatever libraries print goes to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
+
+from bakeoff.errors import UserError
+from bakeoff.workloads.source import Source, Spec
+
+MOST_THREADS = 4
+
+
+def main(spec_file: str) -> int:
+    """Prepare what the spec asks for; 0, or 2 where the person's input is at fault."""
+    channel = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)
+    spec = Spec.from_json(json.loads(Path(spec_file).read_text(encoding="utf-8")))
+    _quieten()
+    try:
+        _prepare(spec, lambda text: _tell(channel, progress=text))
+    except UserError as error:
+        _tell(channel, user_error=str(error))
+        return 2
+    return 0
+
+
+def _prepare(spec: Spec, progress: Callable[[str], None]) -> None:
+    from bakeoff.workloads.assembling import assemble
+
+    assemble(_source(spec, progress), spec, progress)
+
+
+def _source(spec: Spec, progress: Callable[[str], None]) -> Source:
+    if spec.kind == "onnx":
+        from bakeoff.workloads import from_onnx
+
+        return from_onnx.source_of(spec)
+    try:
+        import torch
+    except ImportError as error:
+        raise UserError(f"{spec.target}: needs torch; Hint: pip install 'bakeoff[workloads]'") from error
+    torch.set_num_threads(min(MOST_THREADS, len(os.sched_getaffinity(0))))
+    if spec.kind == "pt2":
+        from bakeoff.workloads import from_exported
+
+        return from_exported.source_of(spec)
+    from bakeoff.workloads import from_workload
+
+    return from_workload.source_of(spec, progress)
+
+
+def _quieten() -> None:
+    """Nobody reads warnings here, and nothing may be fetched from a model hub."""
+    warnings.simplefilter("ignore")
+    os.environ.update(
+        HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TRANSFORMERS_VERBOSITY="error", TOKENIZERS_PARALLELISM="false"
+    )
+
+
+def _tell(channel: TextIO, **message: str) -> None:
+    channel.write(json.dumps(message) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,163 @@
+"""`ctr-dlrm`: a DLRM that predicts which of the candidate items a grocer's customer buys, trained on Ta-Feng."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bakeoff.backends import Arrays, Tensor
+from bakeoff.workloads import ta_feng
+from bakeoff.workloads.prepared import Array
+from bakeoff.workloads.wheels import TA_FENG, fetch
+from bakeoff.workloads.workload import HeldOut, Progress, Trained, Workload, chunks
+
+if TYPE_CHECKING:
+    import torch
+
+FIRST_DAY, SPLIT_DAY, LAST_DAY = 20, 105, 120
+"""The days before the first are known as the past only; training ends before the split, the holdout starts there."""
+HELD_OUT_PURCHASES = 40_000
+SHARDS, SHARD_PURCHASES = 4, 100_000
+BATCH_ROWS = 2048
+PEAK_RATE = {"tables": 1e-3, "layers": 2e-3}
+WIDTH = 16
+
+
+@cache
+def _shop(folder: Path) -> tuple[ta_feng.Purchases, ta_feng.Features, ta_feng.Visits]:
+    purchases = ta_feng.read(fetch(TA_FENG, folder).read_bytes())
+    return purchases, ta_feng.Features(purchases), ta_feng.Visits(purchases)
+
+
+class CtrDlrm(Workload):
+    """One user and N candidate items; the answer is the probability that the user buys each."""
+
+    name = "ctr-dlrm"
+    licence = TA_FENG.licence
+    citation = TA_FENG.citation
+    inputs = (
+        Tensor("dense", "float32", (None, ta_feng.DENSE)),
+        Tensor("sparse", "int64", (None, len(ta_feng.SPARSE))),
+    )
+    outputs = ("click",)
+    judged = "click"
+    metrics = ("auc", "logloss")
+
+    def train(self, seed: int, cache: Path, progress: Progress) -> Trained:
+        """One pass over the purchases of 85 days: a second one overfits (AUC .712 -> .686)."""
+        import torch
+
+        torch.manual_seed(seed)
+        torch.set_flush_denormal(True)
+        started = time.monotonic()
+        shop = _shop(cache)
+        module = dlrm(shop[0].sizes)
+        rows = _fit(module, _shards(shop, seed), progress)
+        return Trained(
+            module.eval(),
+            {
+                "training_s": round(time.monotonic() - started, 1),
+                "training_rows": rows,
+                "parameters": sum(weights.numel() for weights in module.parameters()),
+            },
+        )
+
+    def requests(self, rows: Array, seed: int, cache: Path, progress: Progress) -> Arrays:
+        """A user who came in the held-out days, and candidates by their popularity in the days before."""
+        purchases, features, visits = _shop(cache)
+        rng = np.random.default_rng([seed, 1])
+        visit = rng.choice(visits.days(SPLIT_DAY, LAST_DAY), len(rows))
+        user, day = np.repeat(purchases.user[visit], rows), np.repeat(purchases.day[visit], rows)
+        return _in_parts(features, user, visits.popular(day, rng), day)
+
+    def held_out(self, chunk: int, seed: int, cache: Path, progress: Progress) -> HeldOut:
+        """200,000 rows of the last 15 days: 40,000 purchases, four popular items beside each."""
+        _, features, visits = _shop(cache)
+        rng = np.random.default_rng([seed, 2])
+        purchases = np.sort(rng.choice(visits.days(SPLIT_DAY, LAST_DAY), HELD_OUT_PURCHASES, replace=False))
+        user, item, day, label = visits.labelled(purchases, rng)
+        return HeldOut(_in_parts(features, user, item, day), chunks(len(user), chunk), labels=label)
+
+
+def _in_parts(
+    features: ta_feng.Features, user: Array, item: Array, day: Array, rows: int = 200_000
+) -> dict[str, Array]:
+    """The features of many rows, a part at a time to bound the memory."""
+    parts = [features(user[i : i + rows], item[i : i + rows], day[i : i + rows]) for i in range(0, len(user), rows)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _shards(
+    shop: tuple[ta_feng.Purchases, ta_feng.Features, ta_feng.Visits], seed: int
+) -> Iterator[tuple[Array, Array, Array]]:
+    """Shuffled training rows (dense, sparse, label), SHARDS times."""
+    _, features, visits = shop
+    rng = np.random.default_rng([seed, 0])
+    purchases = rng.permutation(visits.days(FIRST_DAY, SPLIT_DAY))
+    for shard in range(SHARDS):
+        *rows, label = visits.labelled(purchases[shard * SHARD_PURCHASES : (shard + 1) * SHARD_PURCHASES], rng)
+        arrays = _in_parts(features, *rows)
+        order = rng.permutation(len(label))
+        yield arrays["dense"][order], arrays["sparse"][order], label[order]
+
+
+def _fit(module: torch.nn.Module, shards: Iterator[tuple[Array, Array, Array]], progress: Progress) -> int:
+    """Adam with a one-cycle rate, large tables and layers apart; returns the rows seen."""
+    import torch
+
+    tables = [weights for name, weights in module.named_parameters() if name.startswith("tables")]
+    layers = [weights for name, weights in module.named_parameters() if not name.startswith("tables")]
+    adam = torch.optim.Adam([{"params": tables}, {"params": layers}])
+    per_shard = SHARD_PURCHASES * (1 + ta_feng.Visits.NEGATIVES) // BATCH_ROWS
+    rate = torch.optim.lr_scheduler.OneCycleLR(
+        adam, list(PEAK_RATE.values()), total_steps=SHARDS * per_shard, pct_start=0.1
+    )
+    loss_of = torch.nn.BCEWithLogitsLoss()
+    module.train()
+    for shard, arrays in enumerate(shards):
+        progress(f"training the DLRM: {100 * shard // SHARDS} %")
+        dense, sparse, label = (torch.from_numpy(array) for array in arrays)
+        for step in range(per_shard):
+            batch = slice(step * BATCH_ROWS, (step + 1) * BATCH_ROWS)
+            adam.zero_grad()
+            loss_of(module.logits(dense[batch], sparse[batch]), label[batch]).backward()
+            adam.step()
+            rate.step()
+    return SHARDS * per_shard * BATCH_ROWS
+
+
+def dlrm(sizes: tuple[int, ...], width: int = WIDTH) -> Any:
+    """Tables for the ids, a small MLP for the numbers, the dot products of all pairs, and an MLP on top."""
+    import torch
+    from torch import Tensor, nn
+
+    class Dlrm(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tables = nn.ModuleList(nn.Embedding(size, width) for size in sizes)
+            for table in self.tables:
+                nn.init.normal_(table.weight, 0, 0.01)
+            self.bottom = nn.Sequential(nn.Linear(ta_feng.DENSE, 64), nn.ReLU(), nn.Linear(64, width), nn.ReLU())
+            vectors = len(sizes) + 1
+            first, second = torch.triu_indices(vectors, vectors, 1)
+            self.register_buffer("pairs", first * vectors + second)
+            self.top = nn.Sequential(
+                nn.Linear(width + len(first), 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 1)
+            )
+
+        def logits(self, dense: Tensor, sparse: Tensor) -> Tensor:
+            bottom = self.bottom(dense)
+            embedded = [table(sparse[:, i]) for i, table in enumerate(self.tables)]
+            vectors = torch.stack([bottom, *embedded], dim=1)
+            products = torch.bmm(vectors, vectors.transpose(1, 2)).flatten(1)
+            return self.top(torch.cat([bottom, products.index_select(1, self.pairs)], dim=1)).squeeze(1)
+
+        def forward(self, dense: Tensor, sparse: Tensor) -> Tensor:
+            return torch.sigmoid(self.logits(dense, sparse))
+
+    return Dlrm()

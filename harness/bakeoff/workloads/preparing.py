@@ -1,0 +1,162 @@
+"""The parent's side of preparing a workload: what decides it, whether the cache has it, and the child that makes it."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from bakeoff.errors import UserError
+from bakeoff.scenario import Scenario
+from bakeoff.workloads import mortal
+from bakeoff.workloads.built_in import BUILT_IN
+from bakeoff.workloads.cache import cache_dir
+from bakeoff.workloads.locking import made_once
+from bakeoff.workloads.pool import beyond_caches_bytes
+from bakeoff.workloads.prepared import MANIFEST, Prepared
+from bakeoff.workloads.source import Recorded, Spec
+
+DECIDING_PACKAGES = ("numpy", "onnx", "onnxruntime", "torch", "transformers")
+_PART_BYTES = 1 << 22
+
+
+def prepare(
+    scenario: Scenario, min_pool_bytes: int | None = None, progress: Callable[[str], None] = lambda _: None
+) -> Prepared:
+    """The scenario's workload, from the cache or made by a child process, which `progress` tells of.
+
+    `min_pool_bytes` is the least size of all requests together; default: more than the CPU's caches hold. Raises
+    UserError where the model or the recorded requests cannot be used, or data cannot be downloaded.
+    """
+    spec = spec_of(scenario, beyond_caches_bytes() if min_pool_bytes is None else min_pool_bytes)
+    place = made_once(spec.into, lambda scratch: _run_child(spec, scratch, progress))
+    return Prepared.read(place)
+
+
+def spec_of(scenario: Scenario, pool_bytes: int) -> Spec:
+    """What to prepare for a scenario, with `into` named by a digest of all that decides it; raises UserError."""
+    target = scenario.workload or scenario.variants["base"]
+    variants = {name: Path(path) for name, path in scenario.variants.items() if name != "base"}
+    asked = scenario.requests
+    spec = Spec(
+        kind=_kind(target, scenario),
+        target=target,
+        variants=variants,
+        recorded=Recorded(Path(asked.file), asked.label, asked.group) if asked else None,
+        sizes=tuple(sorted((share.items, share.weight) for share in scenario.traffic.batch_size)),
+        seed=scenario.seed,
+        pool_bytes=pool_bytes,
+        search=tuple(dict.fromkeys([*([scenario.source.parent.absolute()] if scenario.source else []), Path.cwd()])),
+        cache=cache_dir(),
+        into=Path(),
+        code=_code_digest(),
+    )
+    name = Path(target).stem if spec.kind in ("onnx", "pt2") else target.replace(":", ".")
+    place = spec.cache / "prepared" / f"{name[:60]}-{_key(spec)}"
+    return Spec.from_json({**spec.to_json(), "into": str(place)})
+
+
+def _kind(target: str, scenario: Scenario) -> str:
+    suffix = Path(target).suffix
+    if suffix in (".onnx", ".pt2"):
+        return suffix.removeprefix(".")
+    if ":" in target:
+        return "factory"
+    if target in BUILT_IN:
+        return "built-in"
+    near = difflib.get_close_matches(target, BUILT_IN, 1, 0.4)
+    hint = f"; did you mean {near[0]}?" if near else f"; the built-in ones are {', '.join(BUILT_IN)}"
+    raise UserError(f"{scenario.source or scenario.name}: workload: {target}: no such workload{hint}")
+
+
+def _key(spec: Spec) -> str:
+    stored = spec.to_json()
+    del stored["cache"], stored["into"], stored["search"]
+    digest = hashlib.sha256(json.dumps(stored, sort_keys=True).encode())
+    for path in _deciding_files(spec):
+        digest.update(path.name.encode())
+        try:
+            with path.open("rb") as file:
+                while part := file.read(_PART_BYTES):
+                    digest.update(part)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    return digest.hexdigest()[:16]
+
+
+def _deciding_files(spec: Spec) -> Iterator[Path]:
+    if spec.recorded:
+        yield spec.recorded.file
+    models = [*spec.variants.values()]
+    if spec.kind in ("onnx", "pt2"):
+        models.append(Path(spec.target))
+    for model in models:
+        yield model
+        yield from (path for path in sorted(model.parent.iterdir()) if _is_named_in(model, path))
+    if spec.kind == "factory":
+        module = Path(*spec.target.partition(":")[0].split("."))
+        for folder in spec.search:
+            for place in (folder / module.with_suffix(".py"), folder / module / "__init__.py"):
+                if place.is_file():
+                    yield from sorted(place.parent.glob("*.py"))
+
+
+def _is_named_in(model: Path, path: Path) -> bool:
+    """Whether a file beside an ONNX model may hold its external data: the model's bytes name it."""
+    if model.suffix != ".onnx" or path == model or not path.is_file():
+        return False
+    return path.name.encode() in model.read_bytes()
+
+
+def _code_digest() -> str:
+    """Of this package's code and of the versions of what the result depends on."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    for package in DECIDING_PACKAGES:
+        try:
+            digest.update(f"{package} {version(package)}".encode())
+        except PackageNotFoundError:
+            digest.update(f"{package} absent".encode())
+    return digest.hexdigest()[:16]
+
+
+def _run_child(spec: Spec, scratch: Path, progress: Callable[[str], None]) -> None:
+    """Have a child write the folder; its own failures are bugs, those it blames on the input are UserErrors."""
+    with tempfile.TemporaryDirectory(prefix="bakeoff-") as folder:
+        spec_file, log = Path(folder) / "spec.json", Path(folder) / "log"
+        spec_file.write_text(json.dumps({**spec.to_json(), "into": str(scratch)}), encoding="utf-8")
+        command = mortal.command("bakeoff.workloads.child", str(spec_file))
+        complaint = None
+        with (
+            log.open("wb") as errors,
+            subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True, encoding="utf-8"
+            ) as child,
+        ):
+            try:
+                assert child.stdout is not None
+                for line in child.stdout:
+                    message = json.loads(line)
+                    complaint = message.get("user_error", complaint)
+                    if "progress" in message:
+                        progress(message["progress"])
+            except BaseException:
+                child.kill()
+                raise
+        if complaint is not None:
+            raise UserError(complaint)
+        if child.returncode != 0 or not (scratch / MANIFEST).exists():
+            _explain(spec, child.returncode, log.read_text(encoding="utf-8", errors="replace"))
+
+
+def _explain(spec: Spec, status: int, log: str) -> None:
+    lines = [line for line in log.splitlines() if line.strip()] or ["it said nothing"]
+    if status < 0 and spec.kind != "built-in":
+        raise UserError(f"{spec.target}: preparing it crashed with signal {-status}: {lines[-1][:300]}")
+    raise RuntimeError(f"preparing {spec.target} failed with status {status}:\n" + "\n".join(lines[-40:]))

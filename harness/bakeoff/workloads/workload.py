@@ -1,0 +1,92 @@
+"""What a workload provides: a torch model, requests for it, and held-out data to judge it on.
+
+The built-in workloads are such classes, and so is one of your own: name a function that returns it as
+`workload: package.module:factory` in the scenario file. All of it runs in a child process.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from bakeoff.backends import Arrays, Tensor
+from bakeoff.workloads.prepared import Array, Data, Kind
+
+if TYPE_CHECKING:
+    import torch
+
+Progress = Callable[[str], None]
+Fact = str | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Held-out rows: `arrays` by input name, cut into requests of `rows` rows each, and the columns that apply.
+
+    `labels` (float32 [rows]) and `groups` (int64 [rows]) for kind "rows"; `queries` and `relevant` (int64: row numbers
+    of the query texts, and of the one relevant text of each) for kind "retrieval".
+    """
+
+    arrays: Arrays
+    rows: Array
+    kind: Kind = "rows"
+    labels: Array | None = None
+    groups: Array | None = None
+    queries: Array | None = None
+    relevant: Array | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A model with its fp32 weights in evaluation mode, and what is worth telling about its making."""
+
+    module: torch.nn.Module
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+
+
+class Workload(ABC):
+    """A torch model with its requests and its held-out data."""
+
+    name: ClassVar[str]
+    """The name in reports."""
+    data: ClassVar[Data] = "real"
+    """Where requests and labels come from: "real" or "recorded" data, or "generated" (never decides on quality)."""
+    licence: ClassVar[str] = ""
+    citation: ClassVar[str] = ""
+    inputs: tuple[Tensor, ...]
+    """The module's arguments in order. The free axis of "item" inputs counts the items of a request."""
+    outputs: tuple[str, ...]
+    """Names of what the module returns, in order. Each has the items as its first axis."""
+    judged: str
+    """The output that the metrics judge: scores [items], or embeddings [items, width] for retrieval."""
+    metrics: tuple[str, ...]
+    """"auc", "logloss" (the judged output is a probability), "ndcg@10", "score_error", "rank_correlation",
+    "top10_agreement"."""
+
+    beside: ClassVar[int] = 0
+    """Rows of a request that are no items, such as a search's query."""
+    reference_rows: ClassVar[int] = 65_536
+    """How many rows of the pool get reference outputs; fewer where the model takes long."""
+
+    @abstractmethod
+    def train(self, seed: int, cache: Path, progress: Progress) -> Trained:
+        """The fp32 model. `cache` is a folder for downloads. The same seed gives the same weights."""
+
+    @abstractmethod
+    def requests(self, rows: Array, seed: int, cache: Path, progress: Progress) -> Arrays:
+        """Inputs of len(rows) requests end to end, request i with rows[i] rows. No two requests alike."""
+
+    @abstractmethod
+    def held_out(self, chunk: int, seed: int, cache: Path, progress: Progress) -> HeldOut:
+        """Held-out data that training never saw, in requests of `chunk` rows where the data has no cut of its own."""
+
+
+def chunks(rows: int, chunk: int) -> Array:
+    """How many rows each request has when `rows` rows are cut into requests of `chunk`; the last may be smaller."""
+    whole, rest = divmod(rows, chunk)
+    return np.array([chunk] * whole + [rest] * (rest > 0), dtype=np.int64)
