@@ -1,0 +1,88 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bakeoff.decide.capacity import capacity_qps, sojourns_s
+from bakeoff.decide.cost import cost_per_million, cost_unit, replicas, yearly_cost
+from bakeoff.scenario import Price
+
+CORE = Price(amount=0.04, currency="USD", per="core-hour")
+HOST = Price(amount=0.04, currency="EUR", per="host-hour")
+
+
+def exponential(count=20_000, mean_s=0.002):
+    return np.random.default_rng(7).exponential(mean_s, count)
+
+
+@pytest.mark.parametrize(("percentile", "limit_ms"), [(99.0, 20.0), (95.0, 10.0)])
+def test_capacity_of_one_lane_is_that_of_mm1(percentile, limit_ms):
+    """Latency of M/M/1 is exponential with rate mu - lambda."""
+    services = exponential()
+    found = capacity_qps(services, 1, 0.0, percentile, limit_ms, seed=3)
+    truth = 1 / services.mean() - math.log(1 / (1 - percentile / 100)) / (limit_ms / 1e3)
+    assert found == pytest.approx(truth, rel=0.06)
+
+
+def test_mean_wait_of_md1():
+    """Pollaczek-Khinchine: rho / (2 (1 - rho)) service times."""
+    arrivals = np.cumsum(np.random.default_rng(1).exponential(size=400_000))
+    waits = sojourns_s(arrivals, np.full(400_000, 0.7), 1) - 0.7
+    assert waits.mean() == pytest.approx(0.7 * 0.7 / (2 * 0.3), rel=0.05)
+
+
+def test_mean_wait_of_two_lanes_is_erlangs():
+    """M/M/2 at rho 0.7: Erlang C is 2 rho^2 / (1 + rho)."""
+    rng = np.random.default_rng(2)
+    arrivals = np.cumsum(rng.exponential(1 / 1.4, 60_000))
+    services = rng.exponential(1.0, 60_000)
+    waits = sojourns_s(arrivals, services, 2) - services
+    assert waits.mean() == pytest.approx(2 * 0.7**2 / 1.7 / (2 - 1.4), rel=0.1)
+
+
+def test_lanes_by_heap_and_by_recursion_agree():
+    rng = np.random.default_rng(3)
+    arrivals, services = np.cumsum(rng.exponential(size=500)), rng.exponential(0.8, 500)
+    by_heap = sojourns_s(np.concatenate([[0.0], arrivals]), np.concatenate([[1e9], services]), 2)[1:]
+    assert by_heap == pytest.approx(sojourns_s(arrivals, services, 1))
+
+
+def test_more_lanes_carry_more_and_dispatch_costs_something():
+    services = exponential(1000)
+    one, two, slow = (
+        capacity_qps(services, lanes, dispatch_s, 99.0, 20.0, 0) for lanes, dispatch_s in ((1, 0), (2, 0), (1, 0.01))
+    )
+    assert two > 2 * one > 2 * slow > 0
+    assert one == capacity_qps(services, 1, 0, 99.0, 20.0, 0)
+
+
+def test_no_capacity_without_a_sample_or_beyond_the_limit():
+    assert capacity_qps(exponential(29), 1, 0.0, 99.0, 20.0, 0) is None
+    assert capacity_qps(np.full(100, 0.03), 1, 0.0, 99.0, 20.0, 0) is None
+    assert capacity_qps(np.full(100, 0.01), 1, 0.02, 99.0, 20.0, 0) is None
+
+
+def test_costs_with_and_without_a_price():
+    assert cost_per_million(1000.0, 2, None) == 2000.0
+    assert cost_per_million(1000.0, 2, CORE) == pytest.approx(1000 / 3600 * 0.04 * 2)
+    assert cost_per_million(1000.0, 2, HOST) == pytest.approx(1000 / 3600 * 0.04)
+    assert (cost_unit(None), cost_unit(HOST)) == ("core-seconds per million items", "EUR per million items")
+    assert yearly_cost(3, 2, CORE) == pytest.approx(3 * 2 * 8760 * 0.04)
+    assert (replicas(1000, 400), replicas(1, 400)) == (3, 1)
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, math.nan, math.inf])
+def test_a_rate_that_is_none_has_no_cost(rate):
+    with pytest.raises(ValueError, match="above 0"):
+        cost_per_million(rate, 1, None)
+
+
+@given(st.floats(0.1, 1e6), st.floats(1.0, 10.0), st.floats(1e-3, 1e3), st.floats(0.1, 1e7), st.floats(0.1, 1e5))
+def test_costs_grow_with_price_and_replicas_with_load(rate, factor, amount, fleet, capacity):
+    dear = Price(amount=amount * factor, currency="USD", per="core-hour")
+    cheap = Price(amount=amount, currency="USD", per="core-hour")
+    assert cost_per_million(rate, 1, dear) >= cost_per_million(rate, 1, cheap)
+    assert cost_per_million(rate * factor, 1, cheap) <= cost_per_million(rate, 1, cheap)
+    assert replicas(2 * fleet, capacity) >= replicas(fleet, capacity)

@@ -1,0 +1,89 @@
+import pytest
+
+from bakeoff.decide.race import contenders
+from bakeoff.store.record import LedgerRow
+
+
+def test_after_the_screen_the_clearly_dearer_and_those_beyond_the_limit_go(scenario, engine, quality):
+    field = {f"e{i}": engine(2.0 + 0.1 * i, rounds=0, blocks={"seconds": 16.0}) for i in range(5)}
+    field["slow"] = engine(3.5, rounds=0, blocks={"seconds": 16.0})
+    found = contenders(scenario(field))
+    assert found.contenders == ("e0/fp32/1x1", "e1/fp32/1x1", "e2/fp32/1x1")
+    assert set(found.eliminated) == {"e3/fp32/1x1", "e4/fp32/1x1", "slow/fp32/1x1"}
+    assert "dearer than e0/fp32/1x1 in the screening block" in found.eliminated["slow/fp32/1x1"]
+    assert "not among the 3 cheapest" in found.eliminated["e4/fp32/1x1"]
+    assert len(contenders(scenario(field), limit=2).contenders) == 2
+
+
+def test_nobody_goes_for_the_limit_before_the_quality_of_those_kept_is_known(scenario, engine, quality):
+    field = {f"e{i}": engine(2.0 + 0.1 * i, rounds=0, quality=()) for i in range(5)}
+    found = contenders(scenario(field))
+    assert len(found.contenders) == 3
+    assert found.eliminated == {}
+    field["e0"].quality = (quality(-0.01),)
+    found = contenders(scenario(field))
+    assert found.contenders == ("e1/fp32/1x1", "e2/fp32/1x1", "e3/fp32/1x1")
+    assert "auc falls" in found.eliminated["e0/fp32/1x1"]
+    assert len(contenders(scenario(field, quality=None)).eliminated) == 2
+
+
+def test_those_that_miss_a_gate_go(scenario, engine):
+    field = {"good": engine(2.0, rounds=0), "late": engine(15.0, rounds=0), "none": engine(None)}
+    found = contenders(scenario(field))
+    assert found.contenders == ("good/fp32/1x1",)
+    assert set(found.eliminated) == {"late/fp32/1x1"}
+    assert "20 ms" in found.eliminated["late/fp32/1x1"]
+
+
+def test_those_that_failed_or_were_dropped_before_are_not_dropped_again(scenario, engine):
+    field = {
+        "good": engine(2.0, rounds=0),
+        "dropped": engine(9.0, rounds=0, ledger=(LedgerRow("race", "eliminated", "too dear"),)),
+        "crashed": engine(2.0, rounds=0, ledger=(LedgerRow("serve", "crashed", "signal 11"),)),
+    }
+    found = contenders(scenario(field))
+    assert (found.contenders, found.eliminated) == (("good/fp32/1x1",), {})
+
+
+def test_the_incumbent_stays_until_it_has_its_figures(scenario, engine):
+    field = {f"e{i}": engine(2.0 + 0.1 * i, rounds=0) for i in range(4)} | {"today": engine(4.0, rounds=0)}
+    found = contenders(scenario(field, incumbent="today/fp32/1x1"))
+    assert found.contenders[-1] == "today/fp32/1x1"
+    assert len(found.contenders) == 4
+    measured = {"e0": engine(2.0, noise=0.002), "today": engine(4.0, noise=0.002)}
+    found = contenders(scenario(measured, incumbent="today/fp32/1x1"))
+    assert found.contenders == ("e0/fp32/1x1",)
+
+
+def test_rounds_drop_what_is_dearer_beyond_doubt(scenario, engine):
+    field = {"one": engine(2.0, noise=0.002), "two": engine(2.3, noise=0.002), "three": engine(2.0, noise=0.002)}
+    found = contenders(scenario(field))
+    assert set(found.contenders) == {"one/fp32/1x1", "three/fp32/1x1"}
+    assert "after 4 rounds" in found.eliminated["two/fp32/1x1"]
+
+
+def test_a_leader_that_may_miss_the_sla_drops_nobody(scenario, engine):
+    field = {
+        "cheap": engine(2.0, rounds=0, blocks={"drop": 0.02}),
+        "sound": engine(4.0, rounds=0),
+    }
+    asked = {"sla": {"p99": "20ms", "error_rate": "5%"}}
+    found = contenders(scenario(field, **asked))
+    assert found.contenders == ("cheap/fp32/1x1", "sound/fp32/1x1")
+
+
+def test_generated_inputs_leave_no_lossy_candidate_in(scenario, engine):
+    field = {"lossy": engine(1.0, precision="int8", rounds=0), "exact": engine(2.0, rounds=0)}
+    found = contenders(scenario(field, data="generated"))
+    assert found.contenders == ("exact/fp32/1x1",)
+
+
+@pytest.mark.parametrize("kind", ["offline", "single_stream"])
+def test_closed_loops_race_too(scenario, engine, kind):
+    field = {"one": engine(2.0, rounds=0), "two": engine(3.0, rounds=0)}
+    found = contenders(scenario(field, traffic={"kind": kind}, sla=None))
+    assert found.contenders == ("one/fp32/1x1",)
+
+
+def test_an_empty_field(scenario):
+    assert contenders(scenario({})).contenders == ()

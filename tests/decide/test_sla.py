@@ -1,0 +1,127 @@
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bakeoff.decide import sla
+
+GOAL = math.log(sla.EVIDENCE)
+
+
+def decided_after(share, below, rng, most=8000):
+    counts = np.cumsum(rng.random(most) < share)
+    for n in range(50, most, 50):
+        if sla.log_evidence(float(counts[n - 1]), n, 0.01, below) >= GOAL:
+            return n
+    return None
+
+
+@pytest.mark.parametrize(("share", "below", "at_most"), [(0.0, True, 600), (0.001, True, 900), (0.05, False, 400)])
+def test_clear_cases_are_decided_early(share, below, at_most):
+    rng = np.random.default_rng(1)
+    found = [decided_after(share, below, rng) for _ in range(40)]
+    assert np.median([n or 10**6 for n in found]) <= at_most
+
+
+@pytest.mark.parametrize("below", [True, False])
+def test_looking_after_every_fifty_requests_accepts_a_borderline_engine_in_about_one_run_of_a_hundred(below):
+    rng = np.random.default_rng(2)
+    wrong = sum(decided_after(0.01, below, rng, 5000) is not None for _ in range(200))
+    assert wrong <= 6
+
+
+def test_an_engine_within_passes_and_one_beyond_fails(block):
+    blocks = [block(2.0, seed=seed) for seed in range(3)]
+    passed = sla.judge_sla(blocks, 99.0, 20.0, 0.001)
+    assert (passed.outcome, passed.reason, passed.unanswered) == ("pass", "", 0.0)
+    failed = sla.judge_sla(blocks, 99.0, 3.0, 0.001)
+    assert failed.outcome == "fail"
+    assert "take over 3 ms" in failed.reason
+
+
+def test_clumps_are_worth_less_than_their_requests(block):
+    busy = sla.judge_sla([block(7.0, seed=seed) for seed in range(4)], 99.0, 60.0, 0.001)
+    idle = sla.judge_sla([block(0.5, seed=seed) for seed in range(4)], 99.0, 60.0, 0.001)
+    assert busy.requests == idle.requests
+    assert busy.effective < 0.5 * idle.effective
+
+
+def test_lateness_of_the_generator_neither_blames_nor_excuses(block):
+    blocks = [block(2.0, late_ms=30.0, seed=seed) for seed in range(3)]
+    assert sla.judge_sla(blocks, 99.0, 20.0, 0.001).outcome == "undecided"
+
+
+def test_an_unanswered_request_is_over_the_limit(block):
+    many = [block(2.0, drop=0.05, seed=seed) for seed in range(3)]
+    failed = sla.judge_sla(many, 90.0, 20.0, 0.001)
+    assert failed.outcome == "fail"
+    assert "requests failed" in failed.reason
+    assert failed.exceeding == failed.unanswered > 0.03
+    few = [replace(part, done_ns=np.where(np.arange(800) == 5, -1, part.done_ns)) for part in [block(2.0)]]
+    undecided = sla.judge_sla(few, 90.0, 20.0, 0.001)
+    assert undecided.outcome == "undecided"
+    assert undecided.needed is None
+
+
+def test_too_few_requests_say_how_many_are_needed(block):
+    found = sla.judge_sla([block(2.0, seconds=1.0)], 99.0, 20.0, 0.001)
+    assert found.outcome == "undecided"
+    assert 400 < found.needed < 700
+    assert sla.judge_sla([], 99.0, 20.0, 0.001).outcome == "undecided"
+    assert sla.requests_needed(0.01, 0.01) is None
+    assert sla.requests_needed(math.nan, 0.01) is None
+
+
+def test_without_a_limit_only_failures_count(block):
+    assert sla.judge_errors([block(kind="closed")], 0.001).outcome == "pass"
+    assert sla.judge_errors([block(kind="closed", drop=0.2)], 0.001).outcome == "fail"
+    one = replace(block(kind="closed"), done_ns=np.where(np.arange(800) == 5, -1, block(kind="closed").done_ns))
+    assert sla.judge_errors([one], 0.001).outcome == "undecided"
+    assert sla.judge_errors([], 0.001).outcome == "undecided"
+
+
+def test_answers_before_their_requests_are_no_answers(block):
+    normal = block(2.0)
+    found = sla.judge_sla([replace(normal, done_ns=normal.scheduled_ns - 5)], 99.0, 20.0, 0.001)
+    assert found.outcome == "fail"
+
+
+def test_a_percentile_and_its_interval_only_where_the_sample_carries_them():
+    rng = np.random.default_rng(3)
+    values = rng.exponential(size=4000)
+    found = sla.percentile_ms([values[:2000], values[2000:]], 99.0)
+    assert found.low < found.value < found.high
+    assert found.low < -math.log(0.01) < found.high
+    assert sla.percentile_ms([values[:20]], 99.9).value is None
+    some = sla.percentile_ms([values[:320]], 99.0)
+    assert some.value is not None
+    assert some.low is None
+    assert sla.percentile_ms([], 99.0) == sla.Percentile(None, None, None)
+    broken = np.where(np.arange(4000) % 20 == 0, np.inf, values)
+    assert sla.percentile_ms([broken], 99.0).value is None
+    edge = np.where(rng.random(4000) < 0.0099, np.inf, values)
+    assert sla.percentile_ms([edge], 99.0).high is None
+
+
+def test_the_interval_covers_the_truth_under_queueing():
+    from bakeoff.decide.capacity import sojourns_s
+
+    rng = np.random.default_rng(4)
+
+    def latencies(count):
+        return sojourns_s(np.cumsum(rng.exponential(size=count)), rng.gamma(4, 0.5 / 4, count), 1)
+
+    truth = np.quantile(latencies(400_000), 0.99)
+    found = [sla.percentile_ms([latencies(2000) for _ in range(4)], 99.0) for _ in range(100)]
+    held = sum((one.low or 0.0) <= truth <= (one.high or math.inf) for one in found)
+    assert held >= 86
+
+
+def test_autocorrelation_time():
+    rng = np.random.default_rng(5)
+    independent = rng.random(20_000) < 0.05
+    assert sla.autocorrelation_time([independent]) == pytest.approx(1.0, abs=0.3)
+    assert sla.autocorrelation_time([np.repeat(independent, 10)]) == pytest.approx(10.0, rel=0.3)
+    assert sla.autocorrelation_time([np.zeros(50, bool)]) == 1.0
+    assert sla.autocorrelation_time([]) == 1.0

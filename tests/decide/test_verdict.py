@@ -1,0 +1,400 @@
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bakeoff.decide.compare import Field
+from bakeoff.decide.verdict import judge_scenario, to_json, verdict_of, verdicts
+from bakeoff.store.record import LedgerRow
+
+
+def judged(verdict, name):
+    return next(one for one in verdict.candidates if one.backend == name)
+
+
+def test_the_cheapest_that_passes_every_gate_wins(scenario, engine):
+    found = judge_scenario(scenario({"slow": engine(3.0), "quick": engine(2.0), "late": engine(9.0)}))
+    assert found.verdict == "WIN"
+    assert found.choice.candidate == "quick/fp32/1x1"
+    assert found.set == ("quick/fp32/1x1",)
+    assert [one.backend for one in found.candidates] == ["quick", "slow", "late"]
+    assert [one.rank for one in found.candidates] == [1, 2, None]
+    assert found.choice.reason == ""
+    assert "dearer" in judged(found, "slow").reason
+    assert judged(found, "late").outcome == "sla-missed"
+    assert "the limit 20 ms" in judged(found, "late").reason
+    assert found.headline.startswith("Serve ctr-ranking with quick fp32 (1x1): ")
+    for part in ("cheaper than slow fp32 (1x1)", "ms of 20 ms", "replicas", "USD/year"):
+        assert part in found.headline
+    assert found.margin == pytest.approx(1 - 2 / 3, abs=0.1)
+    assert found.regret_high == 0.0
+    assert found.more_needed_s is None
+
+
+def test_figures_of_the_choice(scenario, engine):
+    one = judge_scenario(scenario({"quick": engine(2.0)})).choice
+    assert 2.0 < one.p50_ms < one.p99_low_ms <= one.p99_ms <= one.p99_high_ms < 20.0
+    assert one.capacity_low_qps < one.capacity_qps < one.capacity_high_qps < 500
+    assert one.cost_low < one.cost < one.cost_high
+    assert one.cost == pytest.approx(0.0416 / 3600 * 1e6 / one.items_per_s, rel=1e-3)
+    assert one.items_per_s == pytest.approx(100 * one.capacity_qps, rel=1e-6)
+    assert one.replicas == math.ceil(6000 / one.capacity_qps)
+    assert one.yearly_cost == pytest.approx(one.replicas * 0.0416 * 8760)
+    assert one.cpu_ms_per_request == pytest.approx(2.0, rel=0.05)
+    assert (one.memory_bytes, one.load_s, one.offered_qps) == (100_000_000, 1.0, 100.0)
+    assert (one.requests, one.rounds, one.trusted) == (4000, 4, True)
+    assert one.settings == {"threads": 1, "instances": 1}
+
+
+def test_a_candidate_that_was_never_measured_does_not_win(scenario, engine):
+    """One without a measured latency beside one at 30 ms and one at 90 ms, with a limit of 50 ms."""
+    field = {"never": engine(None), "thirty": engine(28.0), "ninety": engine(90.0)}
+    for one in field.values():
+        one.blocks = {"seconds": 60.0}
+    found = judge_scenario(scenario(field, sla={"p90": "50ms"}, traffic={"kind": "server", "qps": 5}))
+    assert found.choice.candidate == "thirty/fp32/1x1"
+    assert found.set == ("thirty/fp32/1x1",)
+    assert found.verdict == "WIN"
+    assert judged(found, "never").outcome == "not-reached"
+    assert judged(found, "never").cost is None
+    assert judged(found, "ninety").outcome == "sla-missed"
+    assert [one.candidate for one in found.candidates if one.rank] == ["thirty/fp32/1x1"]
+
+
+def test_one_candidate_only_is_chosen_without_a_margin(scenario, engine):
+    found = judge_scenario(scenario({"quick": engine(2.0)}))
+    assert (found.verdict, found.margin, found.regret_high) == ("WIN", None, 0.0)
+    assert "the only one that passed every gate" in found.headline
+
+
+def test_nothing_feasible_names_the_nearest_miss(scenario, engine):
+    broken = (LedgerRow("build", "crashed", "signal 11", command="bakeoff run x"),)
+    found = judge_scenario(scenario({"near": engine(9.0), "far": engine(15.0), "dead": engine(None, ledger=broken)}))
+    assert (found.verdict, found.choice, found.set) == ("INFEASIBLE", None, ())
+    assert "near fp32 (1x1)" in found.headline
+    assert (judged(found, "dead").outcome, judged(found, "dead").reason) == ("crashed", "signal 11")
+    assert judged(found, "dead").reproduce == "bakeoff run x"
+    assert found.regret_high is None
+
+
+def test_all_engines_missing_is_infeasible(scenario, engine):
+    gone = (LedgerRow("probe", "unavailable", "not installed"),)
+    found = judge_scenario(scenario({"one": engine(None, ledger=gone), "two": engine(None, ledger=gone)}))
+    assert found.verdict == "INFEASIBLE"
+    assert "none of the 2 candidates could be measured" in found.headline
+
+
+def test_zero_blocks_or_candidates_are_not_enough_evidence(scenario, engine):
+    found = judge_scenario(scenario({"one": engine(None)}))
+    assert (found.verdict, found.choice) == ("INSUFFICIENT", None)
+    assert found.reasons == ("Of 1 candidates: 1 not-reached.",)
+    assert judge_scenario(scenario({})).verdict == "INSUFFICIENT"
+
+
+def test_too_few_rounds_say_how_much_more(scenario, engine):
+    found = judge_scenario(scenario({"one": engine(2.0, rounds=1), "two": engine(2.5, rounds=1)}))
+    assert found.verdict == "INSUFFICIENT"
+    assert 10 < found.more_needed_s < 120
+    assert "more of measuring would settle it" in found.headline
+    assert judged(found, "one").outcome == "undecided"
+    assert "measured in 1 of the 3 rounds" in judged(found, "one").reason
+
+
+def test_too_few_requests_are_undecided_and_show_no_p99(scenario, engine):
+    few = engine(2.0, blocks={"seconds": 0.04}, rounds=4)
+    found = judge_scenario(scenario({"one": few}))
+    one = judged(found, "one")
+    assert one.requests == 20
+    assert (one.p99_ms, one.p99_high_ms, one.capacity_qps, one.cost) == (None, None, None, None)
+    assert one.p50_ms is not None
+    assert found.verdict == "INSUFFICIENT"
+    assert found.more_needed_s > 0
+
+
+def test_blocks_that_never_say_what_is_carried_are_undecided(scenario, engine):
+    few = engine(2.0, blocks={"seconds": 0.2}, rounds=40)
+    found = judge_scenario(scenario({"one": few}))
+    assert "too few answers" in judged(found, "one").reason
+
+
+def test_alike_candidates_tie_and_memory_decides(scenario, engine):
+    field = {"one": engine(2.0, memory=300, noise=0.03), "two": engine(2.0, memory=200, noise=0.03)}
+    found = judge_scenario(scenario(field))
+    assert found.verdict == "TIE"
+    assert found.choice.backend == "two"
+    assert set(found.set) == {"one/fp32/1x1", "two/fp32/1x1"}
+    assert "less memory" in judged(found, "one").reason
+    assert "level with one fp32 (1x1) on cost" in found.headline
+    assert 0.0 < found.regret_high < 0.5
+
+
+def test_memory_alike_start_up_decides_then_cost(scenario, engine):
+    field = {"one": engine(2.0, startup_s=1.0, noise=0.03), "two": engine(2.0, startup_s=5.0, noise=0.03)}
+    assert judge_scenario(scenario(field)).choice.backend == "one"
+    field = {"one": engine(2.0, noise=0.03), "two": engine(2.0, noise=0.03)}
+    found = judge_scenario(scenario(field))
+    assert found.verdict == "TIE"
+    assert "cheaper on average" in found.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("today", "answer", "chosen"),
+    [(2.02, "STAY", "today"), (2.0, "STAY", "today"), (2.6, "SWITCH", "other"), (12.0, "SWITCH", "other")],
+)
+def test_stay_or_switch(scenario, engine, today, answer, chosen):
+    field = {"today": engine(today, noise=0.002, memory=10**9), "other": engine(2.0, noise=0.002)}
+    found = judge_scenario(scenario(field, incumbent="today/fp32/1x1"))
+    assert (found.answer, found.choice.backend) == (answer, chosen)
+    assert found.incumbent.backend == "today"
+    opening = "Stay with today fp32 (1x1) for" if answer == "STAY" else "Switch ctr-ranking to other"
+    assert found.headline.startswith(opening)
+
+
+def test_a_gain_below_what_matters_is_no_reason_to_switch(scenario, engine):
+    field = {"today": engine(2.1, noise=0.001), "other": engine(2.0, noise=0.001)}
+    found = judge_scenario(scenario(field, incumbent="today/fp32/1x1", matters="20%"))
+    assert (found.verdict, found.answer, found.choice.backend) == ("TIE", "STAY", "today")
+    assert "less than the 20 % that matter" in judged(found, "other").reason
+    assert "would not save the 20 %" in found.headline
+    assert found.margin is None
+    assert found.regret_high > 0.03
+    switched = judge_scenario(scenario(field, incumbent="today/fp32/1x1"))
+    assert switched.answer == "SWITCH"
+    assert "cheaper than today (" in switched.headline
+
+
+def test_an_incumbent_that_is_alone_stays(scenario, engine):
+    found = judge_scenario(scenario({"today": engine(2.0)}, incumbent="today/fp32/1x1"))
+    assert (found.verdict, found.answer) == ("WIN", "STAY")
+
+
+def test_an_incumbent_that_is_not_there_or_was_not_settled(scenario, engine):
+    found = judge_scenario(scenario({"one": engine(2.0)}, incumbent="today/fp32/1x1"))
+    assert (found.incumbent, found.answer) == (None, None)
+    assert "was not among the candidates" in found.reasons[0]
+    late = judge_scenario(scenario({"one": engine(2.0), "today": engine(12.0)}, incumbent="today/fp32/1x1"))
+    assert "is sla-missed" in late.reasons[0]
+    unclear = scenario({"one": engine(2.0), "today": engine(None)}, incumbent="today/fp32/1x1")
+    assert judge_scenario(unclear).answer is None
+
+
+@pytest.mark.parametrize(("qps", "answer"), [(50, "SWITCH"), (5000, "STAY")])
+def test_productions_own_figures(scenario, engine, qps, answer):
+    today = {"name": "the old one", "qps": qps, "cpus": 1, "p99": "35ms"}
+    found = judge_scenario(scenario({"one": engine(2.0)}, incumbent=today))
+    assert found.answer == answer
+    assert found.production["name"] == "the old one"
+    assert found.production["capacity_qps"] == qps
+    assert found.production["cost"] == pytest.approx(0.0416 / 3600 * 1e6 / qps / 100)
+    assert "today" in found.headline
+
+
+def test_quality_missed_unclear_and_absent(scenario, engine, quality):
+    field = {
+        "missed": engine(1.0, precision="int8", quality=(quality(-0.01),)),
+        "unclear": engine(1.0, precision="int8", quality=(quality(-0.002),)),
+        "absent": engine(1.0, precision="int8", quality=()),
+        "nan": engine(1.0, precision="int8", quality=(quality(math.nan),)),
+        "good": engine(3.0),
+    }
+    found = judge_scenario(scenario(field))
+    assert found.choice.backend == "good"
+    assert judged(found, "missed").outcome == "quality-missed"
+    assert judged(found, "missed").reason == "auc falls by 0.01, the floor allows 0.002"
+    assert judged(found, "unclear").outcome == "undecided"
+    assert "may be as large as 0.0021" in judged(found, "unclear").reason
+    assert judged(found, "absent").reason == "auc was not measured"
+    assert "not finite" in judged(found, "nan").reason
+
+
+def test_generated_inputs_let_no_lossy_candidate_win(scenario, engine, quality):
+    field = {"lossy": engine(1.0, precision="int8"), "exact": engine(3.0)}
+    found = judge_scenario(scenario(field, data="generated"))
+    assert found.provisional
+    assert found.choice.backend == "exact"
+    assert "generated inputs cannot judge" in judged(found, "lossy").reason
+    assert any("never quality" in reason for reason in found.reasons)
+    alone = judge_scenario(scenario({"lossy": engine(1.0, precision="int8")}, data="generated"))
+    assert (alone.verdict, alone.more_needed_s) == ("INSUFFICIENT", None)
+
+
+def test_stamps_that_run_backwards_are_not_trusted(scenario, engine):
+    record = scenario({"liar": engine(2.0), "good": engine(3.0)})
+    liar = record.candidates[0]
+    entry = liar.blocks[2]
+    early = replace(entry.block, done_ns=entry.block.scheduled_ns - 5)
+    blocks = (*liar.blocks[:2], replace(entry, fetch=lambda: early), *liar.blocks[3:])
+    found = judge_scenario(replace(record, candidates=(replace(liar, blocks=blocks), record.candidates[1])))
+    assert found.choice.backend == "good"
+    assert not judged(found, "liar").trusted
+    assert "backwards" in judged(found, "liar").reason
+
+
+def test_an_engine_that_takes_more_cpu_than_allowed_is_out(scenario, engine):
+    found = judge_scenario(scenario({"greedy": engine(1.0, blocks={"over_budget": 1}), "good": engine(3.0)}))
+    assert found.choice.backend == "good"
+    greedy = judged(found, "greedy")
+    assert (greedy.outcome, greedy.trusted) == ("over-budget", False)
+    assert greedy.trust_notes == ("used more CPU than allowed in 5 of 5 blocks",)
+
+
+def test_an_undecided_rival_that_may_be_cheaper_makes_a_win_a_tie(scenario, engine):
+    field = {"good": engine(3.0), "young": engine(2.0, rounds=2)}
+    found = judge_scenario(scenario(field))
+    assert (found.verdict, found.choice.backend) == ("TIE", "good")
+    assert "young/fp32/1x1" in found.set
+    assert any("maybe cheaper: young/fp32/1x1" in reason for reason in found.reasons)
+    field = {"good": engine(3.0), "young": engine(6.0, rounds=2)}
+    assert judge_scenario(scenario(field)).verdict == "WIN"
+    field = {"good": engine(3.0), "young": engine(3.1, rounds=0)}
+    assert judge_scenario(scenario(field)).verdict == "TIE"
+
+
+def test_what_the_race_dropped_is_told_with_its_evidence(scenario, engine):
+    dropped = (LedgerRow("race", "eliminated", "60% dearer than good in the screening block"),)
+    found = judge_scenario(scenario({"good": engine(2.0), "dropped": engine(3.2, rounds=0, ledger=dropped)}))
+    assert found.verdict == "WIN"
+    assert judged(found, "dropped").outcome == "eliminated"
+    assert judged(found, "dropped").reason == dropped[0].reason
+    late = judge_scenario(scenario({"good": engine(2.0), "late": engine(15.0, rounds=0, ledger=dropped)}))
+    assert judged(late, "late").outcome == "sla-missed"
+    alone = judge_scenario(scenario({"late": engine(12.0), "dropped": engine(3.2, rounds=0, ledger=dropped)}))
+    assert alone.verdict == "INSUFFICIENT"
+
+
+def test_what_a_leaderboard_would_have_picked(scenario, engine, quality):
+    quick = engine(1.0, precision="int8", quality=(quality(-0.01),))
+    found = judge_scenario(scenario({"quick": quick, "good": engine(3.0)}))
+    assert found.leaderboard.candidate == "quick/int8/1x1"
+    assert found.leaderboard.mean_ms == pytest.approx(1.0, rel=0.1)
+    assert "auc falls by" in found.leaderboard.consequence
+    assert judge_scenario(scenario({"good": engine(3.0)})).leaderboard.consequence == "the same candidate"
+
+
+@pytest.mark.parametrize("kind", ["offline", "single_stream", "multi_stream"])
+def test_closed_loops_go_by_throughput(scenario, engine, kind):
+    traffic = {"kind": kind, "batch_size": 100}
+    found = judge_scenario(scenario({"one": engine(2.0), "two": engine(3.0)}, traffic=traffic, sla=None))
+    assert (found.verdict, found.choice.backend, found.sla) == ("WIN", "one", None)
+    assert found.choice.items_per_s == pytest.approx(50_000, rel=0.05)
+    assert found.choice.replicas is None
+    assert " ms of " not in found.headline
+    limited = scenario({"one": engine(2.0), "two": engine(3.0)}, traffic=traffic, sla={"p99": "3ms"})
+    if kind != "offline":
+        assert judged(judge_scenario(limited), "two").outcome == "sla-missed"
+
+
+def test_without_a_price_cost_is_core_seconds(scenario, engine):
+    found = judge_scenario(scenario({"one": engine(2.0)}, price=None))
+    assert (found.cost_unit, found.currency) == ("core-seconds per million items", None)
+    assert found.choice.yearly_cost is None
+    assert found.choice.replicas > 1
+    assert found.choice.cost == pytest.approx(1e6 / found.choice.items_per_s)
+
+
+def test_failed_requests_are_noted(scenario, engine):
+    found = judge_scenario(scenario({"one": engine(2.0, blocks={"drop": 0.0008})}))
+    assert "unanswered" in judged(found, "one").trust_notes[0]
+
+
+def test_the_json_is_strict_and_holds_the_published_keys(scenario, engine, run, quality):
+    field = {
+        "one": engine(2.0),
+        "never": engine(None, quality=()),
+        "nan": engine(2.0, quality=(quality(math.nan),)),
+    }
+    record = run(scenario(field, incumbent="one/fp32/1x1"))
+    found = json.loads(json.dumps(to_json(record, verdicts(record)), allow_nan=False))
+    assert found["schema_version"] == 1
+    assert found["run"] == record.run
+    (asked,) = found["scenarios"]
+    assert asked["choice"] == asked["incumbent"] == "one/fp32/1x1"
+    assert {"scenario", "verdict", "provisional", "set"} <= asked.keys()
+    wanted = "candidate backend variant precision setting device outcome stage reason p50_ms p99_ms p99_low_ms "
+    wanted += "p99_high_ms offered_qps capacity_qps cpu_ms_per_request trusted quality rank"
+    for one in asked["candidates"]:
+        assert set(wanted.split()) <= one.keys()
+    by_name = {one["backend"]: one for one in asked["candidates"]}
+    assert {"value", "delta", "low", "high"} <= by_name["one"]["quality"]["auc"].keys()
+    assert by_name["nan"]["quality"]["auc"]["value"] is None
+    for name in ("p50_ms", "p99_ms", "capacity_qps", "cpu_ms_per_request", "cost", "rank"):
+        assert by_name["never"][name] is None
+
+
+def test_a_verdict_by_name(scenario, engine, run):
+    record = run(scenario({"one": engine(None)}))
+    assert verdict_of(record, "ctr-ranking").scenario == "ctr-ranking"
+    with pytest.raises(LookupError, match="no scenario 'x'"):
+        verdict_of(record, "x")
+
+
+BROKEN = st.sampled_from([math.nan, math.inf, -math.inf])
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    how=st.sampled_from(["never measured", "never answered", "answered before asked", "quality broken"]),
+    broken=st.dictionaries(st.sampled_from(["value", "base", "delta", "low", "high"]), BROKEN, min_size=1),
+    rounds=st.integers(1, 4),
+)
+def test_a_missing_or_broken_metric_never_wins(scenario, engine, quality, how, broken, rounds):
+    suspect = engine(0.1, rounds=rounds)
+    if how == "never measured":
+        suspect.service_ms = None
+    elif how == "never answered":
+        suspect.blocks = {"drop": 1.0}
+    elif how == "quality broken":
+        suspect.quality = (replace(quality(), **broken),)
+    record = scenario({"good": engine(3.0), "suspect": suspect})
+    if how == "answered before asked":
+        last = record.candidates[1].blocks[-1]
+        early = replace(last.block, done_ns=last.block.scheduled_ns - 5)
+        blocks = (*record.candidates[1].blocks[:-1], replace(last, fetch=lambda: early))
+        record = replace(record, candidates=(record.candidates[0], replace(record.candidates[1], blocks=blocks)))
+    found = judge_scenario(record)
+    assert found.choice.backend == "good"
+    assert judged(found, "suspect").rank is None
+
+
+def gaussian_field(rng, names, rounds, sd, dearer=0.0):
+    drift = rng.normal(0, 0.1, rounds)
+    return Field(
+        {
+            str(k): {
+                r + 1: float(np.exp(drift[r] + rng.normal(0, sd))) * (1.0 + (dearer if k else 0.0))
+                for r in range(rounds)
+            }
+            for k in range(names)
+        }
+    )
+
+
+def separated(field):
+    order = sorted(field.costs, key=lambda name: np.mean(np.log(list(field.costs[name].values()))))
+    return all(field.dearer(other, order[0]).low > 0.0 for other in order[1:])
+
+
+@pytest.mark.parametrize("names", [2, 4])
+def test_identical_candidates_are_told_apart_in_at_most_one_of_twenty(names):
+    rng = np.random.default_rng(1)
+    assert sum(separated(gaussian_field(rng, names, 4, 0.02)) for _ in range(400)) <= 20
+
+
+def test_a_tenth_is_found_in_four_rounds_of_two_per_cent_noise():
+    rng = np.random.default_rng(2)
+    assert sum(separated(gaussian_field(rng, 3, 4, 0.02, 0.1)) for _ in range(100)) >= 85
+
+
+def test_whole_verdicts_on_identical_and_different_engines(scenario, engine):
+    traffic = {"kind": "offline", "batch_size": 100}
+
+    def outcome(seed, second):
+        field = {"one": engine(2.0, noise=0.02), "two": engine(second, noise=0.02)}
+        return judge_scenario(scenario(field, seed=seed, traffic=traffic, sla=None)).verdict
+
+    assert sum(outcome(seed, 2.0) != "WIN" for seed in range(60)) >= 57
+    assert sum(outcome(seed, 2.2) == "WIN" for seed in range(60)) >= 45
