@@ -6,6 +6,7 @@ differences, so that the machine's other work hits both alike.
 
 import itertools
 import statistics
+import sys
 import time
 from pathlib import Path
 
@@ -18,8 +19,8 @@ from bakeoff.measure.stamps import Stamps
 from bakeoff.measure.walk import walk
 from bakeoff.workloads.prepared import Prepared
 
-CALLS = 2_000
-REPEATS = 15
+CALLS = 500
+REPEATS = 61
 LIMIT_US = 5.0
 NEVER_ENDS_NS = 1 << 62
 
@@ -38,6 +39,16 @@ def no_op_infer(prepared: Prepared):
     return lambda inputs: answer
 
 
+@pytest.fixture
+def _untraced():
+    """No coverage tracing while our code is timed against code that is not traced."""
+    tracer = sys.gettrace()
+    sys.settrace(None)
+    yield
+    sys.settrace(tracer)
+
+
+@pytest.mark.usefixtures("_untraced")
 @pytest.mark.parametrize("make_infer", [no_op_infer, onnxruntime_infer])
 def test_single_stream_costs_at_most_5_us_a_request(benchmark, tiny_prepared, tmp_path, make_infer):
     infer = make_infer(tiny_prepared)
