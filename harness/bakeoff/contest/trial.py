@@ -70,6 +70,7 @@ class Trial:
         self.reporter = reporter
         self.cpus, self.generator_cpu = host.engine_cpus(self.scenario.resources.cpus)
         self.load = load_for(self.scenario)
+        self._start_s = START_GUESS_S
         flags = " ".join(host.cpu_flags())
         self._places = {name: artifacts.folder(self.prepared, each, flags) for name, each in self.entries.items()}
 
@@ -167,7 +168,7 @@ class Trial:
     def _rounds_need_s(self, rivals: int) -> float:
         if math.isinf(self.budget.left):
             return 0.0
-        round_s = START_GUESS_S + min(rivals, LOADED_TOGETHER) * self.load.seconds
+        round_s = self._start_s + min(rivals, LOADED_TOGETHER) * self.load.seconds
         return min(FEWEST_ROUNDS * round_s, RESERVED * (self.budget.seconds or 0.0))
 
     # Quality
@@ -239,7 +240,7 @@ class Trial:
 
     def _blocks_a_round(self, rivals: int) -> int:
         """More blocks steady a round, and more rounds are worth more than more blocks: with little time it is one."""
-        round_s = START_GUESS_S + rivals * BLOCKS_A_ROUND * self.load.seconds
+        round_s = self._start_s + rivals * BLOCKS_A_ROUND * self.load.seconds
         return BLOCKS_A_ROUND if self.budget.left >= FEWEST_ROUNDS * round_s else 1
 
     def _play_round(self, number: int, names: list[str], blocks: int) -> None:
@@ -278,6 +279,7 @@ class Trial:
         """Launch workers two at a time, within the memory there is; those that fail leave a ledger row instead."""
         engines: dict[str, Engine] = {}
         waiting = list(names)
+        begun = time.monotonic()
         free_bytes = psutil.virtual_memory().available * MEMORY_SHARE
         while waiting:
             pair = [(name, Engine.launch(self._order(name))) for name in waiting[:2]]
@@ -295,6 +297,7 @@ class Trial:
                 for name in waiting:
                     self._row(name, "load", "not-reached", "no memory left beside the others loaded with it")
                 break
+        self._start_s = max(self._start_s, time.monotonic() - begun)
         return engines
 
     def _order(self, name: str) -> Order:
