@@ -1,0 +1,112 @@
+"""The conformance suite: that it lets an honest plugin pass, and that it catches each offence by its name."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bakeoff.backends import registered
+from bakeoff.conformance import run
+from bakeoff.conformance.stages import NAMES
+from bakeoff.errors import UserError
+
+TESTS = Path(__file__).parent
+CONTRIBUTING = TESTS.parent / "CONTRIBUTING.md"
+EXAMPLE = TESTS / "example_plugin"
+
+
+@pytest.fixture(autouse=True)
+def offenders(monkeypatch):
+    """The offenders importable in the suite's children."""
+    monkeypatch.setenv("PYTHONPATH", str(TESTS / "backends"))
+
+
+def failures(target: str, limit_s: float = 60.0) -> dict[str, str]:
+    return {check.name: check.detail for check in run(target, limit_s) if not check.ok}
+
+
+def test_a_plugin_of_name_formats_and_load_passes_all_but_what_it_leaves_out():
+    seen = []
+    checks = run("offenders:Least", seen=seen.append)
+    assert seen == checks
+    assert all(check.ok for check in checks), [check for check in checks if not check.ok]
+    stages = [stage for stage in NAMES if stage not in {"build", "use"}]
+    expected = [name for stage in stages for name in NAMES[stage]]
+    expected += [f"fp32: {name}" for stage in ("build", "use") for name in NAMES[stage]]
+    assert [check.name for check in checks] == expected
+
+
+def test_an_engine_that_is_not_here_conforms_by_saying_so():
+    checks = run("offenders:Absent")
+    assert all(check.ok for check in checks)
+    assert checks[-2].detail == "unavailable: the engine is not here (pip install engine)"
+
+
+def test_unavailable_without_a_reason_and_a_remedy_does_not_conform():
+    assert "needs a reason and a remedy" in failures("offenders:Taciturn")["probe"]
+
+
+def test_what_cannot_be_constructed_fails_the_first_check_and_ends_there():
+    checks = run("offenders:Unfinished")
+    assert len(checks) == len(NAMES["contract"])
+    assert not any(check.ok for check in checks)
+    assert "abstract" in checks[0].detail
+    assert "No module named" in failures("no_such_module:Backend")["constructs"]
+
+
+def test_every_offence_of_a_slob_is_named():
+    found = failures("offenders:Slob")
+    expected = {
+        "settings fit the cores": "two settings of one name",
+        "refuses an unknown precision": "self.require",
+        "fp32: writes only into its folder": "litter",
+        "fp32: answers float32 that the caller owns": "a later call changed score, vector",
+        "fp32: leaves its inputs alone": "infer changed its input ids",
+        "fp32: same request, same answer": "two answers",
+        "fp32: lanes keep apart": "answered otherwise than alone",
+        "fp32: rests when idle": "switch spinning off",
+        "fp32: closes twice": "RuntimeError: closed twice",
+    }
+    assert expected.keys() <= found.keys()
+    assert all(text in found[name] for name, text in expected.items()), found
+
+
+def test_a_nan_in_one_output_is_a_wrong_answer():
+    (name,) = failures("offenders:Liar").keys() & {"fp32: right at every batch size"}
+    assert "nan at 2, nan at 7" in failures("offenders:Liar")[name]
+
+
+def test_an_aborting_engine_is_a_failed_check_and_no_crash():
+    found = failures("offenders:Aborts")
+    assert found.pop("fp32: loads").startswith("the process died of SIGABRT")
+    assert set(found) == {f"fp32: {name}" for name in NAMES["use"][1:]}
+    assert set(found.values()) == {"not reached"}
+
+
+def test_a_hanging_engine_is_ended_at_the_limit():
+    assert failures("offenders:Hangs", limit_s=5)["fp32: loads"] == "gave no answer within 5 s"
+
+
+def test_a_name_that_is_not_installed_gets_a_hint():
+    with pytest.raises(UserError, match="did you mean onnxruntime"):
+        run("onnxruntim")
+
+
+def test_the_worked_example_is_the_one_in_the_guide_and_is_short():
+    source = (EXAMPLE / "bakeoff_onnx_reference.py").read_text(encoding="utf-8")
+    assert source in CONTRIBUTING.read_text(encoding="utf-8")
+    assert len(source.splitlines()) < 40
+
+
+def test_the_worked_example_passes_as_a_strangers_package(tmp_path, monkeypatch):
+    if "onnx-reference" not in registered():
+        source = shutil.copytree(EXAMPLE, tmp_path / "source")
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(tmp_path / "site")]
+        subprocess.run([*command, str(source)], check=True)
+        monkeypatch.syspath_prepend(str(tmp_path / "site"))
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    checks = run("onnx-reference")
+    assert all(check.ok for check in checks), [check for check in checks if not check.ok]
+    assert checks[1].detail == "by an entry point"
