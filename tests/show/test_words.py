@@ -102,3 +102,10 @@ def test_noise_while_measuring(record, win):
 def test_facts_carry_their_units():
     facts = {"a": {"b_s": 90.0, "c_ms": 2.0}, "list": [1, "x"], "flag": False}
     assert provenance.flat_facts(facts) == (("a b", "1 min 30 s"), ("a c", "2.00 ms"), ("list", "1, x"), ("flag", "no"))
+
+
+def test_what_serves_today(win, every):
+    production = next(verdict for verdict in every if verdict.production)
+    assert views.today_words(win) == "onnxruntime/fp32/1x2, p99 15.1 ms"
+    assert views.today_words(production) == "triton today: 300 requests/s on 4 cores, p99 17.5 ms"
+    assert views.today_words(replace(win, incumbent=None)) == ""

@@ -12,6 +12,7 @@ from bakeoff.decide.judgement import Verdict
 from bakeoff.show import drawing
 from bakeoff.show.dots import costs, latencies
 from bakeoff.show.numbers import known
+from bakeoff.show.scale import readable
 from bakeoff.show.scatter import scatter
 
 __all__ = ["chart", "costs", "latencies", "save", "scatter"]
@@ -31,7 +32,7 @@ def save(verdicts: Iterable[Verdict], folder: Path) -> tuple[Path, ...]:
     """Write every chart of every verdict into `folder` (made if need be) as PNG and SVG; gives the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
-    for place, verdict in enumerate(verdicts, 1):
+    for place, verdict in enumerate(map(readable, verdicts), 1):
         stem = f"{place:02d}-{_slug(verdict.scenario)}"
         drawn = {"cost": costs(verdict)}
         if plays_latency(verdict):

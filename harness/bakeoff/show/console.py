@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich import box
 from rich.console import Console
@@ -17,6 +17,10 @@ from bakeoff.show.gates import Gate, gates, subject
 from bakeoff.show.numbers import ABSENT, clean, duration, ms, shorten
 from bakeoff.show.progress import Progress
 from bakeoff.show.provenance import flat_facts
+from bakeoff.show.scale import readable
+
+if TYPE_CHECKING:
+    from bakeoff.conformance.suite import Check
 
 __all__ = ["Progress", "render", "render_conformance", "render_doctor", "render_plan"]
 
@@ -30,18 +34,6 @@ _BADGE_STYLES = {
 _STANDING_STYLES = {"choice": "bold", "set": "bold", "miss": "red", "out": "red"}
 _WIDE, _MIDDLE = 130, 96
 _PLAIN_WIDTH = 140
-
-
-class Check(Protocol):
-    """A conformance check's result."""
-
-    @property
-    def name(self) -> str:
-        """What was checked."""
-
-    @property
-    def ok(self) -> bool:
-        """Whether the backend does it."""
 
 
 class Planned(Protocol):
@@ -72,7 +64,7 @@ def render(verdicts: Iterable[Verdict], console: Console | None = None) -> None:
     """Each scenario's verdict: the headline first, then the gates, then every candidate with its why-not."""
     to = console or _console()
     for verdict in verdicts:
-        _render_one(verdict, to)
+        _render_one(readable(verdict), to)
 
 
 def render_doctor(
@@ -100,7 +92,7 @@ def render_conformance(checks: Iterable[Check], console: Console | None = None) 
     table = _table("Check", "Result", "Why")
     for check in done:
         result = Text("ok") if check.ok else Text("FAILED", style="bold red")
-        table.add_row(*_texts(clean(check.name), result, clean(getattr(check, "detail", "") or "")))
+        table.add_row(*_texts(clean(check.name), result, clean(check.detail)))
     to.print(table)
     failed = sum(not check.ok for check in done)
     to.print(Text(f"{failed} of {len(done)} checks failed" if failed else f"all {len(done)} checks pass", style="bold"))
@@ -214,7 +206,7 @@ def _closing(verdict: Verdict) -> list[str]:
         board = verdict.leaderboard
         lines.append(
             f"A leaderboard of mean latencies would have picked {shorten(board.candidate, 80)} "
-            f"(mean {ms(board.mean_ms)}). {clean(board.consequence)}"
+            f"(mean {ms(board.mean_ms)}). {views.sentence(board.consequence)}"
         )
     marks = views.trust(verdict)
     if marks:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from bakeoff.decide.judgement import Judgement, Verdict
 from bakeoff.show import drawing as draw
 from bakeoff.show.numbers import exact, known, percentile_name, shorten
-from bakeoff.store.record import OK
+from bakeoff.show.views import NO_FAILURE
 
 _WIDTH_INCHES, _ROW_INCHES, _MOST_ROWS = 7.6, 0.23, 24
 _FULL_NAME, _SHORT_NAME = 34, 24
@@ -148,7 +148,7 @@ def _dot(
 
 
 def _colour(one: Judgement, verdict: Verdict) -> str:
-    if one.outcome not in {OK, "eliminated", "undecided"}:
+    if one.outcome not in NO_FAILURE:
         return draw.MISS
     return draw.CHOICE if _chosen(one, verdict) or one.candidate in verdict.set else draw.OTHER
 

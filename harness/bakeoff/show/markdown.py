@@ -10,6 +10,7 @@ from bakeoff.show import views
 from bakeoff.show.gates import gates
 from bakeoff.show.numbers import ABSENT, clean, ms, shorten
 from bakeoff.show.provenance import engine_words, host_words
+from bakeoff.show.scale import readable
 from bakeoff.store.record import RunRecord
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&@])")
@@ -19,7 +20,7 @@ _LONGEST = 240
 
 def markdown(record: RunRecord, verdicts: Sequence[Verdict]) -> str:
     """Headline, gates and candidates of each scenario, then what the figures rest on."""
-    parts = [_scenario(verdict, record) for verdict in verdicts] or ["This run holds no scenario."]
+    parts = [_scenario(readable(verdict), record) for verdict in verdicts] or ["This run holds no scenario."]
     when = record.started_at.strftime("%Y-%m-%d %H:%M %Z").strip()
     parts.append(
         f"Run {escape(record.run)}, {when}, on {escape(host_words(record))}. Reproduce: {code(record.command)}\n"
@@ -90,7 +91,7 @@ def _notes(verdict: Verdict) -> list[str]:
         board = verdict.leaderboard
         notes.append(
             f"A leaderboard of mean latencies would have picked {clean(board.candidate)} (mean {ms(board.mean_ms)}). "
-            f"{clean(board.consequence)}"
+            f"{views.sentence(board.consequence)}"
         )
     notes += views.trust(verdict)
     lines = [f"- {escape(note)}" for note in notes if note and note != ABSENT]

@@ -6,6 +6,7 @@ import math
 import unicodedata
 
 ABSENT = "–"
+_NO_CHANGE = 1e-6
 _SECONDS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
 _BYTES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
@@ -69,9 +70,11 @@ def _shared_decimals(low: float, high: float) -> int:
 
 
 def change(value: float | None) -> str:
-    """A difference with its sign: +0.0012, -0.0034, 0."""
+    """A difference with its sign: +0.0012, -0.0034, and 0 for what is below a millionth."""
     if value is None or not math.isfinite(value):
         return ABSENT
+    if abs(value) < _NO_CHANGE:
+        return "0"
     return f"+{number(value, 2)}" if value > 0 else number(value, 2)
 
 

@@ -17,6 +17,7 @@ from bakeoff.show import numbers, provenance, recipes, views
 from bakeoff.show.charts import chart, costs, latencies, plays_latency
 from bakeoff.show.drawing import page_svg
 from bakeoff.show.gates import Gate, gates, subject
+from bakeoff.show.scale import readable
 from bakeoff.show.scatter import alt_text
 from bakeoff.store.record import RunRecord
 
@@ -47,7 +48,7 @@ class Section:
 
 def page(record: RunRecord, verdicts: Sequence[Verdict]) -> str:
     """The whole report of a run as HTML, at most a few hundred kilobytes for a run of ordinary size."""
-    sections = tuple(_section(place, verdict) for place, verdict in enumerate(verdicts, 1))
+    sections = tuple(_section(place, readable(verdict)) for place, verdict in enumerate(verdicts, 1))
     script = _source("copy.js")
     return (
         _environment()

@@ -9,7 +9,7 @@ from bakeoff.decide.judgement import Judgement, Verdict
 from bakeoff.show import drawing as draw
 from bakeoff.show.gutter import Outside
 from bakeoff.show.numbers import known, ms
-from bakeoff.store.record import OK
+from bakeoff.show.views import NO_FAILURE
 
 _NAMED_RIVALS = 3
 _DEARER = 1.4
@@ -78,7 +78,7 @@ def _point(place: int, one: Judgement, verdict: Verdict, attribute: str) -> Poin
     suffix = "_qps" if attribute.endswith("_qps") else ""
     chosen = verdict.choice is not None and one.candidate == verdict.choice.candidate
     kind = "choice" if chosen else "set" if one.candidate in verdict.set else "other"
-    if one.outcome not in {OK, "eliminated", "undecided"}:
+    if one.outcome not in NO_FAILURE:
         kind = "miss"
     today = verdict.incumbent is not None and one.candidate == verdict.incumbent.candidate
     return Point(
@@ -128,5 +128,5 @@ def _top(middle: float, ends: tuple[float, float] | None) -> float:
 
 
 def _outside(place: int, one: Judgement) -> Outside:
-    failed = one.outcome not in {OK, "eliminated", "undecided"}
-    return Outside(place, one.candidate, ms(one.p99_ms) if known(one.p99_ms) else one.outcome, failed)
+    failed = one.outcome not in NO_FAILURE
+    return Outside(place, one.candidate, ms(one.p99_ms) if known(one.p99_ms) else one.outcome.replace("-", " "), failed)

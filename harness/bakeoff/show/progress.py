@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bakeoff.show.numbers import clean, duration
+from bakeoff.show.views import NO_FAILURE
 from bakeoff.store.record import OK
 
 _REDRAW_S = 0.5
@@ -36,7 +37,6 @@ class Progress:
         self._longest_left_s = 0.0
         self._ends_s: float | None = None
         self._plain_said_s = float("-inf")
-        self._failures = 0
         self._quiet = 0
         self._awake = threading.Event()
         self._closed = threading.Event()
@@ -73,9 +73,8 @@ class Progress:
         """A candidate ended a stage; only what went wrong earns a line of its own."""
         if outcome == OK:
             return
-        self._failures += 1
         line = f"{clean(candidate)}: {clean(stage)}: {clean(outcome)}" + (f" ({clean(reason)})" if reason else "")
-        self._say(line, style="yellow")
+        self._say(line, style="dim" if outcome in NO_FAILURE else "yellow")
 
     def measuring(self, what: str, seconds_left: float | None) -> None:
         """`what` is measured next; `seconds_left` of the budget remain, None where there is no budget."""

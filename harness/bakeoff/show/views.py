@@ -5,7 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bakeoff.decide.judgement import Judgement, Verdict
-from bakeoff.show.numbers import ABSENT, change, clean, exact, interval, known, money, number, percent, percentile_name
+from bakeoff.show.numbers import (
+    ABSENT,
+    change,
+    clean,
+    exact,
+    interval,
+    known,
+    money,
+    ms,
+    number,
+    percent,
+    percentile_name,
+    shorten,
+)
 from bakeoff.store.record import OK
 
 MEANINGS = {
@@ -14,6 +27,8 @@ MEANINGS = {
     "INFEASIBLE": "no candidate passes every gate",
     "INSUFFICIENT": "not enough evidence to decide",
 }
+NO_FAILURE = frozenset({OK, "eliminated", "undecided", "not-reached"})
+"""Outcomes that are no fault of the candidate's."""
 PROVISIONAL = "decided on generated inputs: they can settle speed, never quality"
 
 
@@ -87,6 +102,25 @@ def certainty(verdict: Verdict) -> str:
     if verdict.regret_high is None or not known(verdict.regret_high):
         return ""
     return f"With 97 % confidence the choice costs at most {percent(max(verdict.regret_high, 0.0))} more than the best."
+
+
+def sentence(text: str) -> str:
+    """Text cleaned, its first letter a capital."""
+    line = clean(text)
+    return line[:1].upper() + line[1:]
+
+
+def today_words(verdict: Verdict) -> str:
+    """What serves today, with its latency; empty where nobody said."""
+    if verdict.incumbent is not None:
+        one = verdict.incumbent
+        return f"{shorten(one.candidate, 90)}, {tail_name(verdict)} {ms(one.p99_ms)}"
+    figures = verdict.production
+    if not figures:
+        return ""
+    cores = f" on {figures['cpus']} cores" if figures.get("cpus") else ""
+    words = f"{shorten(figures.get('name', 'production'), 90)}: {exact(figures.get('qps'))} requests/s{cores}"
+    return f"{words}, p99 {ms(figures['p99_ms'])}" if figures.get("p99_ms") else words
 
 
 def data_words(verdict: Verdict) -> str:
@@ -166,7 +200,7 @@ def _standing(one: Judgement, verdict: Verdict) -> str:
         return "choice"
     if one.candidate in verdict.set:
         return "set"
-    if one.outcome in {OK, "eliminated", "undecided", "not-reached"}:
+    if one.outcome in NO_FAILURE:
         return "ok"
     return "miss" if one.outcome.endswith("-missed") else "out"
 
