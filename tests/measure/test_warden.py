@@ -87,6 +87,19 @@ def test_a_guard_ends_with_its_warden():
     assert not guard.folder.exists()
 
 
+def test_another_warden_takes_over_where_one_was_killed():
+    guard = Guard()
+    try:
+        child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+        guard.watch("1", [child.pid], None, guard.folder)
+        guard._warden.kill()
+        guard._warden.wait()
+        guard.watch("2", [], None, guard.folder)
+    finally:
+        guard.close()
+    assert child.wait(10) == -signal.SIGKILL
+
+
 def test_mapped_requests_do_not_count_against_the_limit(monkeypatch, tmp_path):
     asked = []
     monkeypatch.setattr(procs, "resident_bytes", lambda pid: 150)

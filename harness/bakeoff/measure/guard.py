@@ -29,8 +29,8 @@ class Guard:
         base = _MEMORY_FOLDER if os.access(_MEMORY_FOLDER, os.W_OK) else None
         self.folder = Path(tempfile.mkdtemp(prefix="bakeoff-", dir=base))
         self._numbers = itertools.count(1)
-        command = [sys.executable, "-m", "bakeoff.measure.warden", self.run, str(self.folder)]
-        self._warden = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+        self._watched: dict[str, dict[str, Any]] = {}
+        self._warden = self._start_warden()
 
     def key(self) -> str:
         """A new child's key; its mark is "<run>.<key>"."""
@@ -42,11 +42,13 @@ class Guard:
 
     def watch(self, key: str, pids: list[int], limit_bytes: int | None, mapped: Path) -> None:
         """Kill these process groups when the parent dies, or when all together they outgrow `limit_bytes`."""
-        self._tell({"watch": key, "pids": pids, "limit_bytes": limit_bytes, "mapped": str(mapped)})
+        self._watched[key] = {"watch": key, "pids": pids, "limit_bytes": limit_bytes, "mapped": str(mapped)}
+        self._tell(self._watched[key])
 
     def forget(self, key: str) -> None:
         """They have ended; kill what they left behind."""
         procs.kill(procs.marked(self.mark(key)))
+        self._watched.pop(key, None)
         self._tell({"forget": key})
 
     def killed_at_bytes(self, key: str) -> int | None:
@@ -62,11 +64,23 @@ class Guard:
         self._warden.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _start_warden(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "bakeoff.measure.warden", self.run, str(self.folder)]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, bufsize=0, start_new_session=True)
+
     def _tell(self, message: dict[str, Any]) -> None:
+        """Tell the warden; where somebody killed it, a new one takes over all that is watched."""
+        try:
+            self._write(message)
+        except BrokenPipeError:
+            self._warden.communicate()
+            self._warden = self._start_warden()
+            for watched in self._watched.values():
+                self._write(watched)
+
+    def _write(self, message: dict[str, Any]) -> None:
         assert self._warden.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._warden.stdin.write(json.dumps(message).encode() + b"\n")
-            self._warden.stdin.flush()
+        self._warden.stdin.write(json.dumps(message).encode() + b"\n")
 
 
 @cache

@@ -7,6 +7,7 @@ import gc
 import os
 import resource
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -20,10 +21,11 @@ from bakeoff.measure.crew import Crew, Lane, together
 from bakeoff.measure.serve import Fetch, Left, closed_loop, fetcher, open_loop
 from bakeoff.measure.stamps import Stamps
 from bakeoff.measure.verify import WrongOutput
-from bakeoff.measure.walk import Walk
+from bakeoff.measure.walk import KEPT, Walk
 from bakeoff.measure.wire import Channel, Message
 
 REWARM_CALLS = 3
+KEPT_BYTES = 64 << 20
 
 
 def play(crew: Crew, channel: Channel, message: Message) -> Message:
@@ -32,7 +34,7 @@ def play(crew: Crew, channel: Channel, message: Message) -> Message:
     stamps = Stamps.open(Path(message["stamps"]))
     fetch = fetcher(crew.requests, walk)
     lanes = crew.lanes[: message["lanes"]]
-    lefts = [Left() for _ in lanes]
+    lefts = [Left(deque(maxlen=_room(crew, walk.join))) for _ in lanes]
     together((lane, partial(_wake, lane, fetch, walk.steps)) for lane in lanes)
     with _no_collection():
         channel.send({"ready": REWARM_CALLS * len(lanes)})
@@ -92,6 +94,14 @@ def _wake(lane: Lane, fetch: Callable[[int], Arrays], steps: int) -> None:
     with contextlib.suppress(Exception):
         for back in range(1, REWARM_CALLS + 1):
             lane.infer(fetch(max(0, steps - back)))
+
+
+def _room(crew: Crew, join: int) -> int:
+    """How many outputs a lane may keep: twice as many as are planned, and no more than 64 MiB of them."""
+    if not crew.requests.references:
+        return 0
+    call_bytes = join * sum(output.nbytes for output in crew.requests.reference(0).values())
+    return max(1, min(2 * KEPT, KEPT_BYTES // max(1, call_bytes)))
 
 
 @contextlib.contextmanager

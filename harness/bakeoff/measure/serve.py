@@ -16,7 +16,7 @@ import numpy as np
 
 from bakeoff.backends import Arrays
 from bakeoff.measure.stamps import FAILED, Stamps
-from bakeoff.measure.walk import KEPT, Walk
+from bakeoff.measure.walk import Walk
 from bakeoff.workloads.prepared import Requests
 
 STOP = 0xFFFFFFFF
@@ -32,7 +32,7 @@ Clock = Callable[[], int]
 class Left:
     """What a lane leaves behind besides its stamps: (step, outputs) of the last sampled calls, and its errors."""
 
-    kept: deque[tuple[int, Arrays]] = field(default_factory=lambda: deque(maxlen=2 * KEPT))
+    kept: deque[tuple[int, Arrays]] = field(default_factory=deque)
     errors: int = 0
     first_error: str = ""
 

@@ -70,7 +70,8 @@ def _verify(crew: Crew) -> Message:
                 break
 
     lane.do(check)
-    return {"first_answer_ns": first_answer_ns[0], "worst_error": crew.verifier.judge(errors), "verified": len(errors)}
+    verified = min(len(errors), requests.references)
+    return {"first_answer_ns": first_answer_ns[0], "worst_error": crew.verifier.judge(errors), "verified": verified}
 
 
 def _warm_up(crew: Crew) -> Message:

@@ -17,6 +17,8 @@ LOSSY_LIMIT = 0.5
 """The largest error that 9 in 10 requests may have at a lossy precision: how lossy it may be is for quality to judge,
 this only tells a rough answer from none. Another request's answer has an error of about 1.4, a constant about 1."""
 LOSSY_QUANTILE = 0.9
+SPREAD_OF = 256
+"""The spread of an output is taken over the first so many references."""
 
 
 class WrongOutput(Exception):  # noqa: N818 - a result, not an error
@@ -78,7 +80,7 @@ class Verifier:
 
 
 def _by_output(requests: Requests) -> dict[str, list[np.ndarray[Any, Any]]]:
-    references = [requests.reference(index) for index in range(requests.references)]
+    references = [requests.reference(index) for index in range(min(SPREAD_OF, requests.references))]
     return {name: [reference[name] for reference in references] for name in (references[0] if references else ())}
 
 
