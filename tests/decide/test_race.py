@@ -72,6 +72,13 @@ def test_a_leader_that_may_miss_the_sla_drops_nobody(scenario, engine):
     assert found.contenders == ("cheap/fp32/1x1", "sound/fp32/1x1")
 
 
+def test_a_leader_whose_quality_is_not_known_drops_nobody(scenario, engine, quality):
+    field = {"cheap": engine(1.0, precision="int8", rounds=0, quality=()), "sound": engine(4.0, rounds=0)}
+    assert contenders(scenario(field)).eliminated == {}
+    field["cheap"].quality = (quality(),)
+    assert list(contenders(scenario(field)).eliminated) == ["sound/fp32/1x1"]
+
+
 def test_generated_inputs_leave_no_lossy_candidate_in(scenario, engine):
     field = {"lossy": engine(1.0, precision="int8", rounds=0), "exact": engine(2.0, rounds=0)}
     found = contenders(scenario(field, data="generated"))

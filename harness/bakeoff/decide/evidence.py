@@ -149,5 +149,6 @@ def _cpu_ms(blocks: Sequence[Block]) -> float | None:
 
 
 def _peak_memory_bytes(blocks: Sequence[Block]) -> float | None:
-    peaks = [float(peak) for block in blocks if isinstance(peak := block.facts.get("peak_memory_bytes"), int | float)]
+    found = (block.facts.get(name) for block in blocks for name in ("peak_memory_bytes", "memory_bytes"))
+    peaks = [float(peak) for peak in found if isinstance(peak, int | float)]
     return max((peak for peak in peaks if math.isfinite(peak) and peak > 0.0), default=None)

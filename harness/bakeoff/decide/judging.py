@@ -13,6 +13,7 @@ from bakeoff.decide.court import Court
 from bakeoff.decide.evidence import Evidence, fact
 from bakeoff.decide.gates import Gate
 from bakeoff.decide.judgement import Judgement
+from bakeoff.decide.wording import percent
 from bakeoff.scenario import Scenario
 from bakeoff.store.record import SCREEN_ROUND
 
@@ -108,5 +109,5 @@ def _trust_notes(evidence: Evidence) -> tuple[str, ...]:
     if evidence.backwards:
         notes.append("claims answers before their requests")
     if evidence.sla is not None and evidence.sla.unanswered > 0.0:
-        notes.append(f"left {evidence.sla.unanswered:.2%} of the requests unanswered")
+        notes.append(f"left {percent(evidence.sla.unanswered)} of the requests unanswered")
     return tuple(notes)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from bakeoff.decide.compare import ERROR, Field
 from bakeoff.decide.evidence import Evidence, cpus_held, gather
 from bakeoff.decide.gates import FEWEST_ROUNDS, Gate, gate
+from bakeoff.decide.wording import percent
 from bakeoff.scenario import Scenario, restore
 from bakeoff.store.record import ScenarioRecord
 
@@ -45,7 +46,7 @@ def contenders(record: ScenarioRecord, limit: int = MOST_CONTENDERS) -> Standing
     incumbent = scenario.incumbent.candidate if scenario.incumbent else None
     eliminated = {one: found.reason for one, found in gates.items() if _hopeless(found)}
     alive = sorted((one for one in evidence if one.record.id not in eliminated), key=_cheapness)
-    leader = next((one for one in alive if _promising(one, scenario)), None)
+    leader = next((one for one in alive if _judged([one], gates, scenario) and _promising(one, scenario)), None)
     if leader is not None:
         field_ = _field(alive)
         for one in alive:
@@ -99,12 +100,12 @@ def _too_dear(one: Evidence, leader: Evidence, field_: Field) -> str | None:
     if mine in field_.costs and best in field_.costs:
         loss = field_.dearer(mine, best)
         if loss is not None and loss.low > 0.0:
-            return f"{loss.value:.0%} dearer than {best} (at least {loss.low:.1%}) after {one.rounds} rounds"
+            return f"{percent(loss.value)} dearer than {best} (at least {percent(loss.low)}) after {one.rounds} rounds"
         return None
     ratio = _screen_ratio(one, leader)
     if ratio is None or ratio <= 1.0 + SCREEN_MARGIN:
         return None
-    return f"{ratio - 1.0:.0%} dearer than {best} in the screening block"
+    return f"{percent(ratio - 1.0)} dearer than {best} in the screening block"
 
 
 def _screen_ratio(one: Evidence, leader: Evidence) -> float | None:
@@ -115,11 +116,11 @@ def _screen_ratio(one: Evidence, leader: Evidence) -> float | None:
 
 
 def _judged(kept: Sequence[Evidence], gates: Mapping[str, Gate], scenario: Scenario) -> bool:
-    """Whether the quality of all those kept is known, so that none of them may yet make room for another."""
-    return all(gates[one.record.id].stage != "quality" for one in kept) if scenario.quality else True
+    """Whether the quality of all these is known, so that none of them may yet make room for another."""
+    return not scenario.quality or all(gates[one.record.id].stage != "quality" for one in kept)
 
 
 def _beyond(one: Evidence, leader: Evidence, limit: int) -> str:
     ratio = _screen_ratio(one, leader)
-    by = "" if ratio is None else f": {ratio - 1.0:.0%} dearer than {leader.record.id} in the screening block"
+    by = "" if ratio is None else f": {percent(ratio - 1.0)} dearer than {leader.record.id} in the screening block"
     return f"not among the {limit} cheapest that may still win{by}"

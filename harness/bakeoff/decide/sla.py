@@ -15,6 +15,7 @@ import numpy as np
 from scipy import special, stats
 
 from bakeoff.decide import stamps
+from bakeoff.decide.wording import percent
 from bakeoff.measure.block import Block
 from bakeoff.store.percentile import Floats, percentile_or_none
 
@@ -110,14 +111,16 @@ def judge_sla(blocks: Sequence[Block], percentile: float, limit_ms: float, error
     goal = math.log(EVIDENCE)
     figures = (count, effective, late, unanswered)
     if log_evidence(unanswered * count, count, error_rate, below=False) >= goal:
-        return SlaResult("fail", *figures, None, f"{unanswered:.2%} of its requests failed, {error_rate:.2%} may")
+        return SlaResult(
+            "fail", *figures, None, f"{percent(unanswered)} of its requests failed, {percent(error_rate)} may"
+        )
     if log_evidence(blamed * blamed_effective, blamed_effective, allowed, below=False) >= goal:
-        return SlaResult("fail", *figures, None, f"{blamed:.1%} of its requests take over {limit_ms:g} ms")
+        return SlaResult("fail", *figures, None, f"{percent(blamed)} of its requests take over {limit_ms:g} ms")
     passes = log_evidence(late * effective, effective, allowed, below=True) >= goal
     if passes and unanswered <= error_rate:
         return SlaResult("pass", *figures, None, "")
     needed = None if passes else requests_needed(late, allowed)
-    about = f"{unanswered:.2%} of its requests failed" if passes else f"{late:.2%} of them took over {limit_ms:g} ms"
+    about = f"{percent(unanswered)} of them failed" if passes else f"{percent(late)} of them took over {limit_ms:g} ms"
     worth = "" if effective > 0.9 * count else f" (worth {effective:,.0f} independent ones)"
     return SlaResult("undecided", *figures, needed, f"{count:,} requests{worth} do not settle it: {about}")
 
@@ -130,7 +133,7 @@ def judge_errors(blocks: Sequence[Block], error_rate: float) -> SlaResult:
         return SlaResult("undecided", 0, 0.0, math.nan, math.nan, None, "no request was measured")
     share = float(missing.mean())
     figures = (count, float(count), share, share, None)
-    reason = f"{share:.2%} of its requests failed, {error_rate:.2%} may"
+    reason = f"{percent(share)} of its requests failed, {percent(error_rate)} may"
     if share <= error_rate:
         return SlaResult("pass", *figures, "")
     fails = log_evidence(share * count, count, error_rate, below=False) >= math.log(EVIDENCE)

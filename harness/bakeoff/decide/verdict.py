@@ -12,10 +12,18 @@ from bakeoff.decide.cost import cost_unit
 from bakeoff.decide.court import Court, convene
 from bakeoff.decide.judgement import Leaderboard, Verdict, VerdictName
 from bakeoff.decide.judging import judgement
+from bakeoff.decide.wording import sentence
 from bakeoff.store.record import RunRecord, ScenarioRecord
 
 __all__ = ["to_json", "verdict_of", "verdicts"]
 
+_CONSEQUENCE = {
+    "ok": "It would do, but not better",
+    "failed": "It breaks a gate",
+    "open": "Whether it would do is undecided",
+    "settled": "It cannot be shown to do",
+    "eliminated": "It was dropped",
+}
 _ORDER = {"ok": 0, "open": 1, "settled": 2, "eliminated": 3, "failed": 4}
 
 
@@ -134,8 +142,8 @@ def _leaderboard(court: Court, choice: Choice | None, why: dict[str, str]) -> Le
         return None
     pick = min(means, key=lambda name: (means[name], name))
     if choice is not None and pick == choice.candidate:
-        return Leaderboard(pick, means[pick], "the same candidate")
-    return Leaderboard(pick, means[pick], why[pick])
+        return Leaderboard(pick, means[pick], "That is the choice here too.")
+    return Leaderboard(pick, means[pick], sentence(f"{_CONSEQUENCE[court.gates[pick].status]}: {why[pick]}"))
 
 
 def _production(court: Court) -> dict[str, object] | None:

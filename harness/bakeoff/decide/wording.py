@@ -7,9 +7,16 @@ from bakeoff.decide.compare import Interval
 
 
 def percent(fraction: float) -> str:
-    """A fraction as 41 %, small ones with a decimal: 1.2 %."""
+    """A fraction as 41 %, small ones with decimals: 1.2 %, 0.15 %."""
     value = 100.0 * fraction
-    return f"{value:.1f} %" if abs(value) < 9.95 else f"{value:,.0f} %"
+    if abs(value) >= 9.95:
+        return f"{value:,.0f} %"
+    return f"{value:.1f} %" if abs(value) >= 0.995 or value == 0.0 else f"{value:.2g} %"
+
+
+def sentence(text: str) -> str:
+    """With a capital and a full stop."""
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
 
 
 def named(candidate: Candidate) -> str:
