@@ -22,7 +22,8 @@ class OpenLoop:
 
     def play(self, engine: Engine, seed: int) -> Block:
         """One block; the same seed gives every candidate the same arrivals."""
-        return engine.open(traffic.poisson(self.qps, self.seconds, seed), self.grace_s, seed)
+        arrivals_ns = traffic.poisson(self.qps, self.seconds, seed)
+        return engine.open(arrivals_ns, self.grace_s, seed, offered_qps=self.qps)
 
 
 @dataclass(frozen=True, slots=True)
