@@ -41,7 +41,7 @@ def assemble(source: Source, spec: Spec, progress: Progress) -> None:
     write_manifest(
         Prepared(
             folder=folder,
-            key=spec.into.name,
+            key=spec.key,
             name=source.name,
             data=source.data,
             licence=source.licence,
@@ -79,7 +79,9 @@ def place_files(forms: Mapping[str, Path], folder: Path) -> dict[str, Path]:
 
 
 def link(source: Path, target: Path) -> None:
-    """Have `source` at `target` too. What lies in the cache for good is linked; anything else may change: copied."""
+    """Have `source` at `target` too: linked where it lies in the cache for good, copied where it may change."""
+    if source == target:
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     if "models" in source.parts[-3:]:
         try:

@@ -17,8 +17,6 @@ from typing import TextIO
 from bakeoff.errors import UserError
 from bakeoff.workloads.source import Source, Spec
 
-MOST_THREADS = 4
-
 
 def main(spec_file: str) -> int:
     """Prepare what the spec asks for; 0, or 2 where the person's input is at fault."""
@@ -49,7 +47,7 @@ def _source(spec: Spec, progress: Callable[[str], None]) -> Source:
         import torch
     except ImportError as error:
         raise UserError(f"{spec.target}: needs torch; Hint: pip install 'bakeoff[workloads]'") from error
-    torch.set_num_threads(min(MOST_THREADS, len(os.sched_getaffinity(0))))
+    torch.set_num_threads(1)  # small layers gain little from a second, and lose much where another process has it
     if spec.kind == "pt2":
         from bakeoff.workloads import from_exported
 

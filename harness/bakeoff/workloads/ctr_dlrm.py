@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from bakeoff.backends import Arrays, Tensor
 from bakeoff.workloads import ta_feng
+from bakeoff.workloads.dlrm import Dlrm
 from bakeoff.workloads.prepared import Array
 from bakeoff.workloads.wheels import TA_FENG, fetch
 from bakeoff.workloads.workload import HeldOut, Progress, Trained, Workload, chunks
-
-if TYPE_CHECKING:
-    import torch
 
 FIRST_DAY, SPLIT_DAY, LAST_DAY = 20, 105, 120
 """The days before the first are known as the past only; training ends before the split, the holdout starts there."""
@@ -25,7 +23,6 @@ HELD_OUT_PURCHASES = 40_000
 SHARDS, SHARD_PURCHASES = 4, 100_000
 BATCH_ROWS = 2048
 PEAK_RATE = {"tables": 1e-3, "layers": 2e-3}
-WIDTH = 16
 
 
 @cache
@@ -50,13 +47,11 @@ class CtrDlrm(Workload):
 
     def train(self, seed: int, cache: Path, progress: Progress) -> Trained:
         """One pass over the purchases of 85 days: a second one overfits (AUC .712 -> .686)."""
-        import torch
-
         torch.manual_seed(seed)
         torch.set_flush_denormal(True)
         started = time.monotonic()
         shop = _shop(cache)
-        module = dlrm(shop[0].sizes)
+        module = Dlrm(ta_feng.DENSE, shop[0].sizes)
         rows = _fit(module, _shards(shop, seed), progress)
         return Trained(
             module.eval(),
@@ -99,17 +94,15 @@ def _shards(
     _, features, visits = shop
     rng = np.random.default_rng([seed, 0])
     purchases = rng.permutation(visits.days(FIRST_DAY, SPLIT_DAY))
-    for shard in range(SHARDS):
-        *rows, label = visits.labelled(purchases[shard * SHARD_PURCHASES : (shard + 1) * SHARD_PURCHASES], rng)
-        arrays = _in_parts(features, *rows)
+    for part in np.split(purchases[: SHARDS * SHARD_PURCHASES], SHARDS):
+        user, item, day, label = visits.labelled(part, rng)
+        arrays = _in_parts(features, user, item, day)
         order = rng.permutation(len(label))
         yield arrays["dense"][order], arrays["sparse"][order], label[order]
 
 
-def _fit(module: torch.nn.Module, shards: Iterator[tuple[Array, Array, Array]], progress: Progress) -> int:
+def _fit(module: Dlrm, shards: Iterator[tuple[Array, Array, Array]], progress: Progress) -> int:
     """Adam with a one-cycle rate, large tables and layers apart; returns the rows seen."""
-    import torch
-
     tables = [weights for name, weights in module.named_parameters() if name.startswith("tables")]
     layers = [weights for name, weights in module.named_parameters() if not name.startswith("tables")]
     adam = torch.optim.Adam([{"params": tables}, {"params": layers}])
@@ -129,35 +122,3 @@ def _fit(module: torch.nn.Module, shards: Iterator[tuple[Array, Array, Array]], 
             adam.step()
             rate.step()
     return SHARDS * per_shard * BATCH_ROWS
-
-
-def dlrm(sizes: tuple[int, ...], width: int = WIDTH) -> Any:
-    """Tables for the ids, a small MLP for the numbers, the dot products of all pairs, and an MLP on top."""
-    import torch
-    from torch import Tensor, nn
-
-    class Dlrm(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.tables = nn.ModuleList(nn.Embedding(size, width) for size in sizes)
-            for table in self.tables:
-                nn.init.normal_(table.weight, 0, 0.01)
-            self.bottom = nn.Sequential(nn.Linear(ta_feng.DENSE, 64), nn.ReLU(), nn.Linear(64, width), nn.ReLU())
-            vectors = len(sizes) + 1
-            first, second = torch.triu_indices(vectors, vectors, 1)
-            self.register_buffer("pairs", first * vectors + second)
-            self.top = nn.Sequential(
-                nn.Linear(width + len(first), 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 1)
-            )
-
-        def logits(self, dense: Tensor, sparse: Tensor) -> Tensor:
-            bottom = self.bottom(dense)
-            embedded = [table(sparse[:, i]) for i, table in enumerate(self.tables)]
-            vectors = torch.stack([bottom, *embedded], dim=1)
-            products = torch.bmm(vectors, vectors.transpose(1, 2)).flatten(1)
-            return self.top(torch.cat([bottom, products.index_select(1, self.pairs)], dim=1)).squeeze(1)
-
-        def forward(self, dense: Tensor, sparse: Tensor) -> Tensor:
-            return torch.sigmoid(self.logits(dense, sparse))
-
-    return Dlrm()

@@ -5,17 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 
 from bakeoff.backends import Arrays, Tensor
 from bakeoff.errors import UserError
 from bakeoff.workloads import onnx_runner
 from bakeoff.workloads.prepared import Array
-
-if TYPE_CHECKING:
-    import torch
 
 MOST_ROWS = 65_536
 OPSET = 17
@@ -31,8 +29,6 @@ def export(
     `rows` holds inputs of at least 17 rows, from which examples are cut. Raises UserError where torch.export cannot
     take the module, or the exported one answers otherwise than the module does.
     """
-    import torch
-
     requests = [_cut(inputs, rows, count) for count in CHECKED_ROWS]
     wanted = [run(module, inputs, outputs, request) for request in requests]
     example = _tensors(inputs, requests[2])
@@ -67,8 +63,6 @@ def to_onnx(
     The TorchScript exporter goes first: what it writes can be quantised by ONNX Runtime, which refuses to infer the
     shapes of what the newer one writes.
     """
-    import torch
-
     names = [tensor.name for tensor in inputs]
     axes = {tensor.name: {0: "items"} for tensor in inputs if tensor.per == "item"}
     axes |= {name: {0: "items"} for name in outputs} if axes else {}
@@ -99,8 +93,6 @@ def to_onnx(
 
 def run(module: Any, inputs: Sequence[Tensor], outputs: Sequence[str], request: Arrays) -> dict[str, Array]:
     """What the module answers, by output name."""
-    import torch
-
     with torch.inference_mode():
         answer = module(*_tensors(inputs, request))
     if isinstance(answer, dict):
@@ -116,8 +108,6 @@ def first_line(error: BaseException) -> str:
 
 
 def _tensors(inputs: Sequence[Tensor], request: Arrays) -> tuple[torch.Tensor, ...]:
-    import torch
-
     return tuple(torch.from_numpy(np.ascontiguousarray(request[tensor.name])) for tensor in inputs)
 
 

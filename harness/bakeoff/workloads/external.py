@@ -12,7 +12,7 @@ from bakeoff.errors import UserError
 def load_proto(path: Path) -> Any:
     """The model without its external data; raises UserError where the file is not one, or not all of one."""
     import onnx
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     if path.stat().st_size == 0:
         raise UserError(f"{path}: is empty; an ONNX model was expected")

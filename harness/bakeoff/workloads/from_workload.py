@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from bakeoff.errors import UserError
 from bakeoff.workloads import exporting, pool
@@ -25,8 +26,6 @@ FILES = {"onnx": "model.onnx", "exported": "model.pt2"}
 
 def source_of(spec: Spec, progress: Progress) -> Source:
     """The source for the spec's built-in workload or factory."""
-    import torch
-
     workload = create(BUILT_IN[spec.target] if spec.kind == "built-in" else spec.target, spec.search)
     kept = _trained(workload, spec, progress)
     files = {form: kept / name for form, name in FILES.items() if (kept / name).exists()}

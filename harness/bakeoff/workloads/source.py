@@ -13,6 +13,8 @@ from bakeoff.backends import Arrays, Tensor
 from bakeoff.workloads.prepared import Array, Data
 from bakeoff.workloads.workload import Fact, HeldOut
 
+Origin = Literal["built-in", "factory", "onnx", "pt2"]
+
 HELD_OUT_CHUNK = 256
 """Rows of a held-out request where those of the traffic are too few to be worth a call."""
 
@@ -30,7 +32,7 @@ class Recorded:
 class Spec:
     """What to prepare: everything that decides the result, and where to work."""
 
-    kind: Literal["built-in", "factory", "onnx", "pt2"]
+    kind: Origin
     target: str
     variants: Mapping[str, Path]
     recorded: Recorded | None
@@ -44,6 +46,8 @@ class Spec:
     into: Path
     code: str
     """A digest of this package's code and of the versions it works with."""
+    key: str
+    """Names the result by all that decides it."""
 
     @property
     def most_items(self) -> int:
@@ -69,6 +73,7 @@ class Spec:
             "cache": str(self.cache),
             "into": str(self.into),
             "code": self.code,
+            "key": self.key,
         }
 
     @classmethod

