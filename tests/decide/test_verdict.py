@@ -91,7 +91,11 @@ def test_all_engines_missing_is_infeasible(scenario, engine):
 def test_zero_blocks_or_candidates_are_not_enough_evidence(scenario, engine):
     found = judge_scenario(scenario({"one": engine(None)}))
     assert (found.verdict, found.choice) == ("INSUFFICIENT", None)
-    assert found.reasons == ("Of 1 candidates: 1 not-reached.",)
+    assert found.reasons[0] == "Of 1 candidates: 1 not-reached."
+    assert found.more_needed_s == 28.0
+    ended = (LedgerRow("screen", "not-reached", "the budget ended"),)
+    many = judge_scenario(scenario({f"e{i}": engine(None, ledger=ended) for i in range(20)}))
+    assert (many.verdict, many.more_needed_s) == ("INSUFFICIENT", 4 * 28.0 + 19 * 4.0)
     assert judge_scenario(scenario({})).verdict == "INSUFFICIENT"
 
 

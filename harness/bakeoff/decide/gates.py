@@ -12,6 +12,7 @@ from bakeoff.scenario import Scenario
 from bakeoff.store.record import OK, CandidateRecord, Quality
 
 FEWEST_ROUNDS = 3
+_BLOCKS_A_ROUND = 2
 
 Status = Literal["ok", "failed", "open", "settled", "eliminated"]
 """failed: never acceptable. open: more time would settle it. settled: undecided, and no time would change that."""
@@ -36,11 +37,11 @@ ACCEPTED = Gate("ok", "serve", OK)
 def gate(evidence: Evidence, scenario: Scenario, provisional: bool) -> Gate:
     """The first gate that a candidate does not pass, in the order in which they are cheap to check."""
     steps = (
-        _failed(evidence.record),
+        _failed(evidence.record, scenario),
         _eliminated(evidence.record),
         _quality(evidence.record, scenario, provisional),
         _latency(evidence),
-        _measured(evidence.record),
+        _measured(evidence.record, scenario),
         _undecided_latency(evidence),
         _rounds(evidence, scenario),
     )
@@ -49,12 +50,19 @@ def gate(evidence: Evidence, scenario: Scenario, provisional: bool) -> Gate:
     return (never or found or [ACCEPTED])[0]
 
 
-def _failed(record: CandidateRecord) -> Gate | None:
+def _failed(record: CandidateRecord, scenario: Scenario) -> Gate | None:
     row = record.failure
     if row is None or row.outcome == "eliminated":
         return None
-    status: Status = "open" if row.outcome in _UNFINISHED else "failed"
-    return Gate(status, row.stage, row.outcome, row.reason or f"{row.stage}: {row.outcome}")
+    reason = row.reason or f"{row.stage}: {row.outcome}"
+    if row.outcome in _UNFINISHED:
+        return Gate("open", row.stage, row.outcome, reason, _all_rounds_s(scenario))
+    return Gate("failed", row.stage, row.outcome, reason)
+
+
+def _all_rounds_s(scenario: Scenario) -> float:
+    """The load that a candidate takes from the screen to the end of the fewest rounds."""
+    return (1 + FEWEST_ROUNDS * _BLOCKS_A_ROUND) * scenario.traffic.duration_s
 
 
 def _eliminated(record: CandidateRecord) -> Gate | None:
@@ -106,11 +114,11 @@ def _latency(evidence: Evidence) -> Gate | None:
     return None
 
 
-def _measured(record: CandidateRecord) -> Gate | None:
+def _measured(record: CandidateRecord, scenario: Scenario) -> Gate | None:
     if record.blocks:
         return None
     stage = record.ledger[-1].stage if record.ledger else "probe"
-    return Gate("open", stage, "not-reached", "it was not measured")
+    return Gate("open", stage, "not-reached", "it was not measured", _all_rounds_s(scenario))
 
 
 def _undecided_latency(evidence: Evidence) -> Gate | None:

@@ -12,6 +12,7 @@ from bakeoff.decide.cost import cost_unit
 from bakeoff.decide.court import Court, convene
 from bakeoff.decide.judgement import Leaderboard, Verdict, VerdictName
 from bakeoff.decide.judging import judgement
+from bakeoff.decide.race import MOST_CONTENDERS
 from bakeoff.decide.wording import sentence
 from bakeoff.store.record import RunRecord, ScenarioRecord
 
@@ -84,12 +85,16 @@ def judge_scenario(record: ScenarioRecord) -> Verdict:
 
 
 def more_needed_s(court: Court) -> float | None:
-    """About how long it takes to settle what is open, all contenders measured in turn; None where time settles none."""
+    """About how long it takes to settle what is open, contenders measured in turn; None where time settles none.
+
+    Of many that are open, the race keeps a few after the screen, so only their time counts in full.
+    """
     still_open = [found for found in court.gates.values() if found.status == "open" and found.needed_s > 0.0]
     if not still_open:
         return None
-    taking_turns = len(still_open) + len(court.accepted)
-    return max(found.needed_s for found in still_open) * taking_turns
+    taking_turns = min(len(still_open) + len(court.accepted), MOST_CONTENDERS + 1)
+    screens_s = (len(still_open) - 1) * court.scenario.traffic.duration_s
+    return max(found.needed_s for found in still_open) * taking_turns + screens_s
 
 
 def _verdict(court: Court, choice: Choice | None) -> VerdictName:
