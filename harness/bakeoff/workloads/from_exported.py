@@ -26,7 +26,9 @@ def source_of(spec: Spec) -> Source:
     example = program.exported.example_inputs
     onnx = None
     if example is not None:
-        onnx = exporting.to_onnx(program.module, program.exported, inputs, program.outputs, example[0], place)
+        onnx = exporting.to_onnx(
+            program.exported.module(), program.exported, inputs, program.outputs, example[0], place
+        )
     limits = limits_of(load_proto(onnx), program.values) if onnx else table_limits(program)
     files = {"exported": path, **({"onnx": onnx} if onnx else {})}
 

@@ -61,9 +61,10 @@ def _values(tensor: Tensor, shape: tuple[int, ...], limits: Array | None, rng: n
     if "mask" in name:
         return np.ones(shape, dtype)
     if dtype.kind == "f":
-        return rng.standard_normal(shape, np.float32).astype(dtype, copy=False)
+        normal: Array = rng.standard_normal(shape, np.float32)
+        return normal.astype(dtype, copy=False)
     if dtype.kind == "b":
-        return rng.random(shape) < 0.5
+        return rng.integers(0, 2, shape).astype(bool)
     if limits is not None:
         below = np.minimum(np.where(limits == UNLIMITED, USUAL_LIMIT, limits), np.iinfo(dtype).max)
         return np.minimum(np.power(below + 1.0, rng.random(shape)) - 1, below - 1).astype(dtype)

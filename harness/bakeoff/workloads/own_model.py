@@ -107,7 +107,7 @@ def _answers(model: OwnModel, shape: Signature, spec: Spec) -> tuple[Mapping[str
     if fixed is not None and sizes != [fixed] and spec.recorded is None:
         asked = ", ".join(str(items) for items in sizes)
         raise UserError(
-            f"{model.path}: its own shape fixes {fixed} items a request, so traffic.batch_size must be {fixed}, not {asked}"
+            f"{model.path}: its own shape fixes {fixed} items a request, so batch_size must be {fixed}, not {asked}"
         )
     sizes = sizes if fixed is None else [fixed]
     answers: Mapping[str, Array] = {}

@@ -8,7 +8,7 @@ import json
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import replace
 from pathlib import Path
 
 from bakeoff.errors import UserError
@@ -19,9 +19,8 @@ from bakeoff.workloads.cache import cache_dir
 from bakeoff.workloads.locking import made_once
 from bakeoff.workloads.pool import beyond_caches_bytes
 from bakeoff.workloads.prepared import MANIFEST, Prepared
-from bakeoff.workloads.source import Origin, Recorded, Spec
+from bakeoff.workloads.source import Origin, Recorded, Spec, code_digest
 
-DECIDING_PACKAGES = ("numpy", "onnx", "onnxruntime", "torch", "transformers")
 _PART_BYTES = 1 << 22
 
 
@@ -34,7 +33,7 @@ def prepare(
     UserError where the model or the recorded requests cannot be used, or data cannot be downloaded.
     """
     spec = spec_of(scenario, beyond_caches_bytes() if min_pool_bytes is None else min_pool_bytes)
-    place = made_once(spec.into, lambda scratch: _run_child(spec, scratch, progress))
+    place = made_once(spec.into, lambda scratch: _run_child(replace(spec, into=scratch), progress))
     return Prepared.read(place)
 
 
@@ -54,12 +53,16 @@ def spec_of(scenario: Scenario, pool_bytes: int) -> Spec:
         search=tuple(dict.fromkeys([*([scenario.source.parent.absolute()] if scenario.source else []), Path.cwd()])),
         cache=cache_dir(),
         into=Path(),
-        code=_code_digest(),
+        own="",
+        code=code_digest(sorted(Path(__file__).parent.glob("*.py"))),
         key="",
     )
+    spec = replace(spec, own=_own_digest(spec))
+    decides = {name: value for name, value in spec.to_json().items() if name not in ("cache", "search")}
+    digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
     name = Path(target).stem if spec.kind in ("onnx", "pt2") else target.replace(":", ".")
-    key = f"{name[:60]}-{_digest(spec)}"
-    return Spec.from_json({**spec.to_json(), "into": str(spec.cache / "prepared" / key), "key": key})
+    key = f"{name[:60]}-{digest}"
+    return replace(spec, into=spec.cache / "prepared" / key, key=key)
 
 
 def _kind(target: str, scenario: Scenario) -> Origin:
@@ -76,10 +79,8 @@ def _kind(target: str, scenario: Scenario) -> Origin:
     raise UserError(f"{scenario.source or scenario.name}: workload: {target}: no such workload{hint}")
 
 
-def _digest(spec: Spec) -> str:
-    stored = spec.to_json()
-    del stored["cache"], stored["into"], stored["search"]
-    digest = hashlib.sha256(json.dumps(stored, sort_keys=True).encode())
+def _own_digest(spec: Spec) -> str:
+    digest = hashlib.sha256()
     for path in _deciding_files(spec):
         digest.update(path.name.encode())
         try:
@@ -115,24 +116,11 @@ def _is_named_in(model: Path, path: Path) -> bool:
     return path.name.encode() in model.read_bytes()
 
 
-def _code_digest() -> str:
-    """Of this package's code and of the versions of what the result depends on."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    for package in DECIDING_PACKAGES:
-        try:
-            digest.update(f"{package} {version(package)}".encode())
-        except PackageNotFoundError:
-            digest.update(f"{package} absent".encode())
-    return digest.hexdigest()[:16]
-
-
-def _run_child(spec: Spec, scratch: Path, progress: Callable[[str], None]) -> None:
+def _run_child(spec: Spec, progress: Callable[[str], None]) -> None:
     """Have a child write the folder; its own failures are bugs, those it blames on the input are UserErrors."""
     with tempfile.TemporaryDirectory(prefix="bakeoff-") as folder:
         spec_file, log = Path(folder) / "spec.json", Path(folder) / "log"
-        spec_file.write_text(json.dumps({**spec.to_json(), "into": str(scratch)}), encoding="utf-8")
+        spec_file.write_text(json.dumps(spec.to_json()), encoding="utf-8")
         command = mortal.command("bakeoff.workloads.child", str(spec_file))
         complaint = None
         with (
@@ -153,7 +141,7 @@ def _run_child(spec: Spec, scratch: Path, progress: Callable[[str], None]) -> No
                 raise
         if complaint is not None:
             raise UserError(complaint)
-        if child.returncode != 0 or not (scratch / MANIFEST).exists():
+        if child.returncode != 0 or not (spec.into / MANIFEST).exists():
             _explain(spec, child.returncode, log.read_text(encoding="utf-8", errors="replace"))
 
 

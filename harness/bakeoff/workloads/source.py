@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +16,8 @@ from bakeoff.workloads.prepared import Array, Data
 from bakeoff.workloads.workload import Fact, HeldOut
 
 Origin = Literal["built-in", "factory", "onnx", "pt2"]
+
+DECIDING_PACKAGES = ("numpy", "onnx", "onnxruntime", "torch", "transformers")
 
 HELD_OUT_CHUNK = 256
 """Rows of a held-out request where those of the traffic are too few to be worth a call."""
@@ -44,6 +48,8 @@ class Spec:
     """Folders in which a factory's module is looked for first."""
     cache: Path
     into: Path
+    own: str
+    """A digest of the person's own files: models, recorded requests, the factory's module."""
     code: str
     """A digest of this package's code and of the versions it works with."""
     key: str
@@ -72,6 +78,7 @@ class Spec:
             "search": [str(folder) for folder in self.search],
             "cache": str(self.cache),
             "into": str(self.into),
+            "own": self.own,
             "code": self.code,
             "key": self.key,
         }
@@ -89,6 +96,19 @@ class Spec:
             "into": Path(stored["into"]),
         }
         return cls(**{**stored, **changed})
+
+
+def code_digest(files: Iterable[Path]) -> str:
+    """A digest of files of code, and of the versions of the packages that the result depends on."""
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.read_bytes())
+    for package in DECIDING_PACKAGES:
+        try:
+            digest.update(f"{package} {version(package)}".encode())
+        except PackageNotFoundError:
+            digest.update(f"{package} absent".encode())
+    return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

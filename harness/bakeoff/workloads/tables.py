@@ -51,9 +51,8 @@ def _array(file: Path, name: str, column: Any) -> Array:
         raise UserError(f"{file}: column {name} has {column.null_count} empty values")
     values, lengths = column.combine_chunks(), []
     rows = len(values)
-    while (
-        pa.types.is_list(values.type) or pa.types.is_large_list(values.type) or pa.types.is_fixed_size_list(values.type)
-    ):
+    is_list = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    while any(each(values.type) for each in is_list):
         count, values = len(values), values.flatten()
         length, rest = divmod(len(values), count or 1)
         if rest:
