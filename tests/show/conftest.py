@@ -280,7 +280,7 @@ OFFLINE = replace(
     incumbent=None,
     leaderboard=None,
     traffic={"kind": "offline", "qps": None, "batch_size": [[1024, 1.0]]},
-    choice=replace(CHOICE, p99_ms=None, capacity_qps=None),
+    choice=replace(CHOICE, p99_ms=None),
     candidates=tuple(
         replace(
             one,

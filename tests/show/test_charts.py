@@ -122,3 +122,11 @@ def test_a_label_with_no_room_is_left_out():
     spot = place((50, 50), (20, 8), [(52, 40, 90, 60)], [], frame, gap=4)
     assert spot.x < 50
     assert spot.nearest((50, 50)) == (46.0, 50)
+
+
+def test_a_vast_interval_does_not_squeeze_the_others(win):
+    vast = replace(win.candidates[1], cost_high=50.0, cost_low=0.0, p99_high_ms=900.0)
+    odd = replace(win, candidates=(win.candidates[0], vast, *win.candidates[2:]))
+    _, _, scales = sort_out(odd)
+    assert scales.y[1] < 0.5
+    assert charts.costs(odd).axes[0].get_xlim()[1] < 2.0

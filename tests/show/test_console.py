@@ -78,6 +78,7 @@ def test_the_doctor_names_versions_and_remedies(hostile):
     assert re.search(r"openvino +yes +2026.3 \(fp32, int8\)", text)
     assert re.search(r"tvm +no +not installed: pip install apache-tvm", text)
     assert re.search(r"worst gap +2.00 ms", text)
+    assert re.search(r"the hypervisor took CPUs +1.0 %", text)
 
 
 @dataclass

@@ -36,7 +36,13 @@ def test_without_a_choice_the_nearest_candidate_is_shown(every):
 
 def test_too_little_evidence_is_undecided(every):
     short = next(verdict for verdict in every if verdict.verdict == "INSUFFICIENT")
-    assert [gate.status for gate in gates(short)] == ["undecided"] * 3
+    assert [gate.status for gate in gates(short)] == ["undecided", "passes", "passes"]
+    vague = replace(
+        short.candidates[0],
+        capacity_low_qps=None,
+        quality={"auc": Quality("auc", 0.68, 0.681, -0.001, -0.01, 0.01, 50)},
+    )
+    assert [gate.status for gate in gates(replace(short, candidates=(vague,)))] == ["undecided"] * 3
 
 
 def test_what_has_no_limit_says_so(offline):

@@ -38,6 +38,7 @@ def test_units_and_signs():
     assert numbers.percent(-0.3, signed=True) == "-30 %"
     assert numbers.percent(0.3, signed=True) == "+30 %"
     assert numbers.change(0.00123) == "+0.0012"
+    assert numbers.change(-8.4e-10) == "0"
     assert numbers.size(37_400_000) == "37.4 MB"
     assert numbers.size(12) == "12.0 B"
     assert numbers.exact(20.0) == "20"

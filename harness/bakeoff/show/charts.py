@@ -11,21 +11,19 @@ from matplotlib.figure import Figure
 from bakeoff.decide.judgement import Verdict
 from bakeoff.show import drawing
 from bakeoff.show.dots import costs, latencies
-from bakeoff.show.numbers import known
 from bakeoff.show.scale import readable
 from bakeoff.show.scatter import scatter
+from bakeoff.show.views import shows_latency
 
 __all__ = ["chart", "costs", "latencies", "save", "scatter"]
+
+_FITTING = 14
+"""How many rows leave the chart on a page's first screen."""
 
 
 def chart(verdict: Verdict, *, narrow: bool = False) -> Figure:
     """The one chart of the first screen: cost against latency; cost alone where latency plays no part."""
-    return (scatter if plays_latency(verdict) else costs)(verdict, narrow=narrow)
-
-
-def plays_latency(verdict: Verdict) -> bool:
-    """Whether any candidate has the latency figure that the scatter needs."""
-    return any(known(one.p99_ms) for one in verdict.candidates)
+    return scatter(verdict, narrow=narrow) if shows_latency(verdict) else costs(verdict, narrow=narrow, most=_FITTING)
 
 
 def save(verdicts: Iterable[Verdict], folder: Path) -> tuple[Path, ...]:
@@ -35,7 +33,7 @@ def save(verdicts: Iterable[Verdict], folder: Path) -> tuple[Path, ...]:
     for place, verdict in enumerate(map(readable, verdicts), 1):
         stem = f"{place:02d}-{_slug(verdict.scenario)}"
         drawn = {"cost": costs(verdict)}
-        if plays_latency(verdict):
+        if shows_latency(verdict):
             drawn |= {"cost-latency": scatter(verdict), "latency": latencies(verdict)}
         for name, figure in drawn.items():
             png, svg = folder / f"{stem}-{name}.png", folder / f"{stem}-{name}.svg"

@@ -16,7 +16,7 @@ from bakeoff.show import views
 from bakeoff.show.gates import Gate, gates, subject
 from bakeoff.show.numbers import ABSENT, clean, duration, ms, shorten
 from bakeoff.show.progress import Progress
-from bakeoff.show.provenance import flat_facts
+from bakeoff.show.provenance import flat_facts, noise_facts
 from bakeoff.show.scale import readable
 
 if TYPE_CHECKING:
@@ -81,8 +81,8 @@ def render_doctor(
         answer = Text("yes") if here else Text("no", style="bold red")
         table.add_row(*_texts(clean(one.get("backend")), answer, _version(one) if here else _remedy(one)))
     to.print(table)
-    for title, facts in (("This machine", host), ("Its noise now", noise)):
-        _facts(to, title, facts)
+    _facts(to, "This machine", flat_facts(host))
+    _facts(to, "Its noise now", noise_facts(noise))
 
 
 def render_conformance(checks: Iterable[Check], console: Console | None = None) -> None:
@@ -231,12 +231,12 @@ def _remedy(one: Mapping[str, Any]) -> Text:
     return Text(": ".join(parts))
 
 
-def _facts(to: Console, title: str, facts: Mapping[str, Any]) -> None:
+def _facts(to: Console, title: str, facts: Iterable[tuple[str, str]]) -> None:
     to.print()
     to.print(Text(title, style="bold"))
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
-    for name, value in flat_facts(facts):
+    for name, value in facts:
         grid.add_row(Text(name), Text(value))
     to.print(Padding(grid, (0, 0, 0, 2)))

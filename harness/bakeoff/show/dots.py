@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -46,22 +47,41 @@ def latencies(verdict: Verdict, *, narrow: bool = False) -> Figure:
     return figure
 
 
-def costs(verdict: Verdict, *, narrow: bool = False) -> Figure:
-    """What each candidate costs, with its interval, the cheapest first; throughput where no cost is known."""
+def costs(verdict: Verdict, *, narrow: bool = False, most: int = _MOST_ROWS) -> Figure:
+    """What each candidate costs, with its interval, the cheapest first; throughput where no cost is known.
+
+    What has no figure stands below, a cross at the edge for each; `most` rows are drawn.
+    """
     by_cost = any(known(one.cost) for one in verdict.candidates)
-    figures_of: Callable[[Judgement], float | None] = (
-        (lambda one: one.cost) if by_cost else (lambda one: one.items_per_s)
-    )
-    measured = [one for one in verdict.candidates if known(figures_of(one))]
-    rows = sorted(measured, key=lambda one: (figures_of(one) or 0.0) * (1 if by_cost else -1))[:_MOST_ROWS]
+
+    def figure_of(one: Judgement) -> float:
+        value = one.cost if by_cost else one.items_per_s
+        return value if value is not None and known(value) else math.nan
+
+    measured = [one for one in verdict.candidates if known(figure_of(one))]
+    rows = sorted(measured, key=lambda one: figure_of(one) * (1 if by_cost else -1))
+    rows = [*rows, *(one for one in verdict.candidates if not known(figure_of(one)))][:most]
     title = f"Cost, {verdict.cost_unit} (lower is better)" if by_cost else "Throughput, items/s (higher is better)"
     figure, main = _frame(verdict, rows, narrow, title)
-    ends = [one.cost_high if by_cost and known(one.cost_high) else figures_of(one) for one in rows]
-    main.set_xlim(0, max((end for end in ends if end is not None), default=1.0) * 1.08 or 1.0)
+    longest = max((figure_of(one) for one in rows if known(figure_of(one))), default=1.0)
+    ends = [one.cost_high for one in rows if by_cost and one.cost_high is not None and known(one.cost_high)]
+    main.set_xlim(0, min(max([longest, *ends]), 2 * longest) * 1.08 or 1.0)
     for y, one in enumerate(rows):
         low, high = (one.cost_low, one.cost_high) if by_cost else (None, None)
-        _dot(main, y, one, verdict, figures_of(one), low, high)
+        if known(figure_of(one)):
+            _dot(main, y, one, verdict, figure_of(one), low, high)
+        else:
+            _unmeasured(main, y, one)
     return figure
+
+
+def _unmeasured(main: Axes, y: float, one: Judgement) -> None:
+    failed = one.outcome not in NO_FAILURE
+    colour, edge = draw.MISS if failed else draw.MUTED, main.get_xlim()[1]
+    if failed:
+        main.plot([0.012 * edge], [y], marker="X", markersize=6, color=colour, linestyle="none", zorder=4)
+    outcome = shorten(one.outcome.replace("-", " "), 30)
+    draw.write(main, 0.03 * edge, y, outcome, color=colour, fontsize=draw.SMALL - 0.5, va="center")
 
 
 def _frame(verdict: Verdict, rows: Sequence[Judgement], narrow: bool, title: str) -> tuple[Figure, Axes]:

@@ -60,7 +60,8 @@ def latency_gate(verdict: Verdict, judged: Judgement) -> Gate:
     """The SLA's percentile against its limit."""
     limit_ms = (verdict.sla or {}).get("limit_ms")
     name = f"Latency {percentile_name(judged.percentile)}"
-    detail = f"95 % interval {interval(judged.p99_low_ms, judged.p99_high_ms)} ms" if known(judged.p99_low_ms) else ""
+    ends = interval(judged.p99_low_ms, judged.p99_high_ms)
+    detail = f"95 % interval {ends} ms" if ends else ""
     if not limit_ms:
         return Gate(name, NO_LIMIT, ms(judged.p99_ms), "no SLA", "nothing to miss", detail)
     if judged.p99_ms is None or not known(judged.p99_ms):
@@ -91,7 +92,7 @@ def quality_gate(verdict: Verdict, judged: Judgement) -> Gate:
         detail += f" ({change(quality.low)} to {change(quality.high)})"
     return Gate(
         f"Quality {clean(quality.metric)}",
-        _status(judged, "quality-missed", spare >= 0),
+        _status(judged, "quality-missed", spare >= 0, surely=lost.high <= floor),
         change(quality.delta),
         f"floor {'-' if quality.higher_is_better else '+'}{exact(floor)}",
         margin,
@@ -104,16 +105,17 @@ def headroom_gate(verdict: Verdict, judged: Judgement) -> Gate:
     """What one replica can carry within the SLA, against the rate it is asked to."""
     qps = verdict.traffic.get("qps")
     capacity = judged.capacity_qps
-    if capacity is None or not known(capacity):
-        return Gate("Headroom", NO_LIMIT if not qps else UNKNOWN, *_throughput(judged), "")
     if not qps:
-        return Gate("Headroom", NO_LIMIT, f"{number(capacity)} /s", "no rate asked", "nothing to miss")
+        throughput = f"{number(judged.items_per_s)} items/s" if known(judged.items_per_s) else ABSENT
+        return Gate("Headroom", NO_LIMIT, throughput, "no rate asked", "nothing to miss")
+    if capacity is None or not known(capacity):
+        return Gate("Headroom", UNKNOWN, ABSENT, f"for {exact(qps)} /s", "")
     span = max(capacity, judged.capacity_high_qps or 0.0, qps) * 1.1
     bar = _bar(capacity, qps, judged.capacity_low_qps, judged.capacity_high_qps, (0.0, span), bad_above=False)
     ends = interval(judged.capacity_low_qps, judged.capacity_high_qps)
     return Gate(
         "Headroom",
-        _status(judged, "sla-missed", capacity >= qps),
+        _status(judged, "sla-missed", capacity >= qps, surely=(judged.capacity_low_qps or 0.0) >= qps),
         f"{number(capacity)} /s",
         f"for {exact(qps)} /s",
         f"{number(capacity / qps, 3)} times what is asked",
@@ -156,8 +158,9 @@ def allowed_loss(floor: Any, base: float) -> float | None:
         return None
 
 
-def _status(judged: Judgement, missed: str, inside: bool) -> str:
-    if judged.outcome == OK:
+def _status(judged: Judgement, missed: str, inside: bool, surely: bool = False) -> str:
+    """`inside`: the figure keeps the limit; `surely`: so does its whole interval. An outcome of `decide` goes first."""
+    if judged.outcome == OK or (surely and judged.outcome != missed):
         return PASSES
     if judged.outcome == "undecided" and inside:
         return UNDECIDED
@@ -188,7 +191,3 @@ def _summary(qualities: Iterable[Quality]) -> str:
 
 def _floors(floors: Mapping[str, Any]) -> str:
     return ", ".join(f"{clean(name)} floor" for name in floors)
-
-
-def _throughput(judged: Judgement) -> tuple[str, str]:
-    return (f"{number(judged.items_per_s)} items/s", "throughput") if known(judged.items_per_s) else (ABSENT, "")

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from bakeoff.decide.judgement import Judgement, Verdict
 from bakeoff.show import numbers, provenance, recipes, views
-from bakeoff.show.charts import chart, costs, latencies, plays_latency
+from bakeoff.show.charts import chart, latencies
 from bakeoff.show.drawing import page_svg
 from bakeoff.show.gates import Gate, gates, subject
 from bakeoff.show.scale import readable
@@ -39,7 +39,7 @@ class Section:
     gates: tuple[Gate, ...]
     subject: Judgement | None
     main: Chart
-    detail: Chart
+    detail: Chart | None
     rows: tuple[views.Row, ...]
     rivals: tuple[views.Row, ...]
     yaml: str
@@ -70,16 +70,14 @@ def page(record: RunRecord, verdicts: Sequence[Verdict]) -> str:
 def _section(place: int, verdict: Verdict) -> Section:
     anchor = f"scenario-{place}"
     judged = subject(verdict)
-    detail = latencies if plays_latency(verdict) else costs
-    shown = "latency" if plays_latency(verdict) else "cost"
-    label = f"Each candidate's {shown} with its interval; the table holds the figures."
+    label = "Each candidate's latency with its interval; the table holds the figures."
     return Section(
         anchor=anchor,
         verdict=verdict,
         gates=gates(verdict),
         subject=judged,
         main=_chart(chart, verdict, f"{anchor}-main", alt_text(verdict)),
-        detail=_chart(detail, verdict, f"{anchor}-detail", label),
+        detail=_chart(latencies, verdict, f"{anchor}-detail", label) if views.shows_latency(verdict) else None,
         rows=views.rows(verdict),
         rivals=views.rivals(verdict),
         yaml=recipes.as_yaml(verdict.choice) if verdict.choice else "",

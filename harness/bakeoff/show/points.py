@@ -118,13 +118,14 @@ def _scales(points: Sequence[Point], verdict: Verdict, attribute: str) -> Scales
     )
     held = [point for point in points if point.x <= right and point.y <= top] or [Point(None, "", 0, 0, None, None, "")]
     top = max(_top(point.y, point.y_ends) for point in held)
-    bottom = min(point.y_ends[0] if point.y_ends else point.y for point in held)
+    bottom = min(max(point.y_ends[0], point.y / 2) if point.y_ends else point.y for point in held)
     room = (top - bottom) or top or 1.0
     return Scales((0.0, right), (max(0.0, bottom - 0.22 * room), top + 0.22 * room))
 
 
 def _top(middle: float, ends: tuple[float, float] | None) -> float:
-    return ends[1] if ends else middle
+    """How far the axes reach for a point: to the end of its interval, unless that would squeeze all others."""
+    return min(ends[1], 2 * middle) if ends else middle
 
 
 def _outside(place: int, one: Judgement) -> Outside:

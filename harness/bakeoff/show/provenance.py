@@ -10,6 +10,11 @@ from bakeoff.show import numbers
 from bakeoff.store.record import RunRecord
 
 _SHORT = ("cpu", "cores", "quota cpus", "memory", "kernel")
+_NOISE_NOW = {
+    "lost": "time lost to others",
+    "psi": "some task waited for a CPU",
+    "steal": "the hypervisor took CPUs",
+}
 _NOISE = {"psi": "some task waited for a CPU", "steal": "the hypervisor took CPUs"}
 
 
@@ -30,6 +35,14 @@ def flat_facts(facts: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Nested facts as pairs of words."""
     pairs = [(name, value) for key, value in facts.items() for name, value in _flatten(str(key), value)]
     return tuple((_words(name), _value(name, value)) for name, value in pairs)
+
+
+def noise_facts(noise: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """What a look at the machine's noise found, in words; shares of time as percentages."""
+    return tuple(
+        (_NOISE_NOW[name], numbers.percent(value)) if name in _NOISE_NOW else pair
+        for (name, value), pair in zip(noise.items(), flat_facts(noise), strict=True)
+    )
 
 
 def host_words(record: RunRecord) -> str:

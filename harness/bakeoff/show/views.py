@@ -136,14 +136,14 @@ def tail_name(verdict: Verdict) -> str:
 
 
 def shows_latency(verdict: Verdict) -> bool:
-    """Whether any candidate has a latency percentile."""
-    return any(known(one.p99_ms) for one in verdict.candidates)
+    """Whether latency plays a part: it was measured, and somebody waits for the answers."""
+    awaited = verdict.sla is not None or verdict.kind != "offline"
+    return awaited and any(known(one.p99_ms) for one in verdict.candidates)
 
 
 def capacity_title(verdict: Verdict) -> str:
     """What the capacity column counts: requests at the SLA, or items where no rate was asked."""
-    counted = any(known(one.capacity_qps) for one in verdict.candidates)
-    return "Capacity, requests/s" if counted else "Throughput, items/s"
+    return "Capacity, requests/s" if verdict.traffic.get("qps") else "Throughput, items/s"
 
 
 def short_figures(row: Row, verdict: Verdict) -> str:
@@ -168,15 +168,15 @@ def money_words(verdict: Verdict) -> str:
 
 
 def _row(place: int, one: Judgement, verdict: Verdict) -> Row:
-    ends = interval(one.p99_low_ms, one.p99_high_ms)
+    asked = bool(verdict.traffic.get("qps"))
     return Row(
         number=place,
         judged=one,
         fate=fate(one, verdict),
         p99=number(one.p99_ms),
-        p99_ends=ends,
-        capacity=number(one.capacity_qps if known(one.capacity_qps) else one.items_per_s),
-        capacity_ends=interval(one.capacity_low_qps, one.capacity_high_qps),
+        p99_ends=interval(one.p99_low_ms, one.p99_high_ms),
+        capacity=number(one.capacity_qps if asked else one.items_per_s),
+        capacity_ends=interval(one.capacity_low_qps, one.capacity_high_qps) if asked else "",
         cost=number(one.cost),
         cost_ends=interval(one.cost_low, one.cost_high),
         quality=", ".join(f"{clean(name)} {change(quality.delta)}" for name, quality in one.quality.items()) or ABSENT,
