@@ -332,37 +332,37 @@ def block(**facts):
 QUIET, NOISY = block(psi=0.012, steal=0.0), block(psi=0.034, steal=0.002)
 
 
-@pytest.fixture(params=ALL, ids=lambda verdict: verdict.scenario[:12].strip("<"))
+@pytest.fixture(scope="session", params=ALL, ids=lambda verdict: verdict.scenario[:12].strip("<"))
 def verdict(request):
     """Each kind of verdict in turn."""
     return request.param
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def win():
     """A clear winner against an incumbent, with money, misses and failures of all kinds."""
     return WIN
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def offline():
     """No SLA, no rate, no floor: cost alone decides."""
     return OFFLINE
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def every():
     """All verdicts at once, as a run of many scenarios gives them."""
     return ALL
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def hostile():
     """A name that attacks HTML, SVG, Markdown, mathtext, rich's markup and terminals alike."""
     return HOSTILE
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def record():
     """A run's own facts; its blocks are not what a renderer reads."""
     return RunRecord(

@@ -86,7 +86,7 @@ class Reader(HTMLParser):
             self.unbalanced.append(tag)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def text(record, verdict):
     return page(record, [verdict])
 
