@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 COMPILERS = ("g++", "clang++", "c++")
+NO_SHARED_HEADERS = {"aot_inductor.precompile_headers": False, "cpp_cache_precompile_headers": False}
+"""Inductor would keep precompiled headers under /tmp for ever, wherever its cache is, and the first take longer."""
 
 
 class TorchCompile(Backend):
@@ -78,7 +80,7 @@ class TorchCompile(Backend):
             warnings.simplefilter("ignore")
             if precision == "bf16":
                 program = _in_bf16(program)
-            options = {"freezing": precision == "bf16"}
+            options = {**NO_SHARED_HEADERS, "freezing": precision == "bf16"}
             torch._inductor.aoti_compile_and_package(program, package_path=str(path), inductor_configs=options)
         shutil.rmtree(caches, ignore_errors=True)
         return Artifact(path, precision, model.inputs, model.outputs)

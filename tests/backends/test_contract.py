@@ -1,0 +1,79 @@
+"""The contract's own defaults and helpers."""
+
+import pytest
+
+import bakeoff.backends
+from bakeoff.backends import Backend, Model, Resources, Setting, Tensor, Unavailable, Unsupported, create, splits
+
+SETTING = Setting("1x1")
+
+
+class Least(Backend):
+    name = "least"
+    formats = ("onnx",)
+
+    def load(self, artifact, setting, device):
+        raise NotImplementedError
+
+
+def test_a_class_that_forgets_a_method_fails_on_construction():
+    class Forgetful(Backend):
+        name = "forgetful"
+        formats = ("onnx",)
+
+    with pytest.raises(TypeError, match="abstract"):
+        Forgetful()
+
+
+def test_the_default_build_copies_the_file_with_its_external_weights(tmp_path):
+    source, into = tmp_path / "model.onnx", tmp_path / "into"
+    into.mkdir()
+    source.write_bytes(b"graph")
+    source.with_name("model.onnx.data").write_bytes(b"weights")
+    model = Model({"onnx": source}, (Tensor("x", "float32", (None, 3)),), ("y",))
+    artifact = Least().build(model, "fp32", SETTING, "cpu", into)
+    assert artifact.path == into / "model.onnx"
+    assert {path.name: path.read_bytes() for path in into.iterdir()} == {
+        "model.onnx": b"graph",
+        "model.onnx.data": b"weights",
+    }
+
+
+def test_the_default_build_refuses_a_precision_that_is_not_offered(tmp_path):
+    with pytest.raises(Unsupported, match="least has no int8 on this cpu, it has fp32"):
+        Least().build(Model({}, (), ()), "int8", SETTING, "cpu", tmp_path)
+
+
+def test_splits_divide_the_cores_without_rest_all_threads_in_one_first():
+    assert [setting.name for setting in splits(Resources(cpus=1))] == ["1x1"]
+    assert [setting.name for setting in splits(Resources(cpus=6))] == ["1x6", "2x3", "3x2", "6x1"]
+    assert all(setting.threads * setting.instances == 6 for setting in splits(Resources(cpus=6)))
+
+
+def test_unavailable_shows_its_remedy():
+    assert str(Unavailable("no engine", "pip install engine")) == "no engine (pip install engine)"
+
+
+def test_create_refuses_what_is_no_backend():
+    with pytest.raises(TypeError, match="is not a bakeoff"):
+        create("bakeoff.backends:cpu_flags")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("processor\t: 0\nflags\t\t: fpu avx512_bf16\n\nflags\t: other\n", True),
+        ("Features\t: fp asimd bf16\n", True),
+        ("flags\t\t: fpu avx2\n", False),
+        ("", False),
+    ],
+)
+def test_bf16_goes_by_the_flags_of_the_cpu(monkeypatch, tmp_path, text, expected):
+    (tmp_path / "cpuinfo").write_text(text)
+    monkeypatch.setattr(bakeoff.backends, "Path", lambda _: tmp_path / "cpuinfo")
+    assert bakeoff.backends.has_bf16() is expected
+
+
+def test_a_system_that_tells_no_flags_has_none(monkeypatch, tmp_path):
+    monkeypatch.setattr(bakeoff.backends, "Path", lambda _: tmp_path / "missing")
+    assert bakeoff.backends.cpu_flags() == frozenset()

@@ -1,0 +1,102 @@
+"""The four built-in backends: each passes the suite that a stranger's would, and computes models like real ones."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bakeoff.backends import Resources, create, has_bf16, registered
+from bakeoff.conformance import run
+
+HERE = Path(__file__).parent
+NAMES = ("onnxruntime", "openvino", "torch", "torch-compile")
+LOSSY = {"bf16": 0.02, "int8-dynamic": 0.05, "int8-static": 0.3}
+
+
+def child(*words: str, **environment: str) -> str:
+    """What a child printed last; the engines' own chatter comes before it."""
+    done = subprocess.run(
+        [sys.executable, *words], env=os.environ | environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.strip().rpartition("\n")[2]
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory) -> Path:
+    """The models of models.py, written once."""
+    folder = tmp_path_factory.mktemp("models")
+    child(str(HERE / "models.py"), str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
+def test_it_conforms(name):
+    checks = run(name)
+    assert [check for check in checks if not check.ok] == []
+    assert len(checks) > 15, checks
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [(name, model) for name in NAMES[:3] for model in ("dlrm", "titles", "images")] + [("torch-compile", "images")],
+)
+@pytest.mark.slow
+def test_every_precision_computes_real_models(models, name, model):
+    found = json.loads(child(str(HERE / "trying.py"), name, str(models), model))
+    precisions = {key.partition("/")[2] for key in found}
+    assert "fp32" in precisions
+    assert ("bf16" in precisions) == (has_bf16() and name != "onnxruntime")
+    assert any(precision.startswith("int8") for precision in precisions) == (name != "torch-compile")
+    for key, error in found.items():
+        limit = LOSSY.get(key.partition("/")[2], 1e-5)
+        assert error <= limit, f"{key}: {error}"
+
+
+MISSING = """
+import sys
+sys.modules["{module}"] = None
+from bakeoff.backends import Unavailable, create
+try:
+    create("{target}").probe("cpu")
+except Unavailable as absent:
+    print(absent.remedy)
+"""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_missing_engine_is_unavailable_with_the_command_that_installs_it(name):
+    module = name.partition("-")[0]
+    program = MISSING.format(module=module, target=registered()[name].value)
+    assert child("-c", program) == f"pip install 'bakeoff[{module}]'"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_unknown_device_is_unavailable(name):
+    program = MISSING.format(module="nothing", target=registered()[name].value).replace('"cpu"', '"abacus"')
+    assert child("-c", program)
+
+
+@pytest.mark.slow
+def test_without_a_compiler_torch_compile_says_what_to_install(tmp_path):
+    program = MISSING.format(module="nothing", target=registered()["torch-compile"].value)
+    assert child("-c", program, PATH=str(tmp_path), CXX="") == "apt install g++, or set CXX to one"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_core_has_one_setting_and_two_cores_are_divided(name):
+    backend = create(registered()[name].value)
+    assert [setting.name for setting in backend.settings(Resources(cpus=1))] == ["1x1"]
+    assert [setting.name for setting in backend.settings(Resources(cpus=2))][:2] == ["1x2", "2x1"]
+
+
+def test_every_backend_file_with_a_backend_is_registered():
+    folder = HERE.parents[1] / "backends" / "bakeoff_backends"
+    files = {path.stem for path in folder.glob("*.py") if "(Backend)" in path.read_text(encoding="utf-8")}
+    values = [point.value for point in registered().values()]
+    registered_files = {value.partition(":")[0].rpartition(".")[2] for value in values if "bakeoff_backends" in value}
+    assert files == registered_files, "an entry point was added: install the project again"
