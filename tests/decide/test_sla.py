@@ -125,3 +125,27 @@ def test_autocorrelation_time():
     assert sla.autocorrelation_time([np.repeat(independent, 10)]) == pytest.approx(10.0, rel=0.3)
     assert sla.autocorrelation_time([np.zeros(50, bool)]) == 1.0
     assert sla.autocorrelation_time([]) == 1.0
+
+
+def test_a_busy_engine_exactly_at_its_limit_is_hardly_ever_accepted():
+    """Rho 0.7, the limit at the true p99, a look after each of six blocks: an error of one in a hundred is promised."""
+    from bakeoff.decide.capacity import sojourns_s
+
+    rng = np.random.default_rng(6)
+
+    def latencies(count):
+        return sojourns_s(np.cumsum(rng.exponential(size=count)), rng.gamma(4, 0.7 / 4, count), 1)
+
+    limit = float(np.quantile(latencies(400_000), 0.99))
+
+    def accepted():
+        parts = []
+        for _ in range(6):
+            parts.append(latencies(1000))
+            values = np.concatenate(parts)
+            effective = len(values) / sla._clumping(parts, 99.0, limit)
+            if sla.log_evidence(float((values > limit).mean()) * effective, effective, 0.01, below=True) >= GOAL:
+                return True
+        return False
+
+    assert sum(accepted() for _ in range(100)) <= 4
