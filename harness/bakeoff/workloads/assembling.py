@@ -100,6 +100,8 @@ def _references(rows: Array, most_rows: int) -> int:
 
 def _own_metrics(metrics: tuple[str, ...], held: HeldOut, reference: Array) -> dict[str, Fact]:
     """The base model's own ranking quality, for people to read."""
+    if held.labels is None and held.kind == "rows":
+        return {}
     from sklearn.metrics import log_loss, ndcg_score, roc_auc_score
 
     found: dict[str, float] = {}
