@@ -42,10 +42,14 @@ BLOCKS_A_ROUND = 2
 FEWEST_ROUNDS = 3
 MOST_ROUNDS = 8
 START_GUESS_S = 3.0
+BUILD_SHARE = 0.4
+"""The share of the budget that all builds together may take, and ONE_BUILD the share of what is left of that which
+one of them may: a slow compiler must not cost the others their turn."""
+ONE_BUILD = 0.4
 RESERVED = 0.6
-"""The largest share of the budget that the screens leave to the rounds."""
+"""The share of what is left after the builds that the screens leave to the rounds, if those need that much."""
 MEMORY_SHARE = 0.6
-"""The share of the memory free at the start that engines loaded together may take."""
+"""The share of the free memory that a build, or the engines loaded together, may take."""
 
 
 class Trial:
@@ -102,13 +106,14 @@ class Trial:
     def build_all(self) -> None:
         """Build what is not in the cache; candidates that differ in load-time settings alone share an artifact."""
         failures: dict[Path, StageFailed] = {}
+        ends = 0.0 if math.isinf(self.budget.left) else self.budget.left * (1 - BUILD_SHARE)
         for name in self._alive(without="build"):
             place = self._places[name]
             kept = artifacts.kept(place)
             if kept is None and place not in failures:
                 self.reporter.stage(f"building {name}")
                 try:
-                    kept = self._build(name, place)
+                    kept = self._build(name, place, min(BUILD_LIMIT_S, (self.budget.left - ends) * ONE_BUILD))
                 except StageFailed as failed:
                     failures[place] = failed
             if kept is None:
@@ -117,8 +122,8 @@ class Trial:
                 facts = {"artifact_bytes": artifacts.size_bytes(place), "build_s": kept[1]}
                 self._row(name, "build", OK, "", kept[1], facts)
 
-    def _build(self, name: str, place: Path) -> tuple[Artifact, float]:
-        entry, limit_s = self.entries[name], min(BUILD_LIMIT_S, self.budget.left / 2)
+    def _build(self, name: str, place: Path, limit_s: float) -> tuple[Artifact, float]:
+        entry = self.entries[name]
         place.parent.mkdir(parents=True, exist_ok=True)
         into = Path(tempfile.mkdtemp(prefix=".building-", dir=place.parent))
         try:
@@ -133,7 +138,7 @@ class Trial:
                 self._log(name, "build"),
                 limit_s,
                 host.allowed_cpus(),
-                self.scenario.resources.memory_bytes,
+                round(MEMORY_SHARE * psutil.virtual_memory().available),
             )
             return artifacts.keep(built.artifact, built.seconds, into, place), built.seconds
         except StageFailed as failed:
@@ -151,8 +156,10 @@ class Trial:
     def screen_all(self) -> None:
         """One block for everyone, a few loaded at a time, until what is left of the budget is needed for the rounds."""
         waiting = self._alive(without="screen")
+        at_first = len(waiting)
+        most_s = math.inf if math.isinf(self.budget.left) else RESERVED * self.budget.left
         while waiting:
-            if self.budget.left < self._rounds_need_s(len(waiting)):
+            if len(waiting) < at_first and self.budget.left < min(most_s, self._rounds_need_s(at_first)):
                 for name in waiting:
                     self._row(name, "screen", "not-reached", "the budget ended before its turn; give a longer --budget")
                 return
@@ -166,10 +173,8 @@ class Trial:
                 _close(engines.values())
 
     def _rounds_need_s(self, rivals: int) -> float:
-        if math.isinf(self.budget.left):
-            return 0.0
-        round_s = self._start_s + min(rivals, LOADED_TOGETHER) * self.load.seconds
-        return min(FEWEST_ROUNDS * round_s, RESERVED * (self.budget.seconds or 0.0))
+        """What the fewest rounds take, of one block each."""
+        return FEWEST_ROUNDS * (self._start_s + min(rivals, LOADED_TOGETHER) * self.load.seconds)
 
     # Quality
 
