@@ -24,7 +24,7 @@ def sentence(
     if choice is None:
         return _infeasible(scenario, court, judged) if name == "INFEASIBLE" else _insufficient(scenario, needed_s)
     opening = _opening(scenario, court, choice)
-    facts = [_standing(court, choice, judged, margin), *_figures(court, judged[choice.candidate])]
+    facts = [_today(court, choice), _standing(court, choice, judged, margin), *_figures(court, judged[choice.candidate])]
     return f"{opening}: {', '.join(fact for fact in facts if fact)}."
 
 
@@ -41,6 +41,21 @@ def _opening(scenario: str, court: Court, choice: Choice) -> str:
     if choice.answer == "SWITCH":
         return f"Switch {scenario} to {name}"
     return f"Serve {scenario} with {name}"
+
+
+_FATES = {
+    "sla-missed": "misses the SLA",
+    "quality-missed": "loses too much quality",
+    "eliminated": "is out of the race",
+}
+
+
+def _today(court: Court, choice: Choice) -> str:
+    """Why what serves today cannot stay, where it is not its cost alone."""
+    if choice.answer != "SWITCH" or choice.gain is not None or court.incumbent is None:
+        return ""
+    fate = _FATES.get(court.gates[court.incumbent].outcome, "does not run here")
+    return f"{_named(court, court.incumbent)}, which serves today, {fate}"
 
 
 def _standing(court: Court, choice: Choice, judged: Mapping[str, Judgement], margin: float | None) -> str:
