@@ -24,7 +24,8 @@ def sentence(
     if choice is None:
         return _infeasible(scenario, court, judged) if name == "INFEASIBLE" else _insufficient(scenario, needed_s)
     opening = _opening(scenario, court, choice)
-    facts = [_today(court, choice), _standing(court, choice, judged, margin), *_figures(court, judged[choice.candidate])]
+    chosen = judged[choice.candidate]
+    facts = [_today(court, choice), _standing(court, choice, judged, margin), *_figures(court, chosen)]
     return f"{opening}: {', '.join(fact for fact in facts if fact)}."
 
 
