@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Row, Select, Table, select
+from sqlalchemy import URL, Connection, Engine, Row, Select, select
 from sqlalchemy.exc import IntegrityError
 
 from bakeoff.candidates import Candidate
 from bakeoff.errors import UserError
 from bakeoff.measure.block import Block
 from bakeoff.store import engine as engines
-from bakeoff.store import loading, tables
+from bakeoff.store import loading, rows, tables
 from bakeoff.store.plain import candidate_definition, now_text, number, plain, text, time_text
 from bakeoff.store.record import LedgerRow, Quality, RunRecord
 
@@ -97,26 +97,28 @@ class Store:
     ) -> None:
         """Add a scenario as asked; once it is there, only its workload's facts can change."""
         with self._writing() as connection:
-            key = {"run_number": _run_number(connection, run), "name": text(name)}
+            key = {"run_number": rows.run_number(connection, run), "name": text(name)}
             given = {} if workload is None else {"workload": plain(workload)}
-            _upsert(connection, tables.scenarios, key, {"definition": plain(definition), "workload": {}} | given, given)
+            rows.upsert(
+                connection, tables.scenarios, key, {"definition": plain(definition), "workload": {}} | given, given
+            )
 
     def add_candidate(
         self, run: str, scenario: str, candidate: Candidate, facts: Mapping[str, Any] | None = None
     ) -> None:
         """Add a planned candidate; once it is there, only its facts can change."""
         with self._writing() as connection:
-            key = {"scenario_number": _scenario_number(connection, run, scenario), "candidate": text(candidate.id)}
+            key = {"scenario_number": rows.scenario_number(connection, run, scenario), "candidate": text(candidate.id)}
             given = {} if facts is None else {"facts": plain(facts)}
             new = {"definition": plain(candidate_definition(candidate)), "facts": {}} | given
-            _upsert(connection, tables.candidates, key, new, given)
+            rows.upsert(connection, tables.candidates, key, new, given)
 
     def add_row(self, run: str, scenario: str, candidate: str | None, row: LedgerRow) -> None:
         """Add to the ledger; `candidate` None is about the whole scenario."""
         with self._writing() as connection:
             connection.execute(
                 tables.ledger.insert().values(
-                    scenario_number=_scenario_number(connection, run, scenario),
+                    scenario_number=rows.scenario_number(connection, run, scenario),
                     candidate=None if candidate is None else text(candidate),
                     stage=text(row.stage),
                     outcome=text(row.outcome),
@@ -140,7 +142,7 @@ class Store:
             with self._writing() as connection:
                 connection.execute(
                     tables.blocks.insert().values(
-                        candidate_number=_candidate_number(connection, run, scenario, candidate),
+                        candidate_number=rows.candidate_number(connection, run, scenario, candidate),
                         round=round_number,
                         position=position,
                         at=now_text(),
@@ -156,20 +158,20 @@ class Store:
     def add_quality(self, run: str, scenario: str, candidate: str, quality: Sequence[Quality]) -> None:
         """Add a candidate's metrics; a metric measured again replaces the earlier figures."""
         with self._writing() as connection:
-            owner = _candidate_number(connection, run, scenario, candidate)
+            owner = rows.candidate_number(connection, run, scenario, candidate)
             for metric in quality:
                 figures = {
                     name: number(getattr(metric, name)) for name in ("value", "base", "delta", "low", "high")
                 } | {"examples": metric.examples, "higher_is_better": metric.higher_is_better}
                 key = {"candidate_number": owner, "metric": text(metric.metric)}
-                _upsert(connection, tables.quality, key, figures, figures)
+                rows.upsert(connection, tables.quality, key, figures, figures)
 
     # Reading
 
     def runs(self) -> tuple[str, ...]:
         """The ids of all runs, the latest first."""
-        rows = self._read(select(tables.runs.c.run).order_by(tables.runs.c.number.desc()))
-        return tuple(row.run for row in rows)
+        found = self._read(select(tables.runs.c.run).order_by(tables.runs.c.number.desc()))
+        return tuple(row.run for row in found)
 
     def latest(self) -> str:
         """The id of the run begun last; raises UserError where there is none."""
@@ -227,38 +229,3 @@ class Store:
     def _writing(self) -> Iterator[Connection]:
         with engines.told(self.place), self._writer.begin() as connection:
             yield connection
-
-
-def _run_number(connection: Connection, run: str) -> int:
-    return _only(connection, select(tables.runs.c.number).where(tables.runs.c.run == run), f"run {run!r}")
-
-
-def _scenario_number(connection: Connection, run: str, scenario: str) -> int:
-    c = tables.scenarios.c
-    query = select(c.number).join(tables.runs).where(tables.runs.c.run == run, c.name == scenario)
-    return _only(connection, query, f"scenario {scenario!r} in run {run!r}")
-
-
-def _candidate_number(connection: Connection, run: str, scenario: str, candidate: str) -> int:
-    c = tables.candidates.c
-    owner = _scenario_number(connection, run, scenario)
-    query = select(c.number).where(c.scenario_number == owner, c.candidate == candidate)
-    return _only(connection, query, f"candidate {candidate!r} in scenario {scenario!r} of run {run!r}")
-
-
-def _only(connection: Connection, query: Select[Any], what: str) -> int:
-    found: int | None = connection.execute(query).scalar()
-    if found is None:
-        raise LookupError(f"the store has no {what}: it must be added first")
-    return found
-
-
-def _upsert(
-    connection: Connection, table: Table, key: Mapping[str, Any], new: Mapping[str, Any], changed: Mapping[str, Any]
-) -> None:
-    """Insert `key` with `new`; where the key is there already, set `changed` instead."""
-    same = [table.c[name] == value for name, value in key.items()]
-    if connection.execute(select(table.c.number).where(*same)).first() is None:
-        connection.execute(table.insert().values(**key, **new))
-    elif changed:
-        connection.execute(table.update().where(*same).values(**changed))
