@@ -118,12 +118,19 @@ def test_inputs_of_any_number_type(models, prepare_here, tmp_path, kind) -> None
 def test_external_data_comes_along(models, scenario_of, tmp_path) -> None:
     path = models["mlp"](tmp_path / "big.onnx", external=True)
     prepared = prepare(scenario_of(path), min_pool_bytes=1 << 16)
-    assert (prepared.variants["base"]["onnx"].parent / "big.onnx.data").is_file()
+    assert [file.name for file in (prepared.folder / "base").iterdir()] == ["model.onnx"], "one file is easier to serve"
     assert_references_are_right(prepared)
     again = prepare(scenario_of(path), min_pool_bytes=1 << 16)
     assert again.folder == prepared.folder
     (tmp_path / "big.onnx.data").write_bytes((tmp_path / "big.onnx.data").read_bytes()[::-1])
     assert preparing_key(scenario_of(path)) != prepared.key, "other weights are another model"
+
+
+def test_weights_too_large_for_one_file_stay_beside_it(models, prepare_here, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("bakeoff.workloads.external.MOST_INLINE_BYTES", 100)
+    prepared = prepare_here(models["mlp"](tmp_path / "big.onnx", external=True))
+    assert sorted(file.name for file in (prepared.folder / "base").iterdir()) == ["model.onnx", "model.onnx.data"]
+    assert_references_are_right(prepared)
 
 
 def preparing_key(scenario) -> str:

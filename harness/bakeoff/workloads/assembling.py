@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bakeoff.workloads.external import external_files
+from bakeoff.workloads.external import gather, has_external_data
 from bakeoff.workloads.prepared import SAMPLES, Array, Prepared, Requests
 from bakeoff.workloads.source import Source, Spec
 from bakeoff.workloads.workload import Fact, HeldOut, Progress
@@ -68,13 +68,14 @@ def judge(source: Source, held: HeldOut, folder: Path) -> Array:
 
 
 def place_files(forms: Mapping[str, Path], folder: Path) -> dict[str, Path]:
-    """Link or copy a variant's files, and the external data that an ONNX file names, into `folder`."""
+    """Link or copy a variant's files into `folder`, ONNX files with the weights that they keep elsewhere."""
     placed = {}
     for form, path in forms.items():
         placed[form] = folder / f"model{path.suffix}"
-        link(path, placed[form])
-        for part in external_files(path) if form == "onnx" else ():
-            link(path.parent / part, folder / part)
+        if form == "onnx" and has_external_data(path):
+            gather(path, placed[form])
+        else:
+            link(path, placed[form])
     return placed
 
 

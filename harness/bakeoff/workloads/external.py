@@ -8,6 +8,9 @@ from typing import Any
 
 from bakeoff.errors import UserError
 
+MOST_INLINE_BYTES = 1 << 30
+"""Far enough below protobuf's limit of 2 GiB for engines to rewrite the file."""
+
 
 def load_proto(path: Path) -> Any:
     """The model without its external data; raises UserError where the file is not one, or not all of one."""
@@ -33,9 +36,21 @@ def load_proto(path: Path) -> Any:
     return model
 
 
-def external_files(path: Path) -> tuple[str, ...]:
-    """The names, relative to the file's folder, of the files with its external data."""
-    return tuple(sorted(external_names(load_proto(path))))
+def has_external_data(path: Path) -> bool:
+    """Whether an ONNX file keeps tensors in other files."""
+    return bool(external_names(load_proto(path)))
+
+
+def gather(path: Path, target: Path) -> None:
+    """Copy a model with external data into one file, or where it is too large for one, into it and <target>.data."""
+    import onnx
+
+    model = onnx.load(str(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if model.ByteSize() <= MOST_INLINE_BYTES:
+        onnx.save(model, str(target))
+    else:
+        onnx.save(model, str(target), save_as_external_data=True, location=target.name + ".data", size_threshold=0)
 
 
 def external_names(model: Any) -> set[str]:

@@ -67,7 +67,8 @@ def _values(tensor: Tensor, shape: tuple[int, ...], limits: Array | None, rng: n
         return rng.integers(0, 2, shape).astype(bool)
     if limits is not None:
         below = np.minimum(np.where(limits == UNLIMITED, USUAL_LIMIT, limits), np.iinfo(dtype).max)
-        return np.minimum(np.power(below + 1.0, rng.random(shape)) - 1, below - 1).astype(dtype)
+        picked: Array = np.minimum(np.power(below + 1.0, rng.random(shape)) - 1, below - 1)
+        return picked.astype(dtype)
     if any(word in name for word in ("length", "seq_len", "lens")):
         return np.full(shape, FREE_AXIS, dtype)
     if dtype.itemsize == 1:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from onnx import inliner, numpy_helper, shape_inference
 
 from bakeoff.workloads.external import tensors
 from bakeoff.workloads.prepared import Array
@@ -38,10 +39,8 @@ class IndexLimits:
     """The limits of a model's inputs: integers from 0 to below the limit stay inside every table they index."""
 
     def __init__(self, model: Any) -> None:
-        import onnx
-
         if model.functions:
-            model = onnx.inliner.inline_local_functions(model)
+            model = inliner.inline_local_functions(model)
         self._model = model
         self._users: dict[str, list[tuple[Any, int]]] = defaultdict(list)
         self._constants = {tensor.name: tensor for tensor in tensors(model.graph)}
@@ -135,12 +134,10 @@ class IndexLimits:
 
     def _constant(self, name: str) -> Array | None:
         """A constant's value, if it is one that lies in the file itself."""
-        import onnx
-
         tensor = self._constants.get(name)
         if tensor is None or tensor.data_location == 1:
             return None
-        array: Array = onnx.numpy_helper.to_array(tensor)
+        array: Array = numpy_helper.to_array(tensor)
         return array
 
     def _shape(self, name: str) -> tuple[int, ...]:
@@ -162,10 +159,8 @@ def _nodes(graph: Any) -> Iterator[Any]:
 
 def _inferred_shapes(model: Any) -> dict[str, tuple[int, ...]]:
     """The shapes that onnx infers; a free axis is 0. A model that it cannot take has none."""
-    import onnx
-
     try:
-        graph = onnx.shape_inference.infer_shapes(model).graph
+        graph = shape_inference.infer_shapes(model).graph
     except Exception:
         return {}
     values = [*graph.value_info, *graph.input, *graph.output]

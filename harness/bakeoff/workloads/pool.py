@@ -38,9 +38,6 @@ def row_counts(
     mean = sum(rows * share for rows, share in sizes)
     each = max(mean * row_bytes + request_bytes, 1.0)
     wanted = max(-(-pool_bytes // each), FEWEST_REQUESTS)
-    count = int(max(min(wanted, MOST_BYTES // each, MOST_REQUESTS), len(sizes), 2))
-    bounds = np.cumsum([share for _, share in sizes]) * count
-    ends = np.maximum.accumulate(np.maximum(np.rint(bounds).astype(np.int64), np.arange(len(sizes)) + 1))
-    ends[-1] = max(count, len(sizes))
-    counts = np.diff(ends, prepend=0)
-    return rng.permutation(np.repeat([rows for rows, _ in sizes], counts).astype(np.int64))
+    count = int(max(min(wanted, MOST_BYTES // each, MOST_REQUESTS), 2))
+    counts = [max(round(share * count), 1) for _, share in sizes]
+    return rng.permutation(np.repeat(np.array([rows for rows, _ in sizes], np.int64), counts))
