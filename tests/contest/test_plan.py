@@ -82,3 +82,9 @@ def test_an_unknown_backend_names_the_nearest():
 def test_without_any_backend_the_remedy_is_named():
     with pytest.raises(UserError, match="pip install"):
         wanted_backends(scenario(), [])
+
+
+def test_where_no_lossy_candidate_can_win_they_come_last():
+    probes = {"fast": probed("fp32", "int8"), "slow": probed("fp32")}
+    entries = plan(scenario(), ("base",), probes, TARGETS, provisional=True)
+    assert [entry.candidate.id for entry in entries] == ["fast/fp32/1x1", "slow/fp32/1x1", "fast/int8/1x1"]

@@ -77,7 +77,8 @@ def _question(scenario: Scenario, probes: _Probes, candidates: Sequence[str], re
         if metric not in prepared.metrics:
             where = f"{scenario.source or scenario.name}: quality.{metric}"
             raise UserError(f"{where}: {prepared.name} has no such metric; it has {', '.join(prepared.metrics)}")
-    return Question(scenario, prepared, probes.entries(scenario, tuple(prepared.variants), candidates))
+    entries = probes.entries(scenario, tuple(prepared.variants), candidates, prepared.provisional)
+    return Question(scenario, prepared, entries)
 
 
 def make_ready(questions: Sequence[Question], reporter: Reporter | None = None) -> None:
@@ -122,13 +123,15 @@ class _Probes:
         self._reporter = reporter
         self._known: dict[tuple[str, str, Resources], Probed | StageFailed] = {}
 
-    def entries(self, scenario: Scenario, variants: Sequence[str], candidates: Sequence[str]) -> tuple[Entry, ...]:
+    def entries(
+        self, scenario: Scenario, variants: Sequence[str], candidates: Sequence[str], provisional: bool = False
+    ) -> tuple[Entry, ...]:
         """The scenario's plan, narrowed to `candidates` where any are named."""
         device, asked = scenario.resources.device, scenario.resources
         resources = Resources(len(host.engine_cpus(asked.cpus)[0]), asked.memory_bytes)
         names = wanted_backends(scenario, self.targets)
         probes = {name: self._probe(name, device, resources) for name in names}
-        return _narrowed(plan(scenario, variants, probes, self.targets), candidates)
+        return _narrowed(plan(scenario, variants, probes, self.targets, provisional), candidates)
 
     def _probe(self, name: str, device: str, resources: Resources) -> Probed | StageFailed:
         key = (name, device, resources)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from bakeoff.measure import traffic
@@ -10,6 +11,8 @@ from bakeoff.measure.engine_room import Engine
 from bakeoff.scenario import Scenario
 
 LEAST_GRACE_S = 0.5
+SHORTEST_S = 1.0
+"""A budget shortens blocks, down to this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +42,15 @@ class ClosedLoop:
         return engine.closed(self.seconds, lanes=self.lanes, join=self.join, seed=seed)
 
 
-def load_for(scenario: Scenario) -> OpenLoop | ClosedLoop:
-    """The load of a scenario's traffic kind (MLPerf's names)."""
+def load_for(scenario: Scenario, longest_s: float = math.inf) -> OpenLoop | ClosedLoop:
+    """The load of a scenario's traffic kind (MLPerf's names), in blocks of its duration or of `longest_s`."""
     traffic_, sla = scenario.traffic, scenario.sla
+    seconds = min(traffic_.duration_s, max(longest_s, SHORTEST_S))
     if traffic_.kind == "server":
         if traffic_.qps is None or sla is None:
             raise ValueError("server traffic has qps and sla")
-        return OpenLoop(traffic_.qps, traffic_.duration_s, max(LEAST_GRACE_S, 2 * sla.limit_ms / 1e3))
+        return OpenLoop(traffic_.qps, seconds, max(LEAST_GRACE_S, 2 * sla.limit_ms / 1e3))
     if traffic_.kind == "offline":
-        return ClosedLoop(traffic_.duration_s)
+        return ClosedLoop(seconds)
     join = traffic_.samples_per_query if traffic_.kind == "multi_stream" else 1
-    return ClosedLoop(traffic_.duration_s, lanes=1, join=join)
+    return ClosedLoop(seconds, lanes=1, join=join)

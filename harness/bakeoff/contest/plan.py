@@ -50,21 +50,28 @@ def wanted_backends(scenario: Scenario, installed: Iterable[str]) -> tuple[str, 
 
 
 def plan(
-    scenario: Scenario, variants: Iterable[str], probes: Mapping[str, Probed | StageFailed], targets: Mapping[str, str]
+    scenario: Scenario,
+    variants: Iterable[str],
+    probes: Mapping[str, Probed | StageFailed],
+    targets: Mapping[str, str],
+    provisional: bool = False,
 ) -> tuple[Entry, ...]:
-    """The entries in the order in which they are worth trying: the incumbent, then each backend's best preset first."""
+    """The entries in the order in which they are worth trying: the incumbent, then each backend's best preset first.
+
+    Where the verdict will be `provisional` the lossy ones, which cannot win then, come last.
+    """
     entries: list[tuple[tuple[int, ...], Entry]] = []
     device, incumbent = scenario.resources.device, scenario.incumbent.candidate if scenario.incumbent else None
     for order, (backend, probed) in enumerate(probes.items()):
         if isinstance(probed, StageFailed):
             nowhere = Candidate(backend, FP32, Setting(name="any"), BASE, device)
-            entries.append(((1, 0, 0, 0, order), Entry(nowhere, targets[backend], failure=probed)))
+            entries.append(((1, 0, 0, 0, 0, order), Entry(nowhere, targets[backend], failure=probed)))
             continue
         for v, variant in enumerate(variants):
             for p, precision in enumerate(_only(probed.precisions, scenario.candidates.precisions)):
                 for s, setting in enumerate(_settings(probed, scenario.candidates.settings)):
                     candidate = Candidate(backend, precision, setting, variant, device)
-                    key = (int(candidate.id != incumbent), s, v, p, order)
+                    key = (int(candidate.id != incumbent), int(provisional and candidate.lossy), s, v, p, order)
                     build_key = probed.build_keys[setting.name]
                     entry = Entry(candidate, targets[backend], probed.instances, probed.facts.version, build_key)
                     entries.append((key, entry))

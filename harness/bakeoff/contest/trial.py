@@ -39,6 +39,7 @@ START_SHARE = 0.25
 SCORE_LIMIT_S = 900.0
 LOADED_TOGETHER = 3
 BLOCKS_A_ROUND = 2
+MOST_BLOCKS_A_ROUND = 4
 FEWEST_ROUNDS = 3
 MOST_ROUNDS = 8
 START_GUESS_S = 3.0
@@ -73,8 +74,8 @@ class Trial:
         self.budget = budget
         self.reporter = reporter
         self.cpus, self.generator_cpu = host.engine_cpus(self.scenario.resources.cpus)
-        self.load = load_for(self.scenario)
         self._start_s = START_GUESS_S
+        self.load = load_for(self.scenario, self._affordable_s())
         flags = " ".join(host.cpu_flags())
         self._places = {name: artifacts.folder(self.prepared, each, flags) for name, each in self.entries.items()}
 
@@ -91,6 +92,13 @@ class Trial:
         self.enter()
         self.build_all()
         self.score_all(self._alive())
+
+    def _affordable_s(self) -> float:
+        """How long a block may be so that the budget lasts for a screen of everyone and the fewest rounds."""
+        able = sum(entry.failure is None for entry in self.entries.values())
+        rivals = min(able, LOADED_TOGETHER)
+        starts = math.ceil(able / LOADED_TOGETHER) + FEWEST_ROUNDS
+        return (self.budget.left - starts * START_GUESS_S) / max(1, able + FEWEST_ROUNDS * rivals)
 
     # Entering and building
 
@@ -244,9 +252,12 @@ class Trial:
                 self._row(candidate.id, "serve", OK, "", rounds * blocks * self.load.seconds, {"rounds": rounds})
 
     def _blocks_a_round(self, rivals: int) -> int:
-        """More blocks steady a round, and more rounds are worth more than more blocks: with little time it is one."""
-        round_s = self._start_s + rivals * BLOCKS_A_ROUND * self.load.seconds
-        return BLOCKS_A_ROUND if self.budget.left >= FEWEST_ROUNDS * round_s else 1
+        """More blocks steady a round, and more rounds are worth more than more blocks: as many as the fewest rounds
+        leave time for."""
+        if math.isinf(self.budget.left):
+            return BLOCKS_A_ROUND
+        round_s = self.budget.left / FEWEST_ROUNDS - self._start_s
+        return min(MOST_BLOCKS_A_ROUND, max(1, int(round_s / (max(1, rivals) * self.load.seconds))))
 
     def _play_round(self, number: int, names: list[str], blocks: int) -> None:
         todo = {name: [p for p in range(blocks) if not self._has_block(name, number, p)] for name in names}
