@@ -169,7 +169,7 @@ def _cpu_share() -> float:
     time.sleep(IDLE_S)
     after = [process.cpu_times() for process in processes]
     used = sum(y.user + y.system - x.user - x.system for x, y in zip(before, after, strict=True))
-    return float(used / IDLE_S)
+    return max(0.0, float(used / IDLE_S))
 
 
 USE = (
