@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bakeoff.backends import (
     FP32,
@@ -88,9 +89,7 @@ class TorchCompile(Backend):
     def load(self, artifact: Artifact, setting: Setting, device: str) -> Session:
         """Load the compiled library and bind torch to the setting's threads."""
         torch_session.set_threads(setting.threads)
-        import torch
-
-        return torch_session.TorchSession(torch._inductor.aoti_load_package(str(artifact.path)), artifact)
+        return torch_session.TorchSession(_load(artifact.path), artifact)
 
 
 def _compiler() -> str:
@@ -99,6 +98,22 @@ def _compiler() -> str:
         if path := shutil.which(name):
             return path
     raise Unavailable("AOTInductor needs a C++ compiler and none is on PATH", "apt install g++, or set CXX to one")
+
+
+def _load(path: Path) -> Any:
+    """The package's model. Unpacked into TMPDIR and removed once mapped, so that a killed worker leaves nothing."""
+    import torch
+
+    before = os.environ.get("TMPDIR")
+    with tempfile.TemporaryDirectory(prefix="bakeoff-aoti-") as unpacked:
+        os.environ["TMPDIR"] = unpacked
+        try:
+            return torch._inductor.aoti_load_package(str(path))
+        finally:
+            if before is None:
+                del os.environ["TMPDIR"]
+            else:
+                os.environ["TMPDIR"] = before
 
 
 def _in_bf16(program: ExportedProgram) -> ExportedProgram:
