@@ -7,13 +7,13 @@ from bakeoff.workloads import onnx_runner
 def test_without_onnx_runtime_the_answers_are_the_same_only_later(tiny_prepared, monkeypatch) -> None:
     path = tiny_prepared.variants["base"]["onnx"]
     request = tiny_prepared.requests().get(0)
-    quick = onnx_runner.open_model(path)
+    quick = onnx_runner.open_model(path, ["score"])
 
     def missing(name: str) -> None:
         raise ImportError(name)
 
     monkeypatch.setattr(onnx_runner.importlib, "import_module", missing)
-    slow = onnx_runner.open_model(path)
+    slow = onnx_runner.open_model(path, ["score"])
     assert (quick.slow, slow.slow) == (False, True)
     np.testing.assert_allclose(slow.run(request)["score"], quick.run(request)["score"], atol=1e-6)
 

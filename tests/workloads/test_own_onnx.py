@@ -115,6 +115,27 @@ def test_inputs_of_any_number_type(models, prepare_here, tmp_path, kind) -> None
     assert len(np.unique(prepared.holdout().requests.get(0)["x"])) > 1
 
 
+def test_a_model_that_takes_logarithms_gets_positive_numbers(models, prepare_here, tmp_path) -> None:
+    nodes = [("Log", ["x"], ["l"]), ("MatMul", ["l", "w"], ["score"])]
+    inputs = {"x": (TensorProto.FLOAT, ["n", 3])}
+    weights = {"w": np.ones((3, 1), np.float32)}
+    prepared = prepare_here(models["build"](tmp_path / "m.onnx", inputs, {"score": ["n", 1]}, nodes, weights))
+    assert (prepared.requests().get(0)["x"] > 0).all()
+    assert np.isfinite(prepared.holdout().reference).all()
+
+
+def test_outputs_that_are_no_numbers_are_left_out(models, prepare_here, tmp_path) -> None:
+    path = models["mlp"](tmp_path / "m.onnx")
+    model = onnx.load(str(path))
+    model.graph.node.append(onnx.helper.make_node("SequenceConstruct", ["score"], ["maps"]))
+    kind = onnx.helper.make_tensor_type_proto(TensorProto.FLOAT, None)
+    model.graph.output.insert(0, onnx.helper.make_value_info("maps", onnx.helper.make_sequence_type_proto(kind)))
+    path.write_bytes(model.SerializeToString())
+    prepared = prepare_here(path)
+    assert prepared.outputs == ("score",)
+    assert_references_are_right(prepared)
+
+
 def test_external_data_comes_along(models, scenario_of, tmp_path) -> None:
     path = models["mlp"](tmp_path / "big.onnx", external=True)
     prepared = prepare(scenario_of(path), min_pool_bytes=1 << 16)
@@ -188,6 +209,19 @@ def of_strings(path, models):
     models["build"](path, inputs, {"score": [1]}, nodes, {"w": np.ones(1, np.float32)})
 
 
+def of_words(path, models):
+    models["build"](path, {"x": (TensorProto.FLOAT, ["n"])}, {"y": ["n"]}, [("Identity", ["x"], ["y"])], {})
+    model = onnx.load(str(path))
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.STRING
+    path.write_bytes(model.SerializeToString())
+
+
+def never_finite(path, models):
+    nodes = [("Div", ["x", "zero"], ["score"])]
+    inputs = {"x": (TensorProto.FLOAT, ["n", 1])}
+    models["build"](path, inputs, {"score": ["n", 1]}, nodes, {"zero": np.zeros(1, np.float32)})
+
+
 def of_unknown_operations(path, models):
     models["build"](path, {"x": (TensorProto.FLOAT, ["n"])}, {"y": ["n"]}, [("Frobnicate", ["x"], ["y"])], {})
 
@@ -211,6 +245,8 @@ def not_free_after_all(path, models):
         (with_data_elsewhere, r"keeps weights in ../secret, outside of its own folder"),
         (without_inputs, "has no inputs"),
         (of_strings, "input x holds string"),
+        (of_words, "gives no tensor of numbers"),
+        (never_finite, r"its answers \(score\) are not finite on generated inputs; give recorded requests"),
         (of_unknown_operations, "cannot be loaded: .*Frobnicate"),
         (not_free_after_all, "does not run with 8 items: "),
     ],

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from onnx import TensorProto
 
 from bakeoff.errors import UserError
 from bakeoff.workloads.own_model import FIDELITY
@@ -159,6 +160,16 @@ def test_a_bad_file_gets_one_clear_line(models, prepare_here, tmp_path, name, wr
         prepare_here(models["mlp"](tmp_path / "m.onnx", width=6), requests=str(tmp_path / name))
     assert name in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_model_that_runs_on_no_made_up_input_runs_on_recorded_ones(models, columns, prepare_here, tmp_path) -> None:
+    inputs = {"x": (TensorProto.FLOAT, ["n", "width"])}
+    nodes = [("MatMul", ["x", "w"], ["score"])]
+    model = models["build"](tmp_path / "m.onnx", inputs, {"score": ["n", 1]}, nodes, {"w": np.ones((6, 1), np.float32)})
+    with pytest.raises(UserError, match="does not run with 8 items"):
+        prepare_here(model)
+    file = save_npz(tmp_path / "r.npz", {"x": columns["docs"]})
+    assert prepare_here(model, requests=str(file)).data == "recorded"
 
 
 def test_ids_outside_the_table_are_found_at_once(models, prepare_here, tmp_path) -> None:

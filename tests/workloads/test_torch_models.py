@@ -86,6 +86,13 @@ def test_a_factory_from_the_current_folder(scenario_of, tmp_path, monkeypatch) -
     assert "training the shop" in told, "another module does"
 
 
+def test_a_mistake_in_a_factorys_methods_is_told_with_its_line(scenario_of, tmp_path, monkeypatch) -> None:
+    (tmp_path / "slip.py").write_text(SHOP.replace("rng.integers(0, 40, count)", "rng.integers(0, 40, no_such_name)"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"workload slip:Shop: NameError: name 'no_such_name' .*\(slip.py, line \d+\)"):
+        prepare(scenario_of("slip:Shop"))
+
+
 EXPORT = """
 import torch
 from torch.export import Dim, export, save

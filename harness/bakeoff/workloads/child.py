@@ -29,7 +29,18 @@ def main(spec_file: str) -> int:
     except UserError as error:
         _tell(channel, user_error=str(error))
         return 2
+    except Exception as error:
+        if spec.kind != "factory":
+            raise
+        _tell(channel, user_error=f"workload {spec.target}: {_blame(error)}")
+        return 2
     return 0
+
+
+def _blame(error: Exception) -> str:
+    from bakeoff.workloads.from_workload import blame
+
+    return blame(error)
 
 
 def _prepare(spec: Spec, progress: Callable[[str], None]) -> None:

@@ -43,7 +43,7 @@ def export(
         _compare("model.pt2", run(program.module(), inputs, outputs, request), answer)
     onnx = to_onnx(module, program, inputs, outputs, example, folder / "model.onnx")
     if onnx is not None:
-        runner = onnx_runner.open_model(onnx)
+        runner = onnx_runner.open_model(onnx, outputs)
         for request, answer in zip(requests, wanted, strict=True):
             _compare("model.onnx", runner.run(request), answer)
         files["onnx"] = onnx

@@ -22,7 +22,7 @@ def source_of(spec: Spec) -> Source:
     proto = load_proto(path)
     values, outputs = declared(proto, path)
     try:
-        runner = onnx_runner.open_model(path)
+        runner = onnx_runner.open_model(path, outputs)
     except Exception as error:
         raise UserError(f"{path}: cannot be loaded: {' '.join(str(error).split())[:400]}") from error
     model = OwnModel(path, {"onnx": path}, values, outputs, limits_of(proto, values), runner.run, runner.slow)

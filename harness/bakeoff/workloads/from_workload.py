@@ -70,7 +70,7 @@ def create(target: str, search: tuple[Path, ...]) -> Workload:
     try:
         made = getattr(importlib.import_module(module), name)()
     except Exception as error:
-        raise UserError(f"workload {target}: {_blame(error)}") from error
+        raise UserError(f"workload {target}: {blame(error)}") from error
     if not isinstance(made, Workload):
         raise UserError(
             f"workload {target}: must return a bakeoff.workloads.workload.Workload, not {type(made).__name__}"
@@ -78,9 +78,12 @@ def create(target: str, search: tuple[Path, ...]) -> Workload:
     return made
 
 
-def _blame(error: Exception) -> str:
-    """What went wrong in a person's own code, and in which line."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
+def blame(error: Exception) -> str:
+    """What went wrong in a person's own code, and in which line: the last that is neither ours nor a library's."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = Path(__file__).parents[1]
+    own = [f for f in frames if "site-packages" not in f.filename and not Path(f.filename).is_relative_to(ours)]
+    last = (own or frames)[-1]
     return f"{type(error).__name__}: {exporting.first_line(error)} ({Path(last.filename).name}, line {last.lineno})"
 
 

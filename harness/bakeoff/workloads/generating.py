@@ -33,7 +33,7 @@ def generate(
             shape = (first * len(rows), *rest)
         else:
             shape = (len(rows),)
-        arrays[tensor.name] = _values(tensor, shape, limits.get(tensor.name), rng)
+        arrays[tensor.name] = _values(tensor, shape, limits.get(tensor.name), signature.positive, rng)
     return arrays
 
 
@@ -55,14 +55,16 @@ def held_out_rows(signature: Signature, chunk: int, slow: bool) -> int:
     return max(rows // chunk, 1) * chunk
 
 
-def _values(tensor: Tensor, shape: tuple[int, ...], limits: Array | None, rng: np.random.Generator) -> Array:
+def _values(
+    tensor: Tensor, shape: tuple[int, ...], limits: Array | None, positive: bool, rng: np.random.Generator
+) -> Array:
     """Normal numbers; integers inside their tables, the small ones more often; ones for a mask."""
     dtype, name = np.dtype(tensor.dtype), tensor.name.lower()
     if "mask" in name:
         return np.ones(shape, dtype)
     if dtype.kind == "f":
         normal: Array = rng.standard_normal(shape, np.float32)
-        return normal.astype(dtype, copy=False)
+        return (np.abs(normal) if positive else normal).astype(dtype, copy=False)
     if dtype.kind == "b":
         return rng.integers(0, 2, shape).astype(bool)
     if limits is not None:

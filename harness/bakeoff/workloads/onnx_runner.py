@@ -23,26 +23,26 @@ class Runner:
 
     def run(self, request: Arrays) -> dict[str, Array]:
         """Every output by name."""
-        answers = self._answer(None, dict(request))
+        answers = self._answer(list(self._outputs), dict(request))
         return {name: np.asarray(array) for name, array in zip(self._outputs, answers, strict=True)}
 
 
-def open_model(path: Path) -> Runner:
-    """Load a file. ONNX Runtime is an optional extra of this package, so it is looked for by name."""
+def open_model(path: Path, outputs: Sequence[str]) -> Runner:
+    """Load a file to run for `outputs`. ONNX Runtime is an optional extra, so it is looked for by name."""
     try:
         runtime: Any = importlib.import_module("onnxruntime")
     except ImportError:
-        return _evaluator(path)
+        return _evaluator(path, outputs)
     options = runtime.SessionOptions()
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    return Runner(session.run, [output.name for output in session.get_outputs()], slow=False)
+    return Runner(session.run, outputs, slow=False)
 
 
-def _evaluator(path: Path) -> Runner:
+def _evaluator(path: Path, outputs: Sequence[str]) -> Runner:
     from onnx.reference import ReferenceEvaluator
 
     evaluator = ReferenceEvaluator(str(path))
-    return Runner(evaluator.run, evaluator.output_names, slow=True)
+    return Runner(evaluator.run, outputs, slow=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from bakeoff.workloads import generating, pool, recorded
 from bakeoff.workloads.generating import generate
 from bakeoff.workloads.own_files import variant_files
 from bakeoff.workloads.prepared import Array
+from bakeoff.workloads.recorded import Recording
 from bakeoff.workloads.signature import Reading, Signature, Value, ambiguous, signature, squares
 from bakeoff.workloads.source import Pool, Source, Spec
 from bakeoff.workloads.workload import HeldOut, chunks
@@ -36,12 +37,21 @@ class OwnModel:
     slow: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One reading of the signature that the model ran with: is the judged output finite, and one score an item?"""
+
+    shape: Signature
+    recording: Recording | None
+    judged: str
+    finite: bool
+    scored: bool
+
+
 def source_of(model: OwnModel, spec: Spec) -> Source:
     """The source; raises UserError where the model does not run on requests of its signature or the recorded ones."""
-    shape, judged = _settle(model, spec)
-    recording = recorded.read(spec.recorded, shape.inputs, spec) if spec.recorded else None
-    if recording:
-        _try(model, recording.request(0), str(recording.file))
+    trial = _settle(model, spec)
+    shape, recording = trial.shape, trial.recording
 
     def requests() -> Pool:
         rng = np.random.default_rng([spec.seed, 1])
@@ -60,7 +70,7 @@ def source_of(model: OwnModel, spec: Spec) -> Source:
         citation=f"{recording.file.name if recording else 'made up'} for {model.path.name}",
         inputs=shape.inputs,
         outputs=model.outputs,
-        judged=judged,
+        judged=trial.judged,
         metrics=recording.metrics if recording and recording.metrics else FIDELITY,
         files={"base": model.files, **variant_files(spec.variants, shape.inputs, model.outputs)},
         pool=requests,
@@ -82,60 +92,75 @@ def _sizes(spec: Spec, shape: Signature) -> Sequence[tuple[int, float]]:
     return spec.sizes if shape.fixed_rows is None else [(shape.fixed_rows, 1.0)]
 
 
-def _settle(model: OwnModel, spec: Spec) -> tuple[Signature, str]:
-    """What the first axes mean, by trying, and the output to judge."""
+def _settle(model: OwnModel, spec: Spec) -> Trial:
+    """What the first axes mean and whether numbers must be positive, by trying: the best of the readings that run."""
     if squares(model.values) and len(spec.sizes) > 1:
-        raise UserError(f"{model.path}: a later axis counts the items too, so traffic.batch_size must be one number")
-    found: list[tuple[Signature, str, bool]] = []
+        raise UserError(f"{model.path}: a later axis counts the items too, so batch_size must be one number")
+    trials: list[Trial] = []
     failures: list[UserError] = []
     for items in READINGS if ambiguous(model.values) else READINGS[:1]:
         shape = signature(model.values, model.outputs, items, spec.most_items)
-        try:
-            found.append((shape, *_judged(*_answers(model, shape, spec))))
-        except UserError as error:
-            failures.append(error)
-    if not found:
+        for positive in (False,) if spec.recorded else (False, True):
+            try:
+                trials.append(_tried(model, replace(shape, positive=positive), spec))
+            except UserError as error:
+                failures.append(error)
+            if trials and trials[-1].finite:
+                break
+    if not trials:
         raise failures[0]
-    shape, judged, _ = next((each for each in found if each[2]), found[0])
-    return shape, judged
+    best = max(trials, key=lambda trial: (trial.finite, trial.scored))
+    if not best.finite:
+        remedy = "" if spec.recorded else "; give recorded requests"
+        raise UserError(f"{model.path}: its answers ({best.judged}) are not finite on {_what(spec)}{remedy}")
+    return best
 
 
-def _answers(model: OwnModel, shape: Signature, spec: Spec) -> tuple[Mapping[str, Array], int]:
-    """The model's answer to a request of the largest size, and that size, after requests of others."""
-    sizes = [items for items, _ in spec.sizes]
-    fixed = shape.fixed_rows
-    if fixed is not None and sizes != [fixed] and spec.recorded is None:
+def _tried(model: OwnModel, shape: Signature, spec: Spec) -> Trial:
+    """Run the first recorded request, or a generated one of each of some sizes up to the largest."""
+    recording = recorded.read(spec.recorded, shape.inputs, spec) if spec.recorded else None
+    answers: Mapping[str, Array] = {}
+    rows = 0
+    for rows in [int(recording.rows[0])] if recording else _sizes_to_try(model, shape, spec):
+        if recording:
+            request, what = recording.request(0), _what(spec)
+        else:
+            request = generate(shape, model.limits, np.array([rows]), np.random.default_rng(spec.seed))
+            what = "1 item" if rows == 1 else f"{rows} items"
+        scalars = {tensor.name: request[tensor.name].reshape(()) for tensor in shape.inputs if not tensor.shape}
+        try:
+            answers = model.run(request | scalars)
+        except Exception as error:
+            raise UserError(f"{model.path}: does not run with {what}: {_one_line(error)}") from error
+    judged, scored = _judged(model.path, answers, rows)
+    return Trial(shape, recording, judged, bool(np.isfinite(answers[judged]).all()), scored)
+
+
+def _sizes_to_try(model: OwnModel, shape: Signature, spec: Spec) -> list[int]:
+    sizes, fixed = [items for items, _ in spec.sizes], shape.fixed_rows
+    if fixed is None:
+        return sorted({sizes[i] for i in np.linspace(0, len(sizes) - 1, MOST_SIZES_TRIED).astype(int)})
+    if sizes != [fixed]:
         asked = ", ".join(str(items) for items in sizes)
         raise UserError(
             f"{model.path}: its own shape fixes {fixed} items a request, so batch_size must be {fixed}, not {asked}"
         )
-    sizes = sizes if fixed is None else [fixed]
-    answers: Mapping[str, Array] = {}
-    for rows in sorted({sizes[i] for i in np.linspace(0, len(sizes) - 1, MOST_SIZES_TRIED).astype(int)}):
-        request = generate(shape, model.limits, np.array([rows]), np.random.default_rng(spec.seed))
-        for tensor in shape.inputs:
-            if not tensor.shape:
-                request[tensor.name] = request[tensor.name].reshape(())
-        answers = _try(model, request, f"{rows} items")
-    return answers, sizes[-1]
+    return [fixed]
 
 
-def _judged(answers: Mapping[str, Array], rows: int) -> tuple[str, bool]:
+def _what(spec: Spec) -> str:
+    return str(spec.recorded.file) if spec.recorded else "generated inputs"
+
+
+def _judged(path: Path, answers: Mapping[str, Array], rows: int) -> tuple[str, bool]:
     """The output to judge, and whether it is one score for each item: the first such, else the first of row shape."""
     numbers = {name: array for name, array in answers.items() if array.dtype.kind == "f"}
     numbers = numbers or {name: array for name, array in answers.items() if array.dtype.kind in "iub"}
     if not numbers:
-        raise UserError("the model gives no numbers that could be judged")
+        raise UserError(f"{path}: gives no numbers that could be judged")
     by_row = [name for name, array in numbers.items() if array.shape[:1] == (rows,)]
     scores = [name for name in by_row if numbers[name].size == rows]
     return [*scores, *by_row, *numbers][0], bool(scores)
-
-
-def _try(model: OwnModel, request: Arrays, what: str) -> Mapping[str, Array]:
-    try:
-        return model.run(request)
-    except Exception as error:
-        raise UserError(f"{model.path}: does not run with {what}: {_one_line(error)}") from error
 
 
 def _one_line(error: Exception) -> str:

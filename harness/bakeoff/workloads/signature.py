@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import onnx
 
 from bakeoff.backends import Tensor
 from bakeoff.errors import UserError
@@ -45,6 +46,8 @@ class Signature:
     inputs: tuple[Tensor, ...]
     outputs: tuple[str, ...]
     sizes: dict[tuple[str, int], int]
+    positive: bool = False
+    """Whether numbers that are made up must be positive, as for a model that takes their logarithm."""
 
     def shape(self, tensor: Tensor, rows: int) -> tuple[int, ...]:
         """The shape of an input in a request of `rows` rows."""
@@ -65,29 +68,41 @@ class Signature:
 
 
 def declared(model: Any, path: Path) -> tuple[tuple[Value, ...], tuple[str, ...]]:
-    """The inputs, without those that are weights, and the outputs' names; raises UserError where one is no tensor."""
+    """The inputs, without those that are weights, and the names of the outputs that hold numbers.
+
+    Raises UserError where an input is no tensor of numbers, or no output is one.
+    """
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = tuple(_value(entry, path) for entry in model.graph.input if entry.name not in weights)
     if not inputs:
         raise UserError(f"{path}: has no inputs; every answer would be the same")
-    return inputs, tuple(entry.name for entry in model.graph.output)
+    outputs = tuple(entry.name for entry in model.graph.output if _dtype(entry) is not None)
+    if not outputs:
+        raise UserError(f"{path}: gives no tensor of numbers (from scikit-learn: convert it with zipmap=False)")
+    return inputs, outputs
 
 
 def _value(entry: Any, path: Path) -> Value:
-    import onnx
-
-    if not entry.type.HasField("tensor_type"):
-        raise UserError(f"{path}: input {entry.name} is no tensor ({entry.type.WhichOneof('value')})")
+    dtype = _dtype(entry)
+    if dtype is None:
+        what = entry.type.WhichOneof("value")
+        if what == "tensor_type":
+            what = onnx.TensorProto.DataType.Name(entry.type.tensor_type.elem_type).lower()
+        raise UserError(f"{path}: input {entry.name} holds {what}; tensors of numbers and booleans can be sent")
     kind = entry.type.tensor_type
-    try:
-        dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
-    except (KeyError, TypeError, ValueError):
-        dtype = np.dtype(object)
-    if dtype.kind not in "biuf":
-        name = onnx.TensorProto.DataType.Name(kind.elem_type).lower()
-        raise UserError(f"{path}: input {entry.name} holds {name}; numbers and booleans can be sent")
     axes = tuple(_axis(dimension) for dimension in kind.shape.dim) if kind.HasField("shape") else (None,)
-    return Value(entry.name, dtype.name, axes)
+    return Value(entry.name, dtype, axes)
+
+
+def _dtype(entry: Any) -> str | None:
+    """The numpy name of a tensor's type; None for what numpy has no numbers for, and for what is no tensor."""
+    if not entry.type.HasField("tensor_type"):
+        return None
+    try:
+        dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(entry.type.tensor_type.elem_type))
+    except (KeyError, TypeError, ValueError):
+        return None
+    return dtype.name if dtype.kind in "biuf" else None
 
 
 def _axis(dimension: Any) -> Axis:

@@ -40,6 +40,8 @@ def load_program(path: Path) -> Program:
         fake = fakes.get(str(name))
         if not isinstance(fake, torch.Tensor):
             raise UserError(f"{path}: input {name} is no tensor; only tensors can be sent")
+        if fake.dtype == torch.bfloat16:
+            raise UserError(f"{path}: input {name} holds bfloat16, which no request can; cast it inside the model")
         values.append(Value(str(name), _dtype(fake.dtype), tuple(_axis(length) for length in fake.shape)))
     if not values:
         raise UserError(f"{path}: has no inputs; every answer would be the same")
@@ -64,7 +66,7 @@ def table_limits(program: Program) -> dict[str, Array]:
 
 
 def _dtype(dtype: torch.dtype) -> str:
-    return str(torch.empty(0, dtype=dtype).numpy().dtype) if dtype != torch.bfloat16 else "bfloat16"
+    return str(torch.empty(0, dtype=dtype).numpy().dtype)
 
 
 def _axis(length: Any) -> Axis:
