@@ -21,7 +21,7 @@ FEWEST_REFERENCES = 8
 def assemble(source: Source, spec: Spec, progress: Progress) -> None:
     """Write all of it into `spec.into`."""
     folder = spec.into
-    files = {variant: place_files(forms, folder / variant) for variant, forms in source.files.items()}
+    files = {variant: place_files(forms, folder / variant, spec.cache) for variant, forms in source.files.items()}
     progress(f"making requests for {source.name}")
     pool = source.pool()
     write_requests(folder / "requests", source.inputs, pool.arrays, pool.rows, source.beside)
@@ -67,7 +67,7 @@ def judge(source: Source, held: HeldOut, folder: Path) -> Array:
     return np.concatenate(answers)
 
 
-def place_files(forms: Mapping[str, Path], folder: Path) -> dict[str, Path]:
+def place_files(forms: Mapping[str, Path], folder: Path, cache: Path) -> dict[str, Path]:
     """Link or copy a variant's files into `folder`, ONNX files with the weights that they keep elsewhere."""
     placed = {}
     for form, path in forms.items():
@@ -75,16 +75,16 @@ def place_files(forms: Mapping[str, Path], folder: Path) -> dict[str, Path]:
         if form == "onnx" and has_external_data(path):
             gather(path, placed[form])
         else:
-            link(path, placed[form])
+            _link(path, placed[form], cache)
     return placed
 
 
-def link(source: Path, target: Path) -> None:
+def _link(source: Path, target: Path, cache: Path) -> None:
     """Have `source` at `target` too: linked where it lies in the cache for good, copied where it may change."""
     if source == target:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    if "models" in source.parts[-3:]:
+    if source.is_relative_to(cache):
         try:
             os.link(source, target)
             return
