@@ -112,12 +112,18 @@ def dry_run(
     return contest.dry_run(asked, candidates)
 
 
-def resume(name: str, store: str | Path | None = None, reporter: Reporter | None = None) -> Run:
-    """Finish a run that was killed or stopped, without measuring anything twice."""
+def resume(
+    name: str = "latest",
+    budget: str | None = None,
+    store: str | Path | None = None,
+    reporter: Reporter | None = None,
+) -> Run:
+    """Go on with a run that was killed, stopped or short of time, without measuring anything twice."""
+    budget_s = None if budget is None else duration_s("--budget", budget)
     place = store_place(store)
     with Store.open(place, create=False) as opened:
         run_id = opened.resolve(name)
-        contest.resume(run_id, opened, logs=logs_folder(), reporter=reporter)
+        contest.resume(run_id, opened, budget_s=budget_s, logs=logs_folder(), reporter=reporter)
     return Run(run_id, place)
 
 

@@ -116,15 +116,15 @@ def run(
     options: dict[str, Any] = {
         "qps": qps, "batch_size": batch_size, "p99": p99, "seed": seed, "workload": workload, "backends": backend
     }  # fmt: skip
-    if resume and (what or candidate or budget or any(value is not None for value in options.values())):
-        raise UserError("--resume: goes alone; the run keeps its own scenarios, budget and options")
+    if resume and (what or candidate or any(value is not None for value in options.values())):
+        raise UserError("--resume: takes --budget and --store alone; the run keeps its scenarios and options")
     if dry_run:
         console.render_plan(api.dry_run(*(what or ()), candidates=candidate or (), **options))
         return
     try:
         with console.Progress() as reporter:
             if resume:
-                done = api.resume(resume, store, reporter)
+                done = api.resume(resume, budget, store, reporter)
             else:
                 done = api.run(
                     *(what or ()), budget=budget, candidates=candidate or (), store=store, reporter=reporter, **options

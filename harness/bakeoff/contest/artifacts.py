@@ -5,17 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from bakeoff.backends import Artifact, Tensor
 from bakeoff.contest.plan import Entry
+from bakeoff.measure import host
+from bakeoff.measure.engine_room import Built, StageFailed, build
 from bakeoff.workloads import cache_dir
 from bakeoff.workloads.prepared import Prepared
 
 ARTIFACT = "artifact.json"
 SCORES = "scores.npy"
+BUILD_LIMIT_S = 900.0
+MEMORY_SHARE = 0.6
+"""The share of the free memory that a build may take."""
 
 
 def folder(prepared: Prepared, entry: Entry, cpu_flags: str) -> Path:
@@ -38,21 +46,59 @@ def kept(place: Path) -> tuple[Artifact, float] | None:
     return (artifact, float(stored["build_s"])) if artifact.path.exists() else None
 
 
-def keep(artifact: Artifact, build_s: float, built_in: Path, place: Path) -> Artifact:
-    """Move a finished build to its place, whole or not at all."""
-    relative = artifact.path.relative_to(built_in)
+def kept_or_fail(place: Path) -> tuple[Artifact, float]:
+    """What `kept` gives; raises StageFailed where somebody emptied the cache meanwhile."""
+    found = kept(place)
+    if found is None:
+        raise StageFailed("load", "failed", "its artifact vanished from the cache; run it again")
+    return found
+
+
+def make(prepared: Prepared, entry: Entry, place: Path, log: Path, limit_s: float) -> None:
+    """Build an entry's artifact in a child, and move it to its place whole or not at all.
+
+    Raises StageFailed; "over-budget" where `limit_s`, and not BUILD_LIMIT_S, was too short.
+    """
+    candidate = entry.candidate
+    place.parent.mkdir(parents=True, exist_ok=True)
+    into = Path(tempfile.mkdtemp(prefix=".building-", dir=place.parent))
+    memory_bytes = round(MEMORY_SHARE * psutil.virtual_memory().available)
+    try:
+        built = build(
+            entry.target,
+            prepared.folder,
+            candidate.variant,
+            candidate.precision,
+            candidate.setting,
+            candidate.device,
+            into,
+            log,
+            min(BUILD_LIMIT_S, limit_s),
+            host.allowed_cpus(),
+            memory_bytes,
+        )
+        _keep(built, into, place)
+    except StageFailed as failed:
+        if failed.outcome != "timeout" or limit_s >= BUILD_LIMIT_S:
+            raise
+        reason = f"the build takes longer than the {limit_s:.0f} s that the budget leaves it"
+        raise StageFailed("build", "over-budget", reason, "`bakeoff prepare` builds ahead") from None
+    finally:
+        shutil.rmtree(into, ignore_errors=True)
+
+
+def _keep(built: Built, into: Path, place: Path) -> None:
+    artifact = built.artifact
     stored: dict[str, Any] = {
-        "path": str(relative),
+        "path": str(artifact.path.relative_to(into)),
         "precision": artifact.precision,
         "inputs": [asdict(tensor) for tensor in artifact.inputs],
         "outputs": list(artifact.outputs),
-        "build_s": build_s,
+        "build_s": built.seconds,
     }
-    (built_in / ARTIFACT).write_text(json.dumps(stored), encoding="utf-8")
+    (into / ARTIFACT).write_text(json.dumps(stored), encoding="utf-8")
     shutil.rmtree(place, ignore_errors=True)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    built_in.rename(place)
-    return Artifact(place / relative, artifact.precision, artifact.inputs, artifact.outputs)
+    into.rename(place)
 
 
 def size_bytes(place: Path) -> int:

@@ -38,6 +38,11 @@ class Budget:
         """Seconds left, infinite without a budget, never negative."""
         return math.inf if self.seconds is None else max(0.0, self.seconds - self.spent)
 
+    @property
+    def left_or_none(self) -> float | None:
+        """Seconds left, None without a budget."""
+        return None if self.seconds is None else self.left
+
     def share(self, parts: int) -> Budget:
         """A budget of its own for the first of `parts` equal parts of what is left."""
         return Budget(None if self.seconds is None else self.left / max(1, parts), self.clock)

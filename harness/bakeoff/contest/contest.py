@@ -11,10 +11,11 @@ from pathlib import Path
 from bakeoff.backends import Resources, registered
 from bakeoff.candidates import BASE
 from bakeoff.contest.budget import Budget
+from bakeoff.contest.fleet import START_GUESS_S
 from bakeoff.contest.load import load_for
 from bakeoff.contest.plan import Entry, Question, plan, wanted_backends
 from bakeoff.contest.reporter import Reporter, Silent
-from bakeoff.contest.trial import START_GUESS_S, Trial
+from bakeoff.contest.trial import Trial
 from bakeoff.errors import UserError
 from bakeoff.measure import host
 from bakeoff.measure.engine_room import Probed, StageFailed, probe
@@ -41,8 +42,13 @@ def hold(
     return run
 
 
-def resume(run: str, store: Store, *, logs: Path, reporter: Reporter | None = None) -> None:
-    """Finish what a killed or stopped run left undone; what it measured is not measured again."""
+def resume(
+    run: str, store: Store, *, budget_s: float | None = None, logs: Path, reporter: Reporter | None = None
+) -> None:
+    """Go on with a run that was killed, stopped or short of time; what it measured is not measured again.
+
+    Without `budget_s` it has the run's own once more.
+    """
     record = store.load(run)
     here = host.facts()
     if record.host.get("host") != here["host"]:
@@ -55,7 +61,7 @@ def resume(run: str, store: Store, *, logs: Path, reporter: Reporter | None = No
         planned = [candidate.id for candidate in each.candidates]
         questions.append(_question(scenario, probes, planned, reporter))
     store.set_status(run, "running")
-    _play(questions, store, run, record.budget_s, logs / run, reporter)
+    _play(questions, store, run, budget_s or record.budget_s, logs / run, reporter)
 
 
 def ask(

@@ -1,0 +1,123 @@
+"""Engines loaded together: started side by side, bounded by memory, and ended together."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from bakeoff.contest import artifacts
+from bakeoff.contest.budget import Budget
+from bakeoff.contest.load import ClosedLoop, OpenLoop
+from bakeoff.contest.notebook import Notebook
+from bakeoff.contest.plan import Question
+from bakeoff.contest.reporter import Reporter
+from bakeoff.measure import host
+from bakeoff.measure.engine_room import Engine, Order, StageFailed
+
+AT_ONCE = 2
+"""Engines that start at the same time: nothing is measured meanwhile."""
+START_LIMIT_S = 120.0
+START_SHARE = 0.25
+"""The share of the budget left that one start may take before the engine counts as hanging (but never under 10 s)."""
+START_GUESS_S = 3.0
+MEMORY_SHARE = 0.6
+"""The share of the free memory that engines loaded together may take."""
+
+Engines = dict[str, Engine]
+
+
+class Fleet:
+    """Brings engines up for a scenario and measures blocks on them; failures go to the notebook.
+
+    `start_s` is the longest that bringing up a group took so far.
+    """
+
+    def __init__(
+        self,
+        question: Question,
+        places: Mapping[str, Path],
+        notebook: Notebook,
+        logs: Path,
+        budget: Budget,
+        reporter: Reporter,
+    ) -> None:
+        self._scenario = question.scenario
+        self._prepared = question.prepared
+        self._entries = {entry.candidate.id: entry for entry in question.entries}
+        self._places = places
+        self._notebook = notebook
+        self._logs = logs
+        self._budget = budget
+        self._reporter = reporter
+        self._cpus, self._generator_cpu = host.engine_cpus(self._scenario.resources.cpus)
+        self.start_s = START_GUESS_S
+
+    @contextmanager
+    def loaded(self, names: Iterable[str]) -> Iterator[Engines]:
+        """The named engines, loaded and verified; those that fail are left out and have their ledger row."""
+        engines: Engines = {}
+        begun = time.monotonic()
+        try:
+            self._bring_up(list(names), engines)
+            self.start_s = max(self.start_s, time.monotonic() - begun)
+            yield engines
+        finally:
+            for engine in engines.values():
+                engine.close()
+
+    def measure(self, engines: Engines, name: str, load: OpenLoop | ClosedLoop, number: int, position: int) -> bool:
+        """Measure one block into the notebook; a candidate that fails leaves the engines and gets its row."""
+        self._reporter.measuring(f"{self._scenario.name}: {name}", self._budget.left_or_none)
+        seed = random.Random(f"{self._scenario.seed}/{self._scenario.name}/{number}/{position}").getrandbits(32)
+        try:
+            with self._reporter.quiet():
+                block = load.play(engines[name], seed)
+        except StageFailed as failed:
+            engines.pop(name).close()
+            self._notebook.failed(name, failed)
+            return False
+        self._notebook.block(name, number, position, block)
+        return True
+
+    def _bring_up(self, waiting: list[str], engines: Engines) -> None:
+        free_bytes = psutil.virtual_memory().available * MEMORY_SHARE
+        while waiting:
+            starting, waiting = waiting[:AT_ONCE], waiting[AT_ONCE:]
+            launched = {name: Engine.launch(self._order(name)) for name in starting}
+            for name, engine in launched.items():
+                try:
+                    engines[name] = engine.ready(min(START_LIMIT_S, max(10.0, START_SHARE * self._budget.left)))
+                    self._notebook.loaded(name, engine.loaded)
+                except StageFailed as failed:
+                    self._notebook.failed(name, failed)
+            if waiting and sum(engine.loaded.memory_bytes for engine in engines.values()) > free_bytes:
+                for name in waiting:
+                    self._notebook.row(name, "load", "not-reached", "no memory is left beside those loaded before it")
+                return
+
+    def _order(self, name: str) -> Order:
+        entry = self._entries[name]
+        artifact, _ = artifacts.kept_or_fail(self._places[name])
+        return Order(
+            target=entry.target,
+            artifact=artifact,
+            setting=entry.candidate.setting,
+            device=entry.candidate.device,
+            instances=entry.instances,
+            cpus=self._cpus,
+            memory_bytes=self._scenario.resources.memory_bytes,
+            prepared=self._prepared.folder,
+            log=log_path(self._logs, self._scenario.name, name, "serve"),
+            lossy=entry.candidate.lossy,
+            generator_cpu=self._generator_cpu,
+        )
+
+
+def log_path(logs: Path, scenario: str, candidate: str, stage: str) -> Path:
+    """Where a candidate's engine prints at a stage."""
+    return logs / f"{scenario}.{candidate.replace('/', '_')}.{stage}.log"

@@ -1,0 +1,112 @@
+"""What a trial knows and writes down of its candidates: the ledger and the record, in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from bakeoff.contest.reporter import Reporter
+from bakeoff.decide.judgement import VerdictName
+from bakeoff.decide.verdict import verdict_of
+from bakeoff.measure.block import Block
+from bakeoff.measure.engine_room import Loaded, StageFailed
+from bakeoff.scenario import Scenario
+from bakeoff.store.record import OK, CandidateRecord, LedgerRow, Quality, ScenarioRecord
+from bakeoff.store.store import Store
+
+UNFINISHED = frozenset({"not-reached", "over-budget"})
+NO_TIME = "the budget ended before its turn; `bakeoff run --resume latest --budget 3m` goes on"
+
+
+class Notebook:
+    """One scenario's pages in one run. `names` are the candidates' ids in the plan's order."""
+
+    def __init__(self, scenario: Scenario, names: Sequence[str], store: Store, run: str, reporter: Reporter) -> None:
+        self._scenario = scenario
+        self._names = tuple(names)
+        self._store = store
+        self._run = run
+        self._reporter = reporter
+
+    # Reading
+
+    def record(self) -> ScenarioRecord:
+        """All that is known now."""
+        return next(each for each in self._store.load(self._run).scenarios if each.name == self._scenario.name)
+
+    def candidate(self, name: str) -> CandidateRecord:
+        """All that is known of one candidate."""
+        return next(each for each in self.record().candidates if each.id == name)
+
+    def alive(self, without: str = "") -> list[str]:
+        """Candidates without a failure, in the plan's order; `without` leaves out those that have passed that stage."""
+        records = {each.id: each for each in self.record().candidates}
+        return [name for name in self._names if records[name].failure is None and records[name].row(without) is None]
+
+    def verdict(self) -> VerdictName:
+        """The verdict as it stands."""
+        return verdict_of(self._store.load(self._run), self._scenario.name).verdict
+
+    def has_block(self, name: str, number: int, position: int) -> bool:
+        """Whether a block was measured already."""
+        return self._store.has_block(self._run, self._scenario.name, name, number, position)
+
+    # Writing
+
+    def row(
+        self,
+        name: str,
+        stage: str,
+        outcome: str = OK,
+        reason: str = "",
+        seconds: float = 0.0,
+        facts: Mapping[str, object] | None = None,
+    ) -> None:
+        """Add a ledger row, with the command that reproduces it, and tell the reporter."""
+        command = f"bakeoff run {self._scenario.source or self._scenario.workload} --candidate {name}"
+        row = LedgerRow(stage, outcome, reason, seconds, command, facts=facts or {})
+        self._store.add_row(self._run, self._scenario.name, name, row)
+        self._reporter.candidate(name, stage, outcome, reason)
+
+    def failed(self, name: str, failed: StageFailed) -> None:
+        """A stage that a candidate did not pass."""
+        reason = f"{failed.reason}; {failed.remedy}" if failed.remedy else failed.reason
+        self.row(name, failed.stage, failed.outcome, reason, facts=failed.facts)
+
+    def loaded(self, name: str, loaded: Loaded) -> None:
+        """An engine started and verified; the first start is the one that counts."""
+        if self.candidate(name).row("load") is not None:
+            return
+        facts = {
+            "load_s": loaded.load_s,
+            "startup_s": loaded.startup_s,
+            "memory_bytes": loaded.memory_bytes,
+            "threads": loaded.threads,
+            "warmup_requests": loaded.warmup_requests,
+        }
+        self.row(name, "load", seconds=loaded.startup_s, facts=facts)
+        self.row(name, "verify", facts={"worst_error": loaded.worst_error})
+
+    def eliminated(self, reasons: Mapping[str, str]) -> None:
+        """Candidates that left the race, and on what evidence."""
+        for name, reason in reasons.items():
+            self.row(name, "race", "eliminated", reason)
+
+    def no_time(self, names: Iterable[str], stage: str) -> None:
+        """Candidates whose turn did not come."""
+        for name in names:
+            self.row(name, stage, "not-reached", NO_TIME)
+
+    def take_up_again(self) -> None:
+        """What an earlier part of this run had no time for gets another chance."""
+        for candidate in self.record().candidates:
+            if candidate.failure is not None and candidate.failure.outcome in UNFINISHED:
+                self.row(candidate.id, "probe", reason="taken up again")
+
+    def block(self, name: str, number: int, position: int, block: Block) -> None:
+        """A measured block; it is durable when this returns."""
+        self._store.add_block(self._run, self._scenario.name, name, number, position, block)
+
+    def quality(self, name: str, quality: Sequence[Quality], seconds: float) -> None:
+        """A candidate's ranking metrics."""
+        self._store.add_quality(self._run, self._scenario.name, name, quality)
+        self.row(name, "quality", seconds=seconds)
