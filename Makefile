@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 # Extra options for installing torch, such as --index-url with PyTorch's index of CPU builds (README, "Install").
 TORCH_OPTIONS ?=
 BUDGET ?= 3m
+DEMO := scenarios/ctr-ranking.yaml scenarios/search-ranking.yaml
 
 .PHONY: demo test lint coverage benchmarks clean
 .DEFAULT_GOAL := demo
@@ -20,8 +21,8 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@touch $@
 
 demo: .venv
-	$(BIN)/bakeoff prepare scenarios
-	$(BIN)/bakeoff run scenarios --budget $(BUDGET)
+	$(BIN)/bakeoff prepare $(DEMO)
+	$(BIN)/bakeoff run $(DEMO) --budget $(BUDGET)
 
 test: .venv
 	$(BIN)/python -m pytest

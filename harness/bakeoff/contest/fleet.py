@@ -55,20 +55,36 @@ class Fleet:
         self._budget = budget
         self._reporter = reporter
         self._cpus, self._generator_cpu = host.engine_cpus(self._scenario.resources.cpus)
+        self._kept: Engines = {}
         self.start_s = START_GUESS_S
 
     @contextmanager
-    def loaded(self, names: Iterable[str]) -> Iterator[Engines]:
-        """The named engines, loaded and verified; those that fail are left out and have their ledger row."""
-        engines: Engines = {}
+    def loaded(self, names: Iterable[str], keep: bool = False) -> Iterator[Engines]:
+        """The named engines, loaded and verified; those that fail are left out and have their ledger row.
+
+        `keep` leaves them loaded afterwards, as far as memory allows, for whoever asks for them next.
+        """
+        wanted = list(names)
+        engines: Engines = {name: self._kept.pop(name) for name in wanted if name in self._kept}
         begun = time.monotonic()
         try:
-            self._bring_up(list(names), engines)
+            self._bring_up([name for name in wanted if name not in engines], engines)
             self.start_s = max(self.start_s, time.monotonic() - begun)
             yield engines
+        except BaseException:
+            keep = False
+            raise
         finally:
-            for engine in engines.values():
-                engine.close()
+            self._kept |= engines
+            self.release(self._kept if keep and _bytes(self._kept) < self._free_bytes() else ())
+
+    def release(self, but: Iterable[str] = ()) -> None:
+        """End the engines that were kept, except those named."""
+        leaving = [self._kept.pop(name) for name in [*self._kept] if name not in set(but)]
+        for engine in leaving:
+            engine.dismiss()
+        for engine in leaving:
+            engine.close()
 
     def measure(self, engines: Engines, name: str, load: OpenLoop | ClosedLoop, number: int, position: int) -> bool:
         """Measure one block into the notebook; a candidate that fails leaves the engines and gets its row."""
@@ -85,7 +101,6 @@ class Fleet:
         return True
 
     def _bring_up(self, waiting: list[str], engines: Engines) -> None:
-        free_bytes = psutil.virtual_memory().available * MEMORY_SHARE
         while waiting:
             starting, waiting = waiting[:AT_ONCE], waiting[AT_ONCE:]
             launched = {name: Engine.launch(self._order(name)) for name in starting}
@@ -95,10 +110,14 @@ class Fleet:
                     self._notebook.loaded(name, engine.loaded)
                 except StageFailed as failed:
                     self._notebook.failed(name, failed)
-            if waiting and sum(engine.loaded.memory_bytes for engine in engines.values()) > free_bytes:
+            if waiting and _bytes(engines) > self._free_bytes():
                 for name in waiting:
                     self._notebook.row(name, "load", "not-reached", "no memory is left beside those loaded before it")
                 return
+
+    def _free_bytes(self) -> float:
+        """What engines may take in all: a share of what is free now and of what those kept already take."""
+        return (psutil.virtual_memory().available + _bytes(self._kept)) * MEMORY_SHARE
 
     def _order(self, name: str) -> Order:
         entry = self._entries[name]
@@ -116,6 +135,10 @@ class Fleet:
             lossy=entry.candidate.lossy,
             generator_cpu=self._generator_cpu,
         )
+
+
+def _bytes(engines: Engines) -> int:
+    return sum(engine.loaded.memory_bytes for engine in engines.values())
 
 
 def log_path(logs: Path, scenario: str, candidate: str, stage: str) -> Path:

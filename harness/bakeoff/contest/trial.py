@@ -22,7 +22,7 @@ from bakeoff.contest.notebook import Notebook
 from bakeoff.contest.plan import Question
 from bakeoff.contest.reporter import Reporter
 from bakeoff.decide.quality import evaluate
-from bakeoff.decide.race import contenders
+from bakeoff.decide.race import MOST_CONTENDERS, contenders
 from bakeoff.measure import host
 from bakeoff.measure.engine_room import StageFailed
 from bakeoff.store.record import SCREEN_ROUND
@@ -59,14 +59,18 @@ class Trial:
         self.notebook = Notebook(self.scenario, list(self.entries), store, run, reporter)
         self.fleet = Fleet(question, self.places, self.notebook, logs, budget, reporter)
         self.load = load_for(self.scenario, self._affordable_s())
+        self.limit = MOST_CONTENDERS
 
     def hold(self) -> None:
         """The whole trial, one part after the other."""
-        self.enter()
-        self.build_all()
-        self.screen_all()
-        self.judge_contenders()
-        self.play_rounds()
+        try:
+            self.enter()
+            self.build_all()
+            self.screen_all()
+            self.judge_contenders()
+            self.play_rounds()
+        finally:
+            self.fleet.release()
 
     def make_ready(self) -> None:
         """All that takes long and is kept: artifacts and held-out scores, so that a later run's budget measures."""
@@ -114,7 +118,7 @@ class Trial:
             if not first and self.budget.left < reserve_s:
                 return self.notebook.no_time(waiting, "screen")
             first, group, waiting = False, waiting[:LOADED_TOGETHER], waiting[LOADED_TOGETHER:]
-            with self.fleet.loaded(group) as engines:
+            with self.fleet.loaded(group, keep=True) as engines:
                 for name in list(engines):
                     if self.fleet.measure(engines, name, self.load, SCREEN_ROUND, 0):
                         self.notebook.row(name, "screen", seconds=self.load.seconds)
@@ -123,17 +127,18 @@ class Trial:
     def judge_contenders(self) -> None:
         """Judge those who may still win until all have their quality; who falls short makes room for another."""
         tried: set[str] = set()
+        self.limit = self._most_contenders()
         self.judge(name for name in self.notebook.alive() if self._scores(name).exists())
         while missing := [name for name in self._contenders() if name not in tried and not self._has_quality(name)]:
-            self.judge(missing)
+            self.judge(missing, keep=True)
             tried.update(missing)
 
-    def judge(self, names: Iterable[str]) -> None:
+    def judge(self, names: Iterable[str], keep: bool = False) -> None:
         """Run the held-out data through each artifact, once for ever, and compare what came out with the base's."""
         for name in names:
             if not self._scores(name).exists():
                 self.reporter.stage(f"scoring held-out data with {name}")
-                with self.fleet.loaded([name]) as engines:
+                with self.fleet.loaded([name], keep=keep) as engines:
                     self._score(name, engines)
             if self._scores(name).exists() and not self._has_quality(name):
                 begun = time.monotonic()
@@ -143,7 +148,9 @@ class Trial:
     def play_rounds(self) -> None:
         """Rounds of fresh processes, blocks in random order, until the verdict stands or the time is used up."""
         longest_s = 0.0
-        blocks = self._blocks_a_round(len(self._contenders()))
+        names = self._contenders()
+        self.fleet.release(but=names)
+        blocks = self._blocks_a_round(len(names))
         for number in range(1, MOST_ROUNDS + 1):
             names = self._contenders()
             settled = number > FEWEST_ROUNDS and self.notebook.verdict() == "WIN"
@@ -169,7 +176,7 @@ class Trial:
                     self.fleet.measure(engines, name, self.load, number, position)
 
     def _contenders(self) -> list[str]:
-        standing = contenders(self.notebook.record())
+        standing = contenders(self.notebook.record(), self.limit)
         self.notebook.eliminated(standing.eliminated)
         return list(standing.contenders)
 
@@ -201,6 +208,10 @@ class Trial:
 
     def _fewest_rounds_s(self, rivals: int) -> float:
         return FEWEST_ROUNDS * (self.fleet.start_s + min(rivals, LOADED_TOGETHER) * self.load.seconds)
+
+    def _most_contenders(self) -> int:
+        """With little time left two see it through; more would see no one through."""
+        return MOST_CONTENDERS if self.budget.left >= self._fewest_rounds_s(MOST_CONTENDERS + 1) else 2
 
     def _blocks_a_round(self, rivals: int) -> int:
         """More blocks steady a round, and more rounds are worth more than more blocks: as many as the fewest rounds

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bakeoff.decide.compare import Interval
+from bakeoff.decide.compare import Field, Interval
 from bakeoff.decide.cost import cost_per_million
 from bakeoff.decide.court import Court
 from bakeoff.decide.evidence import Evidence, fact
@@ -82,7 +82,9 @@ def _against_today(court: Court, chosen: str) -> tuple[Answer | None, Interval |
             loss = court.loss(incumbent, chosen)
             return "SWITCH", None if loss is None else _saved(loss)
         found = court.gates.get(incumbent)
-        return ("SWITCH", None) if found is not None and found.status in ("failed", "eliminated") else (None, None)
+        if found is None or found.status not in ("failed", "eliminated"):
+            return None, None
+        return "SWITCH", _eliminated_gain(court, incumbent, chosen) if found.status == "eliminated" else None
     today = production_cost(court)
     cost = court.evidence[chosen].mean_cost
     if today is None or cost is None:
@@ -90,6 +92,13 @@ def _against_today(court: Court, chosen: str) -> tuple[Answer | None, Interval |
     low, high = court.field.interval(chosen) or (cost, cost)
     gain = Interval(1.0 - cost / today, 1.0 - high / today, 1.0 - low / today)
     return ("SWITCH" if gain.low > 0.0 and gain.value >= court.scenario.matters else "STAY"), gain
+
+
+def _eliminated_gain(court: Court, incumbent: str, chosen: str) -> Interval | None:
+    """Against an incumbent that passed the gates and lost the race; None where the two had too few rounds together."""
+    costs = {name: court.evidence[name].round_costs for name in (incumbent, chosen)}
+    loss = Field(costs, court.field.error).dearer(incumbent, chosen)
+    return None if loss is None else _saved(loss)
 
 
 def production_cost(court: Court) -> float | None:

@@ -25,8 +25,8 @@ def sentence(
         return _infeasible(scenario, court, judged) if name == "INFEASIBLE" else _insufficient(scenario, needed_s)
     opening = _opening(scenario, court, choice)
     chosen = judged[choice.candidate]
-    facts = [_today(court, choice), _standing(court, choice, judged, margin), *_figures(court, chosen)]
-    return f"{opening}: {', '.join(fact for fact in facts if fact)}."
+    facts = [_standing(court, choice, judged, margin), *_figures(court, chosen)]
+    return f"{opening}: {', '.join(fact for fact in facts if fact)}{_today(court, choice)}."
 
 
 def _named(court: Court, candidate: str) -> str:
@@ -56,7 +56,7 @@ def _today(court: Court, choice: Choice) -> str:
     if choice.answer != "SWITCH" or choice.gain is not None or court.incumbent is None:
         return ""
     fate = _FATES.get(court.gates[court.incumbent].outcome, "does not run here")
-    return f"{_named(court, court.incumbent)}, which serves today, {fate}"
+    return f"; {_named(court, court.incumbent)}, which serves today, {fate}"
 
 
 def _standing(court: Court, choice: Choice, judged: Mapping[str, Judgement], margin: float | None) -> str:
@@ -71,9 +71,23 @@ def _standing(court: Court, choice: Choice, judged: Mapping[str, Judgement], mar
     if others:
         return f"level with {listed(others)} on cost"
     if margin is None:
-        return "the only one that passed every gate" if len(court.accepted) == 1 else ""
+        return _next_eliminated(court, choice) if len(court.accepted) == 1 else ""
     runner_up = next(one for one in judged if one != choice.candidate)
     return f"{percent(margin)} cheaper than {_named(court, runner_up)}"
+
+
+def _next_eliminated(court: Court, choice: Choice) -> str:
+    """How much dearer the nearest of those that lost the race was, by the screen that both had."""
+    best = court.evidence[choice.candidate].screen_cost
+    costs = {
+        name: one.screen_cost
+        for name, one in court.evidence.items()
+        if court.gates[name].status == "eliminated" and one.screen_cost is not None
+    }
+    if best is None or not costs:
+        return "the only one that passed every gate"
+    nearest = min(costs, key=lambda name: (costs[name], name))
+    return f"the next, {_named(court, nearest)}, is {percent(costs[nearest] / best - 1.0)} dearer by the screen"
 
 
 def _figures(court: Court, chosen: Judgement) -> list[str]:

@@ -191,6 +191,10 @@ class Engine:
             child.send({"do": "score", "into": str(into), "first_lane": first, "stride": self.lanes})
         return max(float(reply["seconds"]) for reply in self._replies("quality", limit_s))
 
+    def dismiss(self) -> None:
+        """Ask the workers to end, without waiting; `close` comes next."""
+        self._tell({"do": "close"})
+
     def close(self) -> None:
         """End the workers and everything they started."""
         for child in self._children:

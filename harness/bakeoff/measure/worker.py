@@ -6,6 +6,7 @@ contract, one backend and its engine: nothing else of the harness than the stand
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 import time
@@ -88,3 +89,6 @@ def main(verb: str, control: str, parent: str) -> None:
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # some engines take most of a second to tear themselves down
