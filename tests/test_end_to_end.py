@@ -110,7 +110,7 @@ def _blocks_with_times(store: Path) -> set[tuple[object, ...]]:
     if not store.exists():
         return set()
     with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as connection:
-        return set(connection.execute("select candidate_number, round, position, at from blocks"))
+        return set(connection.execute("select candidate_number, round, position, at from bakeoff_blocks"))
 
 
 FATES = {

@@ -95,7 +95,7 @@ def run(
     asked = questions(what, **overrides)
     budget_s = None if budget is None else duration_s("--budget", budget)
     ready = contest.ask(asked, candidates=candidates, reporter=reporter)
-    command = _command(what or asked, budget, candidates, overrides)
+    command = _command(what or [DEFAULT_SCENARIOS], budget, candidates, overrides)
     place = store_place(store)
     with Store.open(place) as opened:
         run_id = contest.hold(ready, opened, command=command, budget_s=budget_s, logs=logs_folder(), reporter=reporter)
@@ -199,7 +199,11 @@ def _distinct(scenarios: Sequence[Scenario]) -> None:
 
 
 def _command(what: Sequence[object], budget: str | None, candidates: Sequence[str], overrides: Overrides) -> str:
-    words = ["bakeoff", "run", *(each.name if isinstance(each, Scenario) else str(each) for each in what)]
+    words = [
+        "bakeoff",
+        "run",
+        *(str(each.source or each.name) if isinstance(each, Scenario) else str(each) for each in what),
+    ]
     given: dict[str, Any] = {"budget": budget} | dict(overrides)
     backends = given.pop("backends", None) or ()
     for option, value in given.items():

@@ -33,7 +33,7 @@ def test_demo_scenarios_load_and_come_back_from_the_store():
 
 def test_ctr_ranking_is_the_plan():
     scenario = load_scenario(DEMOS / "ctr-ranking.yaml")
-    assert (scenario.workload, scenario.traffic.kind, scenario.traffic.fleet_qps) == ("ctr-dlrm", "server", 12000)
+    assert (scenario.workload, scenario.traffic.kind, scenario.traffic.fleet_qps) == ("ctr-dlrm", "server", 30000)
     assert scenario.traffic.batch_size[:2] == (Share(100, 0.1), Share(200, 0.6))
     assert scenario.traffic.mean_items == pytest.approx(270)
     assert (scenario.sla.percentile, scenario.sla.limit_ms, scenario.sla.error_rate) == (99.0, 20.0, 0.001)

@@ -10,8 +10,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from bakeoff.backends import Artifact, Tensor
 from bakeoff.contest.plan import Entry
 from bakeoff.measure import host
@@ -22,6 +20,7 @@ from bakeoff.workloads.prepared import Prepared
 ARTIFACT = "artifact.json"
 SCORES = "scores.npy"
 BUILD_LIMIT_S = 900.0
+SHORTEST_BUILD_S = 1.0
 MEMORY_SHARE = 0.6
 """The share of the free memory that a build may take."""
 
@@ -59,10 +58,12 @@ def make(prepared: Prepared, entry: Entry, place: Path, log: Path, limit_s: floa
 
     Raises StageFailed; "over-budget" where `limit_s`, and not BUILD_LIMIT_S, was too short.
     """
+    if limit_s < SHORTEST_BUILD_S:
+        raise StageFailed("build", "over-budget", "no time was left to build it", "`bakeoff prepare` builds ahead")
     candidate = entry.candidate
     place.parent.mkdir(parents=True, exist_ok=True)
     into = Path(tempfile.mkdtemp(prefix=".building-", dir=place.parent))
-    memory_bytes = round(MEMORY_SHARE * psutil.virtual_memory().available)
+    memory_bytes = round(MEMORY_SHARE * host.available_memory_bytes())
     try:
         built = build(
             entry.target,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bakeoff.backends import Resources, registered
@@ -20,9 +20,13 @@ from bakeoff.errors import UserError
 from bakeoff.measure import host
 from bakeoff.measure.engine_room import Probed, StageFailed, probe
 from bakeoff.scenario import Scenario, restore
+from bakeoff.store.record import RunRecord
 from bakeoff.store.store import Store
 from bakeoff.workloads import prepare
 from bakeoff.workloads.prepared import Prepared
+
+PLANNING = "planning"
+"""The status of a run until all its scenarios and candidates are written down."""
 
 
 def hold(
@@ -36,8 +40,10 @@ def hold(
 ) -> str:
     """Try every question into a new run of the store, and give the run's id."""
     run = store.begin(command, host.facts(), host.versions(), budget_s, questions[0].scenario.seed)
+    store.set_status(run, PLANNING)
     for question in questions:
         _write_down(question, store, run)
+    store.set_status(run, "running")
     _play(questions, store, run, budget_s, logs / run, reporter or Silent())
     return run
 
@@ -50,18 +56,33 @@ def resume(
     Without `budget_s` it has the run's own once more.
     """
     record = store.load(run)
-    here = host.facts()
-    if record.host.get("host") != here["host"]:
-        raise UserError(f"run {run}: was measured on another host; its latencies and this host's must not mix")
+    if record.status == PLANNING or not record.scenarios:
+        raise UserError(f"run {run}: was stopped before it measured anything; run it anew: {record.command}")
+    _same_ground(record)
     reporter = reporter or Silent()
     probes = _Probes(reporter)
     questions = []
     for each in record.scenarios:
-        scenario = restore(dict(each.definition), f"run {run}")
-        planned = [candidate.id for candidate in each.candidates]
-        questions.append(_question(scenario, probes, planned, reporter))
+        question = _question(restore(dict(each.definition), f"run {run}"), probes, (), reporter)
+        if question.prepared.key != each.workload.get("key"):
+            raise UserError(f"run {run}: {each.name}: its workload has changed since; run it anew: {record.command}")
+        planned = {candidate.id for candidate in each.candidates}
+        entries = tuple(entry for entry in question.entries if entry.candidate.id in planned)
+        questions.append(replace(question, entries=entries))
     store.set_status(run, "running")
     _play(questions, store, run, budget_s or record.budget_s, logs / run, reporter)
+
+
+def _same_ground(record: RunRecord) -> None:
+    """Unlike measurements must not mix: the same host and the same versions of everything."""
+    if record.host.get("host") != host.host_id():
+        raise UserError(f"run {record.run}: was measured on another host; run it anew here: {record.command}")
+    here = host.versions()
+    changed = [name for name in {*record.environment, *here} if record.environment.get(name) != here.get(name)]
+    if changed:
+        raise UserError(
+            f"run {record.run}: {sorted(changed)[0]} has another version now; run it anew: {record.command}"
+        )
 
 
 def ask(

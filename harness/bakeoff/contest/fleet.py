@@ -8,8 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
-
 from bakeoff.contest import artifacts
 from bakeoff.contest.budget import Budget
 from bakeoff.contest.load import ClosedLoop, OpenLoop
@@ -55,36 +53,22 @@ class Fleet:
         self._budget = budget
         self._reporter = reporter
         self._cpus, self._generator_cpu = host.engine_cpus(self._scenario.resources.cpus)
-        self._kept: Engines = {}
         self.start_s = START_GUESS_S
 
     @contextmanager
-    def loaded(self, names: Iterable[str], keep: bool = False) -> Iterator[Engines]:
-        """The named engines, loaded and verified; those that fail are left out and have their ledger row.
-
-        `keep` leaves them loaded afterwards, as far as memory allows, for whoever asks for them next.
-        """
-        wanted = list(names)
-        engines: Engines = {name: self._kept.pop(name) for name in wanted if name in self._kept}
+    def loaded(self, names: Iterable[str]) -> Iterator[Engines]:
+        """The named engines in fresh processes, loaded and verified; those that fail have their ledger row instead."""
+        engines: Engines = {}
         begun = time.monotonic()
         try:
-            self._bring_up([name for name in wanted if name not in engines], engines)
+            self._bring_up(list(names), engines)
             self.start_s = max(self.start_s, time.monotonic() - begun)
             yield engines
-        except BaseException:
-            keep = False
-            raise
         finally:
-            self._kept |= engines
-            self.release(self._kept if keep and _bytes(self._kept) < self._free_bytes() else ())
-
-    def release(self, but: Iterable[str] = ()) -> None:
-        """End the engines that were kept, except those named."""
-        leaving = [self._kept.pop(name) for name in [*self._kept] if name not in set(but)]
-        for engine in leaving:
-            engine.dismiss()
-        for engine in leaving:
-            engine.close()
+            for engine in engines.values():
+                engine.dismiss()
+            for engine in engines.values():
+                engine.close()
 
     def measure(self, engines: Engines, name: str, load: OpenLoop | ClosedLoop, number: int, position: int) -> bool:
         """Measure one block into the notebook; a candidate that fails leaves the engines and gets its row."""
@@ -101,23 +85,28 @@ class Fleet:
         return True
 
     def _bring_up(self, waiting: list[str], engines: Engines) -> None:
+        free_bytes = host.available_memory_bytes() * MEMORY_SHARE
         while waiting:
             starting, waiting = waiting[:AT_ONCE], waiting[AT_ONCE:]
-            launched = {name: Engine.launch(self._order(name)) for name in starting}
-            for name, engine in launched.items():
+            for name, engine in self._launched(starting).items():
                 try:
                     engines[name] = engine.ready(min(START_LIMIT_S, max(10.0, START_SHARE * self._budget.left)))
                     self._notebook.loaded(name, engine.loaded)
                 except StageFailed as failed:
                     self._notebook.failed(name, failed)
-            if waiting and _bytes(engines) > self._free_bytes():
+            if waiting and _bytes(engines) > free_bytes:
                 for name in waiting:
                     self._notebook.row(name, "load", "not-reached", "no memory is left beside those loaded before it")
                 return
 
-    def _free_bytes(self) -> float:
-        """What engines may take in all: a share of what is free now and of what those kept already take."""
-        return (psutil.virtual_memory().available + _bytes(self._kept)) * MEMORY_SHARE
+    def _launched(self, names: Iterable[str]) -> Engines:
+        engines: Engines = {}
+        for name in names:
+            try:
+                engines[name] = Engine.launch(self._order(name))
+            except StageFailed as failed:
+                self._notebook.failed(name, failed)
+        return engines
 
     def _order(self, name: str) -> Order:
         entry = self._entries[name]

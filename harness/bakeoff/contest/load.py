@@ -13,6 +13,8 @@ from bakeoff.scenario import Scenario
 LEAST_GRACE_S = 0.5
 SHORTEST_S = 1.0
 """A budget shortens blocks, down to this."""
+FEWEST_REQUESTS = 40
+"""A block of fewer says nothing of capacity: at a low rate it lasts longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ def load_for(scenario: Scenario, longest_s: float = math.inf) -> OpenLoop | Clos
     """The load of a scenario's traffic kind (MLPerf's names), in blocks of its duration or of `longest_s`."""
     traffic_, sla = scenario.traffic, scenario.sla
     seconds = min(traffic_.duration_s, max(longest_s, SHORTEST_S))
+    seconds = max(seconds, FEWEST_REQUESTS / traffic_.qps) if traffic_.qps else seconds
     if traffic_.kind == "server":
         if traffic_.qps is None or sla is None:
             raise ValueError("server traffic has qps and sla")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from bakeoff.contest.reporter import Reporter
-from bakeoff.decide.judgement import VerdictName
+from bakeoff.decide.court import ERROR_OF_AN_EARLY_LOOK
+from bakeoff.decide.judgement import Verdict
 from bakeoff.decide.verdict import verdict_of
 from bakeoff.measure.block import Block
 from bakeoff.measure.engine_room import Loaded, StageFailed
@@ -17,6 +18,11 @@ UNFINISHED = frozenset({"not-reached", "over-budget"})
 NO_TIME = "the budget ended before its turn; `bakeoff run --resume latest --budget 3m` goes on"
 
 
+def _passed(candidate: CandidateRecord, stage: str) -> bool:
+    row = candidate.row(stage)
+    return row is not None and row.outcome == OK
+
+
 class Notebook:
     """One scenario's pages in one run. `names` are the candidates' ids in the plan's order."""
 
@@ -25,6 +31,7 @@ class Notebook:
         self._names = tuple(names)
         self._store = store
         self._run = run
+        self._command = store.load(run).command
         self._reporter = reporter
 
     # Reading
@@ -40,11 +47,11 @@ class Notebook:
     def alive(self, without: str = "") -> list[str]:
         """Candidates without a failure, in the plan's order; `without` leaves out those that have passed that stage."""
         records = {each.id: each for each in self.record().candidates}
-        return [name for name in self._names if records[name].failure is None and records[name].row(without) is None]
+        return [name for name in self._names if records[name].failure is None and not _passed(records[name], without)]
 
-    def verdict(self) -> VerdictName:
-        """The verdict as it stands."""
-        return verdict_of(self._store.load(self._run), self._scenario.name).verdict
+    def judged(self) -> Verdict:
+        """The verdict as it stands, at an early look: it takes strong evidence."""
+        return verdict_of(self._store.load(self._run), self._scenario.name, ERROR_OF_AN_EARLY_LOOK)
 
     def has_block(self, name: str, number: int, position: int) -> bool:
         """Whether a block was measured already."""
@@ -62,8 +69,7 @@ class Notebook:
         facts: Mapping[str, object] | None = None,
     ) -> None:
         """Add a ledger row, with the command that reproduces it, and tell the reporter."""
-        command = f"bakeoff run {self._scenario.source or self._scenario.workload} --candidate {name}"
-        row = LedgerRow(stage, outcome, reason, seconds, command, facts=facts or {})
+        row = LedgerRow(stage, outcome, reason, seconds, f"{self._command} --candidate {name}", facts=facts or {})
         self._store.add_row(self._run, self._scenario.name, name, row)
         self._reporter.candidate(name, stage, outcome, reason)
 
@@ -74,7 +80,7 @@ class Notebook:
 
     def loaded(self, name: str, loaded: Loaded) -> None:
         """An engine started and verified; the first start is the one that counts."""
-        if self.candidate(name).row("load") is not None:
+        if _passed(self.candidate(name), "load"):
             return
         facts = {
             "load_s": loaded.load_s,
@@ -82,7 +88,7 @@ class Notebook:
             "memory_bytes": loaded.memory_bytes,
             "threads": loaded.threads,
             "warmup_requests": loaded.warmup_requests,
-        }
+        } | dict(loaded.details)
         self.row(name, "load", seconds=loaded.startup_s, facts=facts)
         self.row(name, "verify", facts={"worst_error": loaded.worst_error})
 
@@ -90,6 +96,15 @@ class Notebook:
         """Candidates that left the race, and on what evidence."""
         for name, reason in reasons.items():
             self.row(name, "race", "eliminated", reason)
+
+    def readmitted(self, lost_to: str, limit: int) -> list[str]:
+        """The nearest of those that lost the race, back in it once, since none that they lost to is left."""
+        judged = self.judged().candidates
+        back = [each.candidate for each in judged if each.outcome == "eliminated"]
+        back = [name for name in back if not _passed(self.candidate(name), "race")][:limit]
+        for name in back:
+            self.row(name, "race", reason=lost_to)
+        return back
 
     def no_time(self, names: Iterable[str], stage: str) -> None:
         """Candidates whose turn did not come."""

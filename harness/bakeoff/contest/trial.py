@@ -63,14 +63,11 @@ class Trial:
 
     def hold(self) -> None:
         """The whole trial, one part after the other."""
-        try:
-            self.enter()
-            self.build_all()
-            self.screen_all()
-            self.judge_contenders()
-            self.play_rounds()
-        finally:
-            self.fleet.release()
+        self.enter()
+        self.build_all()
+        self.screen_all()
+        self.judge_contenders()
+        self.play_rounds()
 
     def make_ready(self) -> None:
         """All that takes long and is kept: artifacts and held-out scores, so that a later run's budget measures."""
@@ -118,9 +115,10 @@ class Trial:
             if not first and self.budget.left < reserve_s:
                 return self.notebook.no_time(waiting, "screen")
             first, group, waiting = False, waiting[:LOADED_TOGETHER], waiting[LOADED_TOGETHER:]
-            with self.fleet.loaded(group, keep=True) as engines:
+            with self.fleet.loaded(group) as engines:
                 for name in list(engines):
-                    if self.fleet.measure(engines, name, self.load, SCREEN_ROUND, 0):
+                    kept = self.notebook.has_block(name, SCREEN_ROUND, 0)
+                    if kept or self.fleet.measure(engines, name, self.load, SCREEN_ROUND, 0):
                         self.notebook.row(name, "screen", seconds=self.load.seconds)
         return None
 
@@ -130,15 +128,15 @@ class Trial:
         self.limit = self._most_contenders()
         self.judge(name for name in self.notebook.alive() if self._scores(name).exists())
         while missing := [name for name in self._contenders() if name not in tried and not self._has_quality(name)]:
-            self.judge(missing, keep=True)
+            self.judge(missing)
             tried.update(missing)
 
-    def judge(self, names: Iterable[str], keep: bool = False) -> None:
+    def judge(self, names: Iterable[str]) -> None:
         """Run the held-out data through each artifact, once for ever, and compare what came out with the base's."""
         for name in names:
             if not self._scores(name).exists():
                 self.reporter.stage(f"scoring held-out data with {name}")
-                with self.fleet.loaded([name], keep=keep) as engines:
+                with self.fleet.loaded([name]) as engines:
                     self._score(name, engines)
             if self._scores(name).exists() and not self._has_quality(name):
                 begun = time.monotonic()
@@ -148,12 +146,10 @@ class Trial:
     def play_rounds(self) -> None:
         """Rounds of fresh processes, blocks in random order, until the verdict stands or the time is used up."""
         longest_s = 0.0
-        names = self._contenders()
-        self.fleet.release(but=names)
-        blocks = self._blocks_a_round(len(names))
+        blocks = self._blocks_a_round(len(self._contenders()))
         for number in range(1, MOST_ROUNDS + 1):
             names = self._contenders()
-            settled = number > FEWEST_ROUNDS and self.notebook.verdict() == "WIN"
+            settled = number > FEWEST_ROUNDS and self.notebook.judged().verdict == "WIN"
             if not names or settled or (number > 1 and self.budget.left < longest_s):
                 break
             begun = time.monotonic()
@@ -178,15 +174,21 @@ class Trial:
     def _contenders(self) -> list[str]:
         standing = contenders(self.notebook.record(), self.limit)
         self.notebook.eliminated(standing.eliminated)
+        if not standing.contenders and self.notebook.readmitted("those that it lost to dropped out", self.limit):
+            return self._contenders()
         return list(standing.contenders)
 
     def _score(self, name: str, engines: Engines) -> None:
         half = self._scores(name).with_suffix(".half.npy")
+        limit_s = min(SCORE_LIMIT_S, max(1.0, self.budget.left))
         try:
             for engine in engines.values():
-                engine.score(half, min(SCORE_LIMIT_S, max(1.0, self.budget.left)))
+                engine.score(half, limit_s)
                 half.rename(self._scores(name))
         except StageFailed as failed:
+            short = failed.outcome == "timeout" and limit_s < SCORE_LIMIT_S
+            remedy = "`bakeoff prepare` scores ahead"
+            failed = StageFailed("quality", "over-budget", "the budget ended first", remedy) if short else failed
             self.notebook.failed(name, failed)
         finally:
             half.unlink(missing_ok=True)
@@ -215,7 +217,11 @@ class Trial:
 
     def _blocks_a_round(self, rivals: int) -> int:
         """More blocks steady a round, and more rounds are worth more than more blocks: as many as the fewest rounds
-        leave time for."""
+        leave time for; a resumed run goes on as it began."""
+        blocks = [block for each in self.notebook.record().candidates for block in each.blocks]
+        earlier = [block.position + 1 for block in blocks if block.round > SCREEN_ROUND]
+        if earlier:
+            return max(earlier)
         if math.isinf(self.budget.left):
             return BLOCKS_A_ROUND
         round_s = self.budget.left / FEWEST_ROUNDS - self.fleet.start_s

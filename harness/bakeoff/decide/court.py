@@ -6,12 +6,18 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bakeoff.decide.compare import Field, Interval
+from bakeoff.decide.compare import ERROR, Field, Interval
 from bakeoff.decide.evidence import Evidence, cpus_held, gather
 from bakeoff.decide.gates import Gate, gate
 from bakeoff.decide.race import SCREEN_MARGIN, is_provisional
 from bakeoff.scenario import Scenario, restore
 from bakeoff.store.record import ScenarioRecord
+
+EARLY_LOOKS = 5
+ERROR_AT_THE_END, ERROR_OF_AN_EARLY_LOOK = 0.75 * ERROR, 0.25 * ERROR / EARLY_LOOKS
+"""A run may stop at an early look, if the evidence is strong enough; all looks together keep to ERROR."""
+CLOSE = 0.1
+"""A screening block tells costs apart that differ by more than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +55,12 @@ class Court:
         return tuple(
             one
             for one, found in self.gates.items()
-            if found.status == "open" and _may_be_cheaper(self.evidence[one], best, self.field.error)
+            if (found.status == "open" and _may_be_cheaper(self.evidence[one], best, self.field.error))
+            or (found.status == "eliminated" and _close_in_screen(self.evidence[one], best))
         )
 
 
-def convene(record: ScenarioRecord) -> Court:
+def convene(record: ScenarioRecord, error: float = ERROR_AT_THE_END) -> Court:
     """Gather the evidence on every candidate and pass it through the gates."""
     scenario = restore(dict(record.definition))
     cpus = cpus_held(record, scenario)
@@ -61,7 +68,7 @@ def convene(record: ScenarioRecord) -> Court:
     evidence = {one.id: gather(one, scenario, cpus) for one in record.candidates}
     gates = {name: gate(one, scenario, provisional) for name, one in evidence.items()}
     costs = {name: evidence[name].round_costs for name, found in gates.items() if found.status == "ok"}
-    return Court(scenario, provisional, cpus, evidence, gates, _by_cost(costs), Field(costs))
+    return Court(scenario, provisional, cpus, evidence, gates, _by_cost(costs), Field(costs, error))
 
 
 def _by_cost(costs: Mapping[str, Mapping[int, float]]) -> tuple[str, ...]:
@@ -73,6 +80,12 @@ def _by_cost(costs: Mapping[str, Mapping[int, float]]) -> tuple[str, ...]:
         return math.fsum(logs) / len(logs)
 
     return tuple(sorted(costs, key=lambda name: (mean(name), name)))
+
+
+def _close_in_screen(one: Evidence, best: Evidence) -> bool:
+    """Whether it left the race after its screen alone, with nearly the cost of the best: no win was shown over it."""
+    mine, theirs = one.screen_cost, best.screen_cost
+    return not one.rounds and mine is not None and theirs is not None and mine <= theirs * (1.0 + CLOSE)
 
 
 def _may_be_cheaper(one: Evidence, best: Evidence, error: float) -> bool:

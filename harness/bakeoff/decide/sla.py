@@ -110,7 +110,7 @@ def judge_sla(blocks: Sequence[Block], percentile: float, limit_ms: float, error
     blamed_effective = count / _clumping(sent, percentile, limit_ms)
     goal = math.log(EVIDENCE)
     figures = (count, effective, late, unanswered)
-    if log_evidence(unanswered * count, count, error_rate, below=False) >= goal:
+    if log_evidence(unanswered * effective, effective, error_rate, below=False) >= goal:
         return SlaResult(
             "fail", *figures, None, f"{percent(unanswered)} of its requests failed, {percent(error_rate)} may"
         )

@@ -9,7 +9,7 @@ from bakeoff.decide import headline, reasons
 from bakeoff.decide.as_json import to_json
 from bakeoff.decide.choice import Choice, choose, production_cost
 from bakeoff.decide.cost import cost_unit
-from bakeoff.decide.court import Court, convene
+from bakeoff.decide.court import ERROR_AT_THE_END, Court, convene
 from bakeoff.decide.judgement import Leaderboard, Verdict, VerdictName
 from bakeoff.decide.judging import judgement
 from bakeoff.decide.race import MOST_CONTENDERS
@@ -33,17 +33,17 @@ def verdicts(record: RunRecord) -> tuple[Verdict, ...]:
     return tuple(judge_scenario(scenario) for scenario in record.scenarios)
 
 
-def verdict_of(record: RunRecord, scenario: str) -> Verdict:
+def verdict_of(record: RunRecord, scenario: str, error: float = ERROR_AT_THE_END) -> Verdict:
     """The verdict on one scenario by name; raises LookupError where the run has none such."""
     for one in record.scenarios:
         if one.name == scenario:
-            return judge_scenario(one)
+            return judge_scenario(one, error)
     raise LookupError(f"run {record.run} has no scenario {scenario!r}")
 
 
-def judge_scenario(record: ScenarioRecord) -> Verdict:
-    """Gates first, then cost. A pure function of the record."""
-    court = convene(record)
+def judge_scenario(record: ScenarioRecord, error: float = ERROR_AT_THE_END) -> Verdict:
+    """Gates first, then cost. A pure function of the record; `error` is the chance that its claims may be wrong."""
+    court = convene(record, error)
     choice = choose(court) if court.accepted else None
     name = _verdict(court, choice)
     equals = (*choice.equals, *court.rivals()) if choice else ()
@@ -100,8 +100,8 @@ def more_needed_s(court: Court) -> float | None:
 def _verdict(court: Court, choice: Choice | None) -> VerdictName:
     if choice is not None:
         return "WIN" if len(choice.equals) == 1 and not court.rivals() else "TIE"
-    failed = all(found.status == "failed" for found in court.gates.values())
-    return "INFEASIBLE" if failed and court.gates else "INSUFFICIENT"
+    statuses = {found.status for found in court.gates.values()}
+    return "INFEASIBLE" if "failed" in statuses and statuses <= {"failed", "settled"} else "INSUFFICIENT"
 
 
 def _order(court: Court, choice: Choice | None) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -36,6 +37,7 @@ HEAD_START_NS = 5_000_000
 ROOM = 8
 """A closed loop has room for this many times the calls that the warm-up's pace makes likely."""
 FEWEST_STEPS = 4096
+DEATH_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,8 @@ class Engine:
                 self._tell({"do": "go"})
                 line = loadgen.Line(self._pipe, [child.channel for child in self._children])
                 played = loadgen.play(arrivals_ns, line, stamps, start_ns, grace_s)
+            if played.interrupted:
+                self._raise_the_dead()
             limit_s = 0.0 if played.interrupted else self.order.patience_s
             loadgen.stop(self._pipe, self.lanes, limit_s)
             replies = self._replies("serve", self.order.patience_s)
@@ -277,6 +281,13 @@ class Engine:
             child.send({"do": "block", "lanes": mine, "first_lane": first} | message)
         ready = self._replies("serve", self.order.patience_s)
         return {"warmup_requests": sum(reply["ready"] for reply in ready), "lanes": lanes}
+
+    def _raise_the_dead(self) -> None:
+        """Report the worker that died, and not a healthy one that waits for the next request beside it."""
+        for child in self._children:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.process.wait(DEATH_S)
+                child.reply("serve", time.monotonic())
 
     def _first_lanes(self) -> range:
         return range(0, self.lanes, self.order.lanes_each)
