@@ -118,6 +118,8 @@ def run(
     }  # fmt: skip
     if resume and (what or candidate or any(value is not None for value in options.values())):
         raise UserError("--resume: takes --budget and --store alone; the run keeps its scenarios and options")
+    if budget is not None:
+        api.duration_s("--budget", budget)
     if dry_run:
         console.render_plan(api.dry_run(*(what or ()), candidates=candidate or (), **options))
         return

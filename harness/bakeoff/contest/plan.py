@@ -76,7 +76,7 @@ def plan(
                     entry = Entry(candidate, targets[backend], probed.instances, probed.facts.version, build_key)
                     entries.append((key, entry))
     _check_filters(scenario, probes)
-    _check_incumbent(scenario, [entry for _, entry in entries])
+    _check_incumbent(scenario, [entry for _, entry in entries], targets)
     return tuple(entry for _, entry in sorted(entries, key=lambda pair: pair[0]))
 
 
@@ -102,9 +102,12 @@ def _check_filters(scenario: Scenario, probes: Mapping[str, Probed | StageFailed
                 raise UserError(f"{where}: no backend offers it here; offered are {', '.join(sorted(offered))}")
 
 
-def _check_incumbent(scenario: Scenario, entries: list[Entry]) -> None:
+def _check_incumbent(scenario: Scenario, entries: list[Entry], targets: Mapping[str, str]) -> None:
     """An incumbent of a backend that takes part must be one of its candidates."""
     asked = scenario.incumbent.candidate if scenario.incumbent else None
+    if asked is not None and asked.split("/")[0] not in targets:
+        where = f"{scenario.source or scenario.name}: incumbent: {asked}"
+        raise UserError(f"{where}: its backend is not installed; installed are {', '.join(targets)}")
     if asked is None or any(entry.candidate.id == asked for entry in entries):
         return
     rivals = [entry for entry in entries if entry.candidate.backend == asked.split("/")[0] and entry.failure is None]

@@ -66,6 +66,9 @@ def _standing(court: Court, choice: Choice, judged: Mapping[str, Judgement], mar
         span = f"{percent(choice.gain.low)} to {percent(choice.gain.high)}"
         return f"{percent(abs(choice.gain.value))} {what} than today ({span})"
     others = [_named(court, one) for one in choice.equals if one != choice.candidate]
+    rivals = [_named(court, one) for one in court.rivals()]
+    if rivals and not others:
+        return f"not told apart yet from {listed(rivals)}"
     if others and choice.basis == "incumbent":
         return f"{listed(others)} would not save the {percent(court.scenario.matters)} that matter"
     if others:
@@ -83,8 +86,9 @@ def _next_eliminated(court: Court, choice: Choice) -> str:
         name: one.screen_cost
         for name, one in court.evidence.items()
         if court.gates[name].status == "eliminated" and one.screen_cost is not None
+        if not (court.provisional and one.record.candidate.lossy)
     }
-    if best is None or not costs:
+    if best is None or not costs or min(costs.values()) <= best:
         return "the only one that passed every gate"
     nearest = min(costs, key=lambda name: (costs[name], name))
     return f"the next, {_named(court, nearest)}, is {percent(costs[nearest] / best - 1.0)} dearer by the screen"

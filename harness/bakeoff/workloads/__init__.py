@@ -6,15 +6,25 @@ A worker imports `bakeoff.workloads.prepared` through here, so the parent's side
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bakeoff.workloads.cache import cache_dir
 
 if TYPE_CHECKING:
     from bakeoff.scenario import Scenario
     from bakeoff.workloads.prepared import Prepared
+    from bakeoff.workloads.workload import HeldOut, Trained, Workload
 
-__all__ = ["cache_dir", "prepare"]
+__all__ = ["HeldOut", "Trained", "Workload", "cache_dir", "prepare"]
+
+
+def __getattr__(name: str) -> Any:
+    """What a workload of one's own is made of, imported at first use."""
+    if name not in ("HeldOut", "Trained", "Workload"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from bakeoff.workloads import workload
+
+    return getattr(workload, name)
 
 
 def prepare(
