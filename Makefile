@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Extra options for installing torch, such as --index-url with PyTorch's index of CPU builds (README, "Install").
+# Extra options for installing torch, such as --index-url with PyTorch's index of CPU builds (README, "The two commands").
 TORCH_OPTIONS ?=
 BUDGET ?= 3m
 DEMO := scenarios/ctr-ranking.yaml scenarios/search-ranking.yaml
