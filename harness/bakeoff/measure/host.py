@@ -48,7 +48,7 @@ def facts() -> dict[str, Any]:
         "quota_cpus": quota_cpus(),
         "memory_bytes": memory_bytes(),
         "governor": _text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip() or "unknown",
-        "kernel": platform.release(),
+        "kernel": platform.release().partition("-")[0],
         "machine": platform.machine(),
         "container": _container(),
     }
