@@ -31,7 +31,7 @@ def bakeoff(*words: str, folder: Path, code: int = 0, **environment: str) -> sub
     return done
 
 
-RUN = ("run", "model.onnx", "--qps", "200", "--p99", "80ms", "--batch-size", "4", "--budget", "30s")
+RUN = ("run", "model.onnx", "--qps", "400", "--p99", "80ms", "--batch-size", "4", "--budget", "45s")
 
 
 @pytest.fixture(scope="module")
