@@ -22,16 +22,11 @@ def test_time_passes_from_the_start_on():
     assert budget.left == 50
 
 
-def test_a_pause_is_not_charged():
+def test_nothing_is_spent_before_the_start():
     hand = Hand()
     budget = Budget(60, hand)
-    budget.start()
-    hand.now = 10
-    budget.pause()
     hand.now = 500
-    budget.start()
-    hand.now = 505
-    assert budget.left == 45
+    assert budget.left == 60
 
 
 def test_nothing_left_is_never_negative():

@@ -5,33 +5,28 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 Clock = Callable[[], float]
 
 
 @dataclass(slots=True)
 class Budget:
-    """Seconds that may still be spent; None has no end. Time passes only between `start` and `pause`."""
+    """Seconds that may still be spent; None has no end. Time passes from `start` on."""
 
     seconds: float | None
     clock: Clock = time.monotonic
-    _spent: float = 0.0
-    _since: float | None = field(default=None)
+    _since: float | None = None
 
     def start(self) -> None:
         """From now on time is spent."""
         if self._since is None:
             self._since = self.clock()
 
-    def pause(self) -> None:
-        """What follows (a download, a training) is not charged."""
-        self._spent, self._since = self.spent, None
-
     @property
     def spent(self) -> float:
         """Seconds spent so far."""
-        return self._spent + (0.0 if self._since is None else self.clock() - self._since)
+        return 0.0 if self._since is None else self.clock() - self._since
 
     @property
     def left(self) -> float:
