@@ -16,7 +16,8 @@ from bakeoff.scenario.parts import (
     RequestsField,
     Resources,
 )
-from bakeoff.scenario.traffic import Sla, Traffic
+from bakeoff.scenario.sla import Sla
+from bakeoff.scenario.traffic import Traffic
 
 BASE = "base"
 
@@ -45,7 +46,7 @@ class Scenario(Part):
     traffic: Traffic = Field(description="The load on one replica.", examples=[{"kind": "server", "qps": 200}])
     sla: Sla | None = Field(
         default=None,
-        description="The latency limit and the error rate. Required for server traffic.",
+        description="The latency limit and the error rate. Required where requests come at their own times.",
         examples=[{"p99": "20ms", "error_rate": "0.1%"}],
     )
     quality: dict[Word, FloorField] = Field(
@@ -95,8 +96,8 @@ class Scenario(Part):
             raise fault(f"has a {BASE}, and the workload is one too; keep one of them", "variants", BASE)
         if self.requests and self.workload and not is_model(self.workload):
             raise fault(f"goes with a model of yours; {self.workload} brings its own requests", "requests")
-        if self.sla is None and self.traffic.kind == "server":
-            raise fault("missing; server traffic needs a latency limit, as in {p99: 20ms}", "sla")
+        if self.sla is None and self.traffic.open_loop:
+            raise fault(f"missing; {self.traffic.kind} traffic needs a latency limit, as in {{p99: 20ms}}", "sla")
         return self
 
     def definition(self) -> dict[str, Any]:
