@@ -94,7 +94,7 @@ def test_a_pass_above_a_failure_counts_for_nothing():
     assert [found.held(qps) for qps in (40.0, 60.0, 95.0)] == [50.0, 60.0, 90.0]
 
 
-@given(st.floats(1.0, 1e5), st.floats(0.05, 20.0), st.floats(0.0, 0.2))
+@given(st.floats(1.0, 1e5), st.floats(0.1, 8.0), st.floats(0.0, 0.2))
 def test_the_search_ends_at_the_capacity_whatever_the_guess(capacity, error, unclear):
     """A perfect test, but for rates within a share of the capacity, which it cannot settle."""
     results = {}

@@ -17,7 +17,7 @@ from bakeoff.scenario import Scenario
 from bakeoff.store.record import CAPACITY_ROUND, SCREEN_ROUND
 
 SHARE, SHARE_WHERE_ASKED = 0.2, 0.5
-"""The share of what is then left of the budget for all contenders' capacities; the larger where that is the question."""
+"""The share of what is then left of the budget for all contenders; the larger where capacity is asked."""
 
 
 class Capacities:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from bakeoff.decide.capacity import made_up
+from bakeoff.decide.sla import requests_needed
 from bakeoff.measure import traffic
 from bakeoff.measure.block import Block
 from bakeoff.measure.engine_room import Engine
@@ -16,6 +18,8 @@ from bakeoff.scenario.traffic import FEWEST_REQUESTS
 LEAST_GRACE_S = 0.5
 SHORTEST_S = 1.0
 """A budget shortens blocks, down to this."""
+ROOM = 1.5
+"""Requests of a probe, beside the fewest that its test takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +70,18 @@ def load_for(scenario: Scenario, longest_s: float = math.inf, qps: float | None 
     return OpenLoop(pattern_of(asked), rate, seconds, max(LEAST_GRACE_S, 2 * sla.limit_ms / 1e3))
 
 
+def probing_load(scenario: Scenario, qps: float, seconds: float) -> OpenLoop:
+    """The scenario's arrivals at another rate, in blocks long enough to pass at, where no request is over the limit."""
+    load = load_for(scenario, seconds, qps)
+    if not isinstance(load, OpenLoop) or scenario.sla is None:
+        raise ValueError("only open-loop traffic comes at a rate")
+    needed = requests_needed(0.0, 1.0 - scenario.sla.percentile / 100.0) or 0.0
+    return replace(load, seconds=max(load.seconds, ROOM * needed / qps))
+
+
 def pattern_of(asked: Traffic) -> Pattern:
     """How the requests of open-loop traffic come; raises UserError where a trace is not any more what it was."""
-    if asked.trace is not None:
-        return _replay(asked.trace)
-    if asked.burst is not None:
-        return Pattern("burst", asked.burst.peak, asked.burst.share, asked.burst.length_s)
-    return Pattern("constant" if asked.kind == "constant" else "poisson")
+    return made_up(asked) if asked.trace is None else _replay(asked.trace)
 
 
 @lru_cache(maxsize=8)

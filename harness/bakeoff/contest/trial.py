@@ -16,8 +16,8 @@ import numpy as np
 
 from bakeoff.contest import artifacts
 from bakeoff.contest.budget import Budget
-from bakeoff.contest.fleet import START_GUESS_S, Engines, Fleet, log_path
 from bakeoff.contest.capacities import Capacities
+from bakeoff.contest.fleet import START_GUESS_S, Engines, Fleet, log_path
 from bakeoff.contest.load import load_for
 from bakeoff.contest.notebook import Notebook
 from bakeoff.contest.plan import Question

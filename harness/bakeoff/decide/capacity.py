@@ -1,8 +1,7 @@
-"""What one replica can carry: measured service times, replayed through a queue with Poisson arrivals.
+"""What one replica can carry: measured service times, replayed through a queue with the traffic's arrivals.
 
-Requests queue for the first free of k lanes (Kiefer and Wolfowitz; for one lane Lindley's recursion). The arrivals'
-gaps are the same for every candidate and rate, only scaled, so that chance cancels in comparisons, and latency can only
-grow with the rate.
+Requests queue for the first free of k lanes (Kiefer and Wolfowitz; for one lane Lindley's recursion). The arrivals
+are the same for every candidate, so that chance cancels in comparisons.
 """
 
 from __future__ import annotations
@@ -12,6 +11,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from bakeoff.measure.traffic import Pattern, arrivals
+from bakeoff.scenario import Traffic
 from bakeoff.store.percentile import Floats
 
 FEWEST_SERVICES = 30
@@ -19,10 +20,24 @@ _ONE_LANE, _MORE_LANES = 120_000, 20_000
 """Requests replayed: the result is then within a few per cent of the queue's theory."""
 _WARM_UP = 0.1
 _STEPS = 14
+POISSON = Pattern()
+
+
+def made_up(asked: Traffic) -> Pattern:
+    """How requests come where no trace says it."""
+    if asked.burst is not None:
+        return Pattern("burst", asked.burst.peak, asked.burst.share, asked.burst.length_s)
+    return Pattern("constant") if asked.kind == "constant" else POISSON
 
 
 def capacity_qps(
-    service_s: Floats, lanes: int, dispatch_s: float, percentile: float, limit_ms: float, seed: int
+    service_s: Floats,
+    lanes: int,
+    dispatch_s: float,
+    percentile: float,
+    limit_ms: float,
+    seed: int,
+    pattern: Pattern = POISSON,
 ) -> float | None:
     """The highest rate at which the percentile of latency (wait + dispatch + service) is within the limit.
 
@@ -31,23 +46,25 @@ def capacity_qps(
     if len(service_s) < FEWEST_SERVICES:
         return None
     services = np.ascontiguousarray(service_s, dtype=np.float64)
-    return _search(services.tobytes(), lanes, limit_ms / 1e3 - dispatch_s, percentile, seed)
+    return _search(services.tobytes(), lanes, limit_ms / 1e3 - dispatch_s, percentile, seed, pattern)
 
 
 @lru_cache(maxsize=512)
-def _search(service_s: bytes, lanes: int, limit_s: float, percentile: float, seed: int) -> float | None:
+def _search(
+    service_s: bytes, lanes: int, limit_s: float, percentile: float, seed: int, pattern: Pattern
+) -> float | None:
     """Bisection for the load; kept, because a run is judged again after each of its rounds."""
     count = _ONE_LANE if lanes == 1 else _MORE_LANES
     services = np.resize(np.frombuffer(service_s), count)
-    gaps = np.random.default_rng(seed).exponential(size=count)
-    arrivals = np.cumsum(gaps / gaps.mean())
     saturation = lanes / float(services.mean())
     skipped = int(count * _WARM_UP)
     allowed = int((count - skipped) * (1.0 - percentile / 100.0))
     low, high = 0.0, 1.0
     for _ in range(_STEPS):
         load = (low + high) / 2
-        latency = sojourns_s(arrivals / (load * saturation), services, lanes)[skipped:]
+        rate = load * saturation
+        arrivals_s = arrivals(pattern, rate, count / rate, seed) / 1e9
+        latency = sojourns_s(arrivals_s, np.resize(services, len(arrivals_s)), lanes)[skipped:]
         low, high = (load, high) if np.count_nonzero(latency > limit_s) <= allowed else (low, load)
     return low * saturation if low > 0.0 else None
 

@@ -10,17 +10,19 @@ from typing import Any
 import numpy as np
 
 from bakeoff.decide import stamps
-from bakeoff.decide.capacity import FEWEST_SERVICES, capacity_qps
+from bakeoff.decide.capacity import FEWEST_SERVICES, capacity_qps, made_up
 from bakeoff.decide.cost import cost_per_million
 from bakeoff.decide.search import Bracket, bracket, judged, next_rate
 from bakeoff.decide.sla import Percentile, SlaResult, judge_errors, judge_sla, percentile_ms
 from bakeoff.measure.block import Block
+from bakeoff.measure.traffic import Pattern, recorded
 from bakeoff.scenario import Scenario
 from bakeoff.store.percentile import percentile_or_none
 from bakeoff.store.record import CAPACITY_ROUND, SCREEN_ROUND, CandidateRecord, ScenarioRecord
 
 DEFAULT_ERROR_RATE = 0.001
 NO_PERCENTILE = Percentile(None, None, None)
+NO_BRACKET = Bracket()
 NO_CAPACITY = "a request alone, with no load at all, misses the limit"
 
 
@@ -39,7 +41,7 @@ class Evidence:
     mean_ms: float | None = None
     offered_qps: float | None = None
     capacity_qps: Mapping[int, float] | None = None
-    bracket: Bracket = Bracket()
+    bracket: Bracket = NO_BRACKET
     items_per_s: Mapping[int, float] | None = None
     cost: Mapping[int, float] | None = None
     cpu_ms_per_request: float | None = None
@@ -189,8 +191,18 @@ def _rates(blocks: Sequence[Block], record: CandidateRecord, scenario: Scenario)
     sla = scenario.sla
     if len(services) < FEWEST_SERVICES:
         return None
-    qps = capacity_qps(services, lanes, dispatch, sla.percentile, sla.limit_ms, scenario.seed)
+    pattern = _pattern(blocks, scenario)
+    qps = capacity_qps(services, lanes, dispatch, sla.percentile, sla.limit_ms, scenario.seed, pattern)
     return None if qps is None else (qps, qps * items / count)
+
+
+def _pattern(blocks: Sequence[Block], scenario: Scenario) -> Pattern:
+    """How requests come: of a trace, which need not lie here any more, as they came in these blocks."""
+    arrivals = [block.scheduled_ns for block in blocks if block.kind == "open"]
+    if scenario.traffic.trace is None or not arrivals:
+        return made_up(scenario.traffic)
+    gaps_ns = np.concatenate([np.diff(each, append=each[-1] + each[-1] // len(each)) for each in arrivals])
+    return recorded(np.cumsum(gaps_ns) / stamps.S)
 
 
 def _mean_ms(blocks: Sequence[Block]) -> float | None:
