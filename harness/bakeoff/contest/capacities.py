@@ -10,11 +10,11 @@ from bakeoff.contest.budget import Budget
 from bakeoff.contest.fleet import Engines, Fleet
 from bakeoff.contest.load import ClosedLoop, OpenLoop, load_for, probing_load
 from bakeoff.contest.notebook import Notebook, passed
-from bakeoff.decide.evidence import likely_capacity, passed_rate
-from bakeoff.decide.search import find
+from bakeoff.decide.evidence import decided, likely_capacity
+from bakeoff.decide.search import STEP, find
 from bakeoff.measure.block import Block
 from bakeoff.scenario import Scenario
-from bakeoff.store.record import CAPACITY_ROUND, SCREEN_ROUND
+from bakeoff.store.record import CAPACITY_ROUND
 
 SHARE, SHARE_WHERE_ASKED = 0.2, 0.5
 """The share of what is then left of the budget for all contenders; the larger where capacity is asked."""
@@ -31,7 +31,6 @@ class Capacities:
         self._notebook = notebook
         self._budget = budget
         self._load = load
-        self._rates: dict[str, float | None] = {}
 
     def find(self, contenders: Sequence[str]) -> None:
         """Bracket those that were not yet, the time for it in equal parts; not at all where it is too short."""
@@ -66,13 +65,10 @@ class Capacities:
             self._notebook.row(name, "capacity", seconds=time.monotonic() - begun)
 
     def load_of(self, name: str) -> OpenLoop | ClosedLoop | None:
-        """What a candidate's rounds are played at: where its capacity is asked for, the rate found for it before the
-        first of them; None where none was found."""
+        """What a candidate's next round is played at: where its capacity is asked for, the highest rate that passed by
+        now, or a step below all that failed; None where nothing was decided."""
         if not self._scenario.traffic.asks_capacity:
             return self._load
-        if name not in self._rates:
-            record = self._notebook.candidate(name)
-            earlier = [entry for entry in record.blocks if entry.round > SCREEN_ROUND]
-            self._rates[name] = earlier[0].block.offered_qps if earlier else passed_rate(record, self._scenario)
-        qps = self._rates[name]
+        found = decided(self._notebook.candidate(name), self._scenario)
+        qps = found.passed_qps or (found.failed_qps and found.failed_qps / STEP)
         return None if qps is None else load_for(self._scenario, self._load.seconds, qps)

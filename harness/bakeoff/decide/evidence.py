@@ -121,9 +121,9 @@ def likely_capacity(record: CandidateRecord, scenario: Scenario) -> float | None
     return _mean({number: (qps, 0.0) for number, qps in rates.items()})
 
 
-def passed_rate(record: CandidateRecord, scenario: Scenario) -> float | None:
-    """The highest rate at which the SLA was shown to hold."""
-    return gather(record, scenario, 1).bracket.passed_qps
+def decided(record: CandidateRecord, scenario: Scenario) -> Bracket:
+    """At which rates the SLA was shown to hold, and to be missed."""
+    return gather(record, scenario, 1).bracket
 
 
 def fact(record: CandidateRecord, name: str) -> float | None:
