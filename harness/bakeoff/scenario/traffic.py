@@ -62,8 +62,6 @@ class Burst(Part):
     )
     share: Fraction = Field(
         default=0.2,
-        gt=0,
-        lt=1,
         description="The share of the time that bursts take; peak times share is at most 1.",
         json_schema_extra={"default": "20%"},
     )
@@ -75,11 +73,12 @@ class Burst(Part):
     )
 
     @model_validator(mode="after")
-    def _leaves_something(self) -> Burst:
+    def _fits_together(self) -> Burst:
+        if not 0 < self.share < 1:
+            raise fault("must be above 0% and below 100%, as in 20%", "share")
         if self.peak * self.share > 1 + 1e-9:
-            raise fault(
-                f"times the share may be at most 1: with {self.share:.4g} of the time, {1 / self.share:.4g}", "peak"
-            )
+            most, percent = 1 / self.share, 100 * self.share
+            raise fault(f"must be at most {most:.4g} where bursts take {percent:.4g} % of the time", "peak")
         return self
 
 

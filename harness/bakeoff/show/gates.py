@@ -103,11 +103,13 @@ def quality_gate(verdict: Verdict, judged: Judgement) -> Gate:
 
 def headroom_gate(verdict: Verdict, judged: Judgement) -> Gate:
     """What one replica can carry within the SLA, against the rate it is asked to."""
-    qps = verdict.traffic.get("qps")
+    qps = verdict.traffic.get("rate")
     capacity = judged.capacity_qps
     if not qps:
-        throughput = f"{number(judged.items_per_s)} items/s" if known(judged.items_per_s) else ABSENT
-        return Gate("Headroom", NO_LIMIT, throughput, "no rate asked", "nothing to miss")
+        carried = f"{number(judged.items_per_s)} items/s" if known(judged.items_per_s) else ABSENT
+        if verdict.traffic.get("open_loop") and known(capacity):
+            carried = f"{number(capacity)} /s"
+        return Gate("Headroom", NO_LIMIT, carried, "no rate asked", "nothing to miss")
     if capacity is None or not known(capacity):
         return Gate("Headroom", UNKNOWN, ABSENT, f"for {exact(qps)} /s", "")
     span = max(capacity, judged.capacity_high_qps or 0.0, qps) * 1.1
