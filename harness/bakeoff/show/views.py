@@ -180,13 +180,21 @@ def _row(place: int, one: Judgement, verdict: Verdict) -> Row:
         p99=number(one.p99_ms),
         p99_ends=interval(one.p99_low_ms, one.p99_high_ms),
         capacity=number(one.capacity_qps if live else one.items_per_s),
-        capacity_ends=interval(one.capacity_low_qps, one.capacity_high_qps) if live else "",
+        capacity_ends=_capacity_ends(one) if live else "",
         cost=number(one.cost),
         cost_ends=interval(one.cost_low, one.cost_high),
         quality=", ".join(f"{clean(name)} {change(quality.delta)}" for name, quality in one.quality.items()) or ABSENT,
         why_not=clean(one.reason),
         standing=_standing(one, verdict),
     )
+
+
+def _capacity_ends(one: Judgement) -> str:
+    """Both ends, or the one that is known: the highest rate that passed, or the lowest that failed."""
+    low, high = one.capacity_low_qps, one.capacity_high_qps
+    if low is not None and high is None:
+        return f"≥ {number(low)}"
+    return f"< {number(high)}" if low is None and high is not None else interval(low, high)
 
 
 def fate(one: Judgement, verdict: Verdict) -> str:
