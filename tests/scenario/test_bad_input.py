@@ -151,7 +151,7 @@ def test_keys_say_what_would_be_right(good, more, expected):
         ("{kind: server, qps: 1, burst: {peak: 2}}", "traffic.burst: a mapping of 1: goes with kind: burst"),
         (
             "{kind: burst, qps: 1, burst: 3}",
-            "traffic.burst: 3: must be a mapping of keys, as in burst: {peak: 3,",
+            "traffic.burst: 3: must be a mapping of keys, as in burst: {length",
         ),
         ("{kind: burst, qps: 1, burst: {peak: 1}}", "traffic.burst.peak: 1: must be greater than 1, as in peak: 3"),
         (
