@@ -4,11 +4,12 @@ from bakeoff.scenario.fields import is_model
 from bakeoff.scenario.loading import find, from_dict, load_scenario, load_scenarios, restore
 from bakeoff.scenario.model import Scenario
 from bakeoff.scenario.options import from_model, override
-from bakeoff.scenario.parts import CandidateFilter, Floor, Incumbent, Price, Requests, Resources
+from bakeoff.scenario.parts import Batcher, CandidateFilter, Floor, Incumbent, Price, Requests, Resources
 from bakeoff.scenario.schema import json_schema
 from bakeoff.scenario.traffic import Share, Sla, Traffic
 
 __all__ = [
+    "Batcher",
     "CandidateFilter",
     "Floor",
     "Incumbent",
