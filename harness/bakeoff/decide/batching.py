@@ -7,6 +7,7 @@ when the next request does not fit, or when its wait is over; k lanes compute si
 from __future__ import annotations
 
 import heapq
+import math
 from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Any
@@ -31,10 +32,6 @@ class Service:
     per_item_s: float
     ratios: Floats
 
-    def seconds(self, items: Numbers) -> Floats:
-        """The expected seconds of calls of so many items."""
-        return np.asarray(self.base_s + self.per_item_s * items, dtype=np.float64)
-
 
 def fit_service(started_ns: Numbers, done_ns: Numbers, items: Numbers) -> Service:
     """The service model of measured batches: requests with the same two stamps were one call.
@@ -48,7 +45,7 @@ def fit_service(started_ns: Numbers, done_ns: Numbers, items: Numbers) -> Servic
         raise ValueError("no batch was answered")
     pairs = np.stack([started_ns[answered], done_ns[answered]], axis=1)
     calls, call_of = np.unique(pairs, axis=0, return_inverse=True)
-    sizes = np.bincount(call_of.reshape(-1), weights=items[answered])
+    sizes = np.bincount(call_of.reshape(-1), weights=items[answered]).astype(np.float64)
     seconds = (calls[:, 1] - calls[:, 0]) / stamps.S
     base_s, per_item_s = _affine(sizes, seconds)
     return Service(base_s, per_item_s, seconds / (base_s + per_item_s * sizes))
@@ -81,21 +78,21 @@ def batched_sojourns_s(arrivals_s: Floats, items: Numbers, service: Service, lan
     before, reached = (ends - items).tolist(), ends.tolist()
     wait_s, most, count = batching.wait_ms / 1e3, batching.most_items, len(arrivals)
     base_s, per_item_s, ratios = service.base_s, service.per_item_s, service.ratios.tolist()
-    free, firsts, dones = [0.0] * lanes, [0], []
-    collecting_until, left_over_s, first = -np.inf, None, 0
+    free, firsts, dones = [-math.inf] * lanes, [0], list[float]()
+    collecting_until, read_s, read, first = -math.inf, -math.inf, 0, 0
     while first < count:
         taken_s = max(free[0], collecting_until)
-        read_s = max(taken_s, arrivals[first]) if left_over_s is None else left_over_s
+        if first >= read:
+            read_s = max(taken_s, arrivals[first])
         until_s = max(taken_s, read_s + wait_s)
         fitting = max(first + 1, bisect_right(reached, before[first] + most, first))
         after = min(fitting, bisect_right(arrivals, until_s, first + 1))
-        total, left_over_s = reached[after - 1] - before[first], None
-        if total >= most:
-            complete_s = max(taken_s, arrivals[after - 1])
-        elif after < count and arrivals[after] <= until_s:
-            complete_s = left_over_s = max(taken_s, arrivals[after])
-        else:
-            complete_s = until_s
+        total = reached[after - 1] - before[first]
+        full, overflowing = total >= most, after < count and arrivals[after] <= until_s
+        needed = after if full else after + 1 if overflowing else 0
+        complete_s = max(taken_s, arrivals[needed - 1]) if needed else until_s
+        if needed > read:
+            read_s, read = complete_s, bisect_right(arrivals, complete_s, needed)
         done_s = complete_s + (base_s + per_item_s * total) * ratios[len(dones) % len(ratios)]
         heapq.heapreplace(free, done_s)
         collecting_until, first = complete_s, after

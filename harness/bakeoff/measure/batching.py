@@ -22,9 +22,9 @@ from bakeoff.measure.serve import NUMBER_BYTES, STOP, Clock, Infer, Left
 from bakeoff.measure.stamps import FAILED, Stamps
 from bakeoff.workloads.prepared import Requests
 
-NOBODY = STOP - 1
-"""The left-over request's number where none is left over."""
-_FORM = struct.Struct("<Iq")
+READ_AT_ONCE = 512
+"""Request numbers that one read takes from the pipe at most; what it takes beyond a batch goes on with the baton."""
+_MOST_BYTES = 4096
 
 Read = Callable[[int, int], bytes]
 Ready = Callable[[int, float], bool]
@@ -34,7 +34,7 @@ Ready = Callable[[int, float], bool]
 class Baton:
     """The right to collect: a pipe with one message in it, which the lane that collects has taken out.
 
-    The message is the request that did not fit into the last batch any more, and when it was read (monotonic ns).
+    The message: when its holder last read the request pipe (monotonic ns), and the numbers left over from that.
     """
 
     read_end: int
@@ -44,7 +44,7 @@ class Baton:
     def create(cls) -> Baton:
         """A new one, free to be taken, and nothing left over."""
         baton = cls(*os.pipe())
-        baton.pass_on(NOBODY, 0)
+        baton.pass_on(0, [])
         return baton
 
     @property
@@ -52,14 +52,14 @@ class Baton:
         """Its descriptors, for the processes that share it."""
         return self.read_end, self.write_end
 
-    def take(self) -> tuple[int, int]:
-        """Wait until it is free and take it: the left-over request's number (or NOBODY) and when that was read."""
-        number, read_ns = _FORM.unpack(os.read(self.read_end, _FORM.size))
-        return number, read_ns
+    def take(self) -> tuple[int, Sequence[int]]:
+        """Wait until it is free and take it: when requests were last read, and those left over, in order."""
+        message = memoryview(os.read(self.read_end, _MOST_BYTES))
+        return message[:8].cast("q")[0], message[8:].cast("I")
 
-    def pass_on(self, number: int, read_ns: int) -> None:
-        """Set it free, for this lane too."""
-        os.write(self.write_end, _FORM.pack(number, read_ns))
+    def pass_on(self, read_ns: int, left_over: Sequence[int]) -> None:
+        """Set it free, for this lane too; fewer than READ_AT_ONCE may be left over."""
+        os.write(self.write_end, struct.pack(f"=q{len(left_over)}I", read_ns, *left_over))
 
     def close(self) -> None:
         """Close both ends."""
@@ -90,31 +90,32 @@ class Batcher:
         that does not fit into this batch any more begins the next, whichever lane collects it.
         """
         most, period = self.batching.most_items, len(items)
-        step, read_ns = self.baton.take()
-        if step == NOBODY:
-            step, read_ns = self._next(), self.clock()
-            if step == STOP:
-                self.baton.pass_on(NOBODY, 0)
-                return [], True
-        steps, total, stop, left_over = [step], items[step % period], False, NOBODY
+        read_ns, waiting = self.baton.take()
+        if not waiting:
+            waiting, read_ns = self._read(), self.clock()
         until_ns = read_ns + round(self.batching.wait_ms * 1e6)
-        while total < most and self.ready(self.pipe, max(0, until_ns - self.clock()) / 1e9):
-            step = self._next()
-            if step == STOP:
-                stop = True
+        steps: list[int] = []
+        total, at, stop = 0, 0, False
+        while total < most:
+            if at == len(waiting):
+                if not self.ready(self.pipe, max(0, until_ns - self.clock()) / 1e9):
+                    break
+                waiting, read_ns, at = self._read(), self.clock(), 0
+            step = waiting[at]
+            if stop := step == STOP:
+                at += 1
                 break
             more = items[step % period]
-            if total + more > most:
-                left_over, read_ns = step, self.clock()
+            if steps and total + more > most:
                 break
             steps.append(step)
-            total += more
-        self.baton.pass_on(left_over, read_ns)
+            total, at = total + more, at + 1
+        self.baton.pass_on(read_ns, waiting[at:])
         return steps, stop
 
-    def _next(self) -> int:
-        number = self.read(self.pipe, NUMBER_BYTES)
-        return int.from_bytes(number, "little") if number else STOP
+    def _read(self) -> Sequence[int]:
+        numbers = self.read(self.pipe, NUMBER_BYTES * READ_AT_ONCE)
+        return memoryview(numbers).cast("I") if numbers else [STOP]
 
 
 class Joiner:

@@ -122,7 +122,7 @@ class Batcher(Part):
     items: int = Field(gt=1, le=100_000, description="The most items that one joined call scores.", examples=[512])
     wait_ms: Wait = Field(
         alias="wait",
-        description="How long a call waits for more requests after its first, from 0ms (it takes what is there) to 10s.",
+        description="How long a call waits for more requests after its first, from 0ms (no wait) to 10s.",
     )
 
 
