@@ -14,6 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bakeoff.backends import Artifact, Batching, Setting, Tensor, Unsupported
+from bakeoff.decide.batching import batched_dispatch_s, batched_sojourns_s, fit_service
+from bakeoff.decide.capacity import sojourns_s
 from bakeoff.measure.batching import Batcher, Baton, Joiner, batched_loop, fillings, require_joinable, require_rows
 from bakeoff.measure.engine_room import StageFailed
 from bakeoff.measure.serve import NUMBER_BYTES, STOP, Left
@@ -251,6 +253,21 @@ def test_joining_carries_what_one_at_a_time_cannot(bench):
         over = engine.open(poisson(4000, 0.3, 1), grace_s=0.3)
         assert 0.01 < over.error_rate() < 1, "what is too much is dropped"
         assert engine.open(poisson(20, 0.3, 1), grace_s=5.0).answered.all(), "and nothing of it is left over"
+
+
+def test_the_replay_of_a_batchers_queue_is_near_what_was_measured(bench):
+    """A call of 20 ms and more whatever its size, at twice what it could answer one at a time."""
+    batching = Batching(64, 5.0)
+    with bench.start("Sluggish", setting=Setting("1x1").batched(batching)) as engine:
+        block = engine.open(poisson(100, 2.0, 1), grace_s=5.0)
+    service = fit_service(block.started_ns, block.done_ns, block.items)
+    replayed_s = batched_sojourns_s(block.scheduled_ns / 1e9, block.items, service, 1, batching)
+    replayed_ms = 1e3 * (replayed_s + batched_dispatch_s(block, batching))
+    for percentile in (50, 90):
+        measured_ms = np.percentile(block.latency_ms(), percentile)
+        assert np.percentile(replayed_ms, percentile) == pytest.approx(measured_ms, rel=0.3)
+    alone_ms = 1e3 * sojourns_s(block.scheduled_ns / 1e9, np.full(len(block), np.median(block.service_ms()) / 1e3), 1)
+    assert np.percentile(alone_ms, 50) > 3 * np.percentile(replayed_ms, 50), "one at a time it would have drowned"
 
 
 def test_errors_behind_a_batcher_count_every_request(bench, cue):
