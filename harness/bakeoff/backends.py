@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -56,13 +56,41 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True)
+class Batching:
+    """Dynamic batching in front of an engine: waiting requests are joined into one call, until the next would make it
+    more than `most_items` items or until `wait_ms` have passed since the first was taken."""
+
+    most_items: int
+    wait_ms: float
+
+    @property
+    def name(self) -> str:
+        """Such as "b512-2ms"."""
+        return f"b{self.most_items}-{self.wait_ms:.12g}ms"
+
+
+@dataclass(frozen=True, slots=True)
 class Setting:
-    """An engine's own knobs. `instances` requests run at once, each on `threads` cores; `options` are the engine's."""
+    """An engine's own knobs. `instances` requests run at once, each on `threads` cores; `options` are the engine's.
+
+    `batching` is the harness's affair, the same for every engine: a plugin neither sets nor reads it.
+    """
 
     name: str
     threads: int = 1
     instances: int = 1
     options: Mapping[str, Option] = field(default_factory=dict)
+    batching: Batching | None = None
+
+    def batched(self, batching: Batching) -> Setting:
+        """The same knobs behind a batcher, named such as "1x1+b512-2ms"."""
+        return replace(self, name=f"{self.name}+{batching.name}", batching=batching)
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> Setting:
+        """The setting that `dataclasses.asdict` wrote, before batchers existed or since."""
+        batching = stored.get("batching")
+        return cls(**{**stored, "batching": Batching(**batching) if batching else None})
 
 
 @dataclass(frozen=True, slots=True)

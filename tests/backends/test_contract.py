@@ -1,9 +1,22 @@
 """The contract's own defaults and helpers."""
 
+from dataclasses import asdict
+
 import pytest
 
 import bakeoff.backends
-from bakeoff.backends import Backend, Model, Resources, Setting, Tensor, Unavailable, Unsupported, create, splits
+from bakeoff.backends import (
+    Backend,
+    Batching,
+    Model,
+    Resources,
+    Setting,
+    Tensor,
+    Unavailable,
+    Unsupported,
+    create,
+    splits,
+)
 
 SETTING = Setting("1x1")
 
@@ -48,6 +61,15 @@ def test_splits_divide_the_cores_without_rest_all_threads_in_one_first():
     assert [setting.name for setting in splits(Resources(cpus=1))] == ["1x1"]
     assert [setting.name for setting in splits(Resources(cpus=6))] == ["1x6", "2x3", "3x2", "6x1"]
     assert all(setting.threads * setting.instances == 6 for setting in splits(Resources(cpus=6)))
+
+
+def test_a_batched_setting_keeps_its_knobs_and_comes_back_from_the_store():
+    plain = Setting("2x1-spin", 1, 2, {"spin": True})
+    batched = plain.batched(Batching(512, 0.25))
+    assert batched == Setting("2x1-spin+b512-0.25ms", 1, 2, {"spin": True}, Batching(512, 0.25))
+    assert [Setting.of(asdict(setting)) for setting in (plain, batched)] == [plain, batched]
+    written_before = {"name": "1x1", "threads": 1, "instances": 1, "options": {}}
+    assert Setting.of(written_before) == Setting("1x1")
 
 
 def test_unavailable_shows_its_remedy():

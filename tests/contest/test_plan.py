@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
-from bakeoff.backends import Facts, Setting
+from bakeoff.backends import Batching, Facts, Setting
 from bakeoff.contest.plan import plan, wanted_backends
 from bakeoff.errors import UserError
 from bakeoff.measure.engine_room import Probed, StageFailed
@@ -57,6 +59,23 @@ def test_an_unavailable_backend_is_still_a_candidate_with_its_reason():
 def test_filters_narrow_the_field():
     probes = {"fast": probed("fp32", "int8", settings=("1x2", "2x1"))}
     assert ids(scenario(candidates={"precisions": ["int8"], "settings": ["2x1"]}), probes) == ["fast/int8/2x1"]
+
+
+def test_every_setting_is_tried_behind_each_batcher_too_with_the_same_artifact():
+    keys = {"1x2": "for one", "2x1": "for two"}
+    probes = {"fast": replace(probed("fp32", settings=("1x2", "2x1")), build_keys=keys)}
+    two = {"batching": [{"items": 512, "wait": "2ms"}, {"items": 64, "wait": "0.5ms"}]}
+    entries = plan(scenario(candidates=two), ("base",), probes, TARGETS)
+    names = ["1x2", "2x1", "1x2+b512-2ms", "2x1+b512-2ms", "1x2+b64-0.5ms", "2x1+b64-0.5ms"]
+    assert [entry.candidate.id for entry in entries] == [f"fast/fp32/{name}" for name in names]
+    assert [entry.build_key for entry in entries] == ["for one", "for two"] * 3
+    assert entries[2].candidate.setting == Setting("1x2+b512-2ms", batching=Batching(512, 2.0))
+
+
+def test_a_batched_setting_may_be_the_incumbent_and_filters_count_for_it_too():
+    one = {"settings": ["2x1"], "batching": [{"items": 64, "wait": "0ms"}]}
+    asked = scenario(incumbent="fast/fp32/2x1+b64-0ms", candidates=one)
+    assert ids(asked, {"fast": probed("fp32", settings=("1x2", "2x1"))}) == ["fast/fp32/2x1+b64-0ms", "fast/fp32/2x1"]
 
 
 @pytest.mark.parametrize(

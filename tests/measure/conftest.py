@@ -56,7 +56,7 @@ def _on_path(naughty_folder, monkeypatch):
 def artifact(tiny_prepared, naughty_folder, tmp_path_factory) -> Artifact:
     folder = tmp_path_factory.mktemp("built")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(naughty_folder))
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(naughty_folder), os.environ.get("PYTHONPATH", "")]))
         built = build(
             f"{MODULE}:Honest", tiny_prepared.folder, "base", "fp32", Setting("1x1"), "cpu", folder / "artifact",
             folder / "build.log", 60, tuple(os.sched_getaffinity(0)),

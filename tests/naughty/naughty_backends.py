@@ -236,6 +236,36 @@ class _LazySession(HonestSession):
         return self.kept[size]
 
 
+class OneSize(_InInfer):
+    """Takes requests of 4 and 8 rows, and nothing that was joined of them."""
+
+    name = "naughty-one-size"
+
+    def deed(self, inputs, outputs, calls):
+        if len(inputs["ids"]) not in (4, 8):
+            raise ValueError("only 4 or 8 rows")
+        return outputs
+
+
+class Shrinks(_InInfer):
+    """Answers the first 8 rows of what it is asked."""
+
+    name = "naughty-shrinks"
+
+    def deed(self, inputs, outputs, calls):
+        return {name: value[:8] for name, value in outputs.items()}
+
+
+class Crosswise(_InInfer):
+    """Lets the rows of a joined call see each other."""
+
+    name = "naughty-crosswise"
+
+    def deed(self, inputs, outputs, calls):
+        joined = len(inputs["ids"]) > 8
+        return {name: value - value.mean() if joined else value for name, value in outputs.items()}
+
+
 class Glutton(Honest):
     """Grows by 32 MiB at a time, to 3 GiB at most."""
 

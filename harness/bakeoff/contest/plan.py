@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from bakeoff.backends import FP32, Setting
+from bakeoff.backends import FP32, Batching, Setting
 from bakeoff.candidates import BASE, Candidate
 from bakeoff.errors import UserError
 from bakeoff.measure.engine_room import Probed, StageFailed
@@ -69,10 +69,9 @@ def plan(
             continue
         for v, variant in enumerate(variants):
             for p, precision in enumerate(_only(probed.precisions, scenario.candidates.precisions)):
-                for s, setting in enumerate(_settings(probed, scenario.candidates.settings)):
+                for s, (setting, build_key) in enumerate(_settings(probed, scenario)):
                     candidate = Candidate(backend, precision, setting, variant, device)
                     key = (int(candidate.id != incumbent), int(provisional and candidate.lossy), s, v, p, order)
-                    build_key = probed.build_keys[setting.name]
                     entry = Entry(candidate, targets[backend], probed.instances, probed.facts.version, build_key)
                     entries.append((key, entry))
     _check_filters(scenario, probes)
@@ -84,8 +83,17 @@ def _only(offered: Iterable[str], asked: tuple[str, ...] | None) -> list[str]:
     return [name for name in offered if asked is None or name in asked]
 
 
-def _settings(probed: Probed, asked: tuple[str, ...] | None) -> list[Setting]:
-    return [setting for setting in probed.settings if asked is None or setting.name in asked]
+def _settings(probed: Probed, scenario: Scenario) -> list[tuple[Setting, str]]:
+    """The settings asked for, each with its build key: those that serve each request alone, then all behind each
+    batcher, which share the artifacts of the former."""
+    asked = scenario.candidates.settings
+    alone = [
+        (setting, probed.build_keys[setting.name])
+        for setting in probed.settings
+        if asked is None or setting.name in asked
+    ]
+    batchers = [Batching(batcher.items, batcher.wait_ms) for batcher in scenario.candidates.batching]
+    return alone + [(setting.batched(batching), key) for batching in batchers for setting, key in alone]
 
 
 def _check_filters(scenario: Scenario, probes: Mapping[str, Probed | StageFailed]) -> None:

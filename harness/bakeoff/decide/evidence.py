@@ -9,14 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from bakeoff.backends import Setting
 from bakeoff.decide import stamps
+from bakeoff.decide.batching import batched_capacity_qps, batched_dispatch_s, fit_service
 from bakeoff.decide.capacity import FEWEST_SERVICES, capacity_qps, made_up
 from bakeoff.decide.cost import cost_per_million
 from bakeoff.decide.search import Bracket, bracket, judged, next_rate
 from bakeoff.decide.sla import Percentile, SlaResult, judge_errors, judge_sla, percentile_ms
 from bakeoff.measure.block import Block
 from bakeoff.measure.traffic import Pattern, recorded
-from bakeoff.scenario import Scenario
+from bakeoff.scenario import Scenario, Sla
 from bakeoff.store.percentile import percentile_or_none
 from bakeoff.store.record import CAPACITY_ROUND, SCREEN_ROUND, CandidateRecord, ScenarioRecord
 
@@ -185,15 +187,34 @@ def _rates(blocks: Sequence[Block], record: CandidateRecord, scenario: Scenario)
         return None
     if not scenario.traffic.open_loop or scenario.sla is None:
         return count / seconds, items / seconds
-    lanes = max(1, record.candidate.setting.instances)
+    if count < FEWEST_SERVICES:
+        return None
+    qps = _capacity_qps(blocks, record.candidate.setting, scenario, scenario.sla)
+    return None if qps is None else (qps, qps * items / count)
+
+
+def _capacity_qps(blocks: Sequence[Block], setting: Setting, scenario: Scenario, sla: Sla) -> float | None:
+    """By replaying what calls took, through the queue that the setting has."""
+    lanes, pattern, batching = setting.instances, _pattern(blocks, scenario), setting.batching
+    if batching is not None:
+        started, done, items = (
+            stamps.joined([getattr(block, name) for block in blocks]) for name in ("started_ns", "done_ns", "items")
+        )
+        dispatch = float(np.median([batched_dispatch_s(block, batching) for block in blocks]))
+        return batched_capacity_qps(
+            fit_service(started, done, items),
+            tuple(items.tolist()),
+            lanes,
+            batching,
+            dispatch,
+            sla.percentile,
+            sla.limit_ms,
+            scenario.seed,
+            pattern,
+        )
     services = stamps.joined([stamps.service_s(block) for block in blocks])
     dispatch = float(np.median([stamps.dispatch_s(block, lanes) for block in blocks]))
-    sla = scenario.sla
-    if len(services) < FEWEST_SERVICES:
-        return None
-    pattern = _pattern(blocks, scenario)
-    qps = capacity_qps(services, lanes, dispatch, sla.percentile, sla.limit_ms, scenario.seed, pattern)
-    return None if qps is None else (qps, qps * items / count)
+    return capacity_qps(services, lanes, dispatch, sla.percentile, sla.limit_ms, scenario.seed, pattern)
 
 
 def _pattern(blocks: Sequence[Block], scenario: Scenario) -> Pattern:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from bakeoff.backends import Session
 from bakeoff.measure import procs
+from bakeoff.measure.batching import Batcher
 from bakeoff.measure.verify import Verifier
 from bakeoff.workloads.prepared import Prepared, Requests
 
@@ -34,13 +35,14 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Crew:
-    """What plays blocks. `pipe` is the descriptor that request numbers come from."""
+    """What plays blocks. `pipe` is the descriptor that request numbers come from; `batcher` joins them, if any."""
 
     lanes: tuple[Lane, ...]
     prepared: Prepared
     requests: Requests
     verifier: Verifier
     pipe: int
+    batcher: Batcher | None = None
 
     def memory_bytes(self) -> int:
         """Resident size of this process and what it started, without the mapped workload."""

@@ -19,6 +19,7 @@ import numpy as np
 from bakeoff.backends import Artifact, Setting
 from bakeoff.measure import loadgen
 from bakeoff.measure.assembly import closed_block, open_block, worker_facts
+from bakeoff.measure.batching import Baton
 from bakeoff.measure.block import Block, Fact, Int32, Int64
 from bakeoff.measure.child import Child, Launch, StageFailed
 from bakeoff.measure.guard import guard
@@ -102,6 +103,7 @@ class Engine:
         self._children: list[Child] = []
         self._blocks = 0
         self._service_ns = 1
+        self._baton = Baton.create() if order.setting.batching else None
         read_end, self._pipe = os.pipe()
         self._read_end = read_end
         os.set_blocking(self._pipe, False)
@@ -215,6 +217,9 @@ class Engine:
             if descriptor >= 0:
                 os.close(descriptor)
         self._pipe = self._read_end = -1
+        if self._baton:
+            self._baton.close()
+            self._baton = None
 
     def __enter__(self) -> Self:
         return self
@@ -225,7 +230,7 @@ class Engine:
         self.close()
 
     def _start(self) -> None:
-        order = self.order
+        order, baton = self.order, self._baton.ends if self._baton else ()
         launch = Launch(order.log, order.cpus, order.setting.threads, order.memory_bytes, order.prepared, order.python)
         message = {
             "target": order.target,
@@ -236,9 +241,10 @@ class Engine:
             "prepared": str(order.prepared),
             "lossy": order.lossy,
             "pipe": self._read_end,
+            "baton": baton,
         }
         for _ in range(order.processes):
-            self._children.append(Child("serve", self._key, launch, inherit=[self._read_end]))
+            self._children.append(Child("serve", self._key, launch, inherit=[self._read_end, *baton]))
             pids = [child.process.pid for child in self._children]
             guard().watch(self._key, pids, order.memory_bytes, order.prepared)
         self._tell(message)

@@ -17,6 +17,7 @@ import numpy as np
 
 from bakeoff.backends import Arrays
 from bakeoff.measure import procs
+from bakeoff.measure.batching import Joiner, batched_loop
 from bakeoff.measure.crew import Crew, Lane, together
 from bakeoff.measure.serve import Fetch, Left, closed_loop, fetcher, open_loop
 from bakeoff.measure.stamps import Stamps
@@ -41,7 +42,7 @@ def play(crew: Crew, channel: Channel, message: Message) -> Message:
         go = channel.receive()
         if go is None:
             raise ConnectionError("the parent is gone")
-        loops = _loops(crew, message, go, fetch, walk.sampled.tobytes(), stamps, lefts)
+        loops = _loops(crew, message, go, fetch, walk, stamps, lefts)
         used = _measured(lambda: together(zip(lanes, loops, strict=True)))
     return used | _checked(crew, walk, lefts) | {"memory_bytes": crew.memory_bytes()}
 
@@ -69,13 +70,17 @@ def score(crew: Crew, message: Message) -> Message:
 
 
 def _loops(
-    crew: Crew, message: Message, go: Message, fetch: Fetch, sampled: bytes, stamps: Stamps, lefts: list[Left]
+    crew: Crew, message: Message, go: Message, fetch: Fetch, walk: Walk, stamps: Stamps, lefts: list[Left]
 ) -> list[Callable[[], None]]:
-    """The timed loop of each lane."""
+    """The timed loop of each lane; a closed loop needs no batcher, for in it no request waits."""
     loops: list[Callable[[], None]] = []
+    sampled = walk.sampled.tobytes()
+    joiner = Joiner(crew.requests, walk.order[:, 0]) if crew.batcher and message["kind"] == "open" else None
     for index, left in enumerate(lefts):
         infer = crew.lanes[index].infer
-        if message["kind"] == "open":
+        if crew.batcher and joiner:
+            loops.append(partial(batched_loop, infer, joiner, sampled, stamps, left, crew.batcher))
+        elif message["kind"] == "open":
             loops.append(partial(open_loop, infer, fetch, sampled, stamps, left, crew.pipe))
         else:
             steps = range(message["first_lane"] + index, message["limit"], message["stride"])

@@ -36,9 +36,9 @@ class Left:
     errors: int = 0
     first_error: str = ""
 
-    def failed(self, error: Exception) -> None:
-        """Count an exception of the engine."""
-        self.errors += 1
+    def failed(self, error: Exception, requests: int = 1) -> None:
+        """Count an exception of the engine, by the requests that it cost."""
+        self.errors += requests
         self.first_error = self.first_error or describe(error)
 
 

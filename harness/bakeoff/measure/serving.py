@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from functools import partial
@@ -9,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bakeoff.backends import Session, create
+from bakeoff.backends import Session, Unsupported, create
 from bakeoff.measure import procs
+from bakeoff.measure.batching import Batcher, Baton, Joiner, fillings, require_joinable, require_rows
 from bakeoff.measure.crew import Crew, Lane, together
 from bakeoff.measure.playing import play, score
-from bakeoff.measure.verify import Verifier
+from bakeoff.measure.serve import describe
+from bakeoff.measure.verify import Verifier, WrongOutput
 from bakeoff.measure.walk import walk
 from bakeoff.measure.wire import Channel, Message, artifact_of, setting_of
 from bakeoff.workloads.prepared import Prepared, Requests
@@ -24,6 +27,8 @@ LEAST_VERIFIED = 8
 """However slow the engine is."""
 WARM_UP_S = 0.5
 WARM_UP_CALLS = 20
+WARM_UP_PARTS = (1, 2, 3, 4, 6, 8)
+"""A batcher is warmed up with calls of these parts of its largest batch."""
 SIZES_S = 5.0
 PAGE_BYTES = 4096
 
@@ -35,7 +40,12 @@ def serve(channel: Channel, order: Message) -> None:
     """
     crew, session, facts = _load(order)
     channel.send(facts | {"peak_memory_bytes": procs.peak_resident_bytes(os.getpid())})
-    facts = _verify(crew) | _warm_up(crew)
+    facts = _verify(crew)
+    if crew.batcher:
+        _verify_joined(crew, crew.batcher.batching.most_items)
+    facts |= _warm_up(crew)
+    if crew.batcher:
+        facts["warmup_requests"] += _warm_up_joined(crew, crew.batcher.batching.most_items)
     facts |= {"memory_bytes": crew.memory_bytes(), "threads": procs.threads(os.getpid())}
     channel.send(facts | {"cpus": sorted(os.sched_getaffinity(0))})
     while (message := channel.receive()) is not None and message["do"] != "close":
@@ -45,14 +55,17 @@ def serve(channel: Channel, order: Message) -> None:
 
 def _load(order: Message) -> tuple[Crew, Session, Message]:
     begun_ns = time.monotonic_ns()
-    session = create(order["target"]).load(
-        artifact_of(order["artifact"]), setting_of(order["setting"]), order["device"]
-    )
+    artifact, setting = artifact_of(order["artifact"]), setting_of(order["setting"])
+    if setting.batching:
+        require_joinable(artifact)
+    session = create(order["target"]).load(artifact, setting, order["device"])
     lanes = tuple(Lane(session.lane(index)) for index in range(order["lanes"]))
     load_s = (time.monotonic_ns() - begun_ns) / 1e9
     prepared = Prepared.read(Path(order["prepared"]))
     requests = prepared.requests()
-    crew = Crew(lanes, prepared, requests, Verifier(requests, order["lossy"]), order["pipe"])
+    pipe = order["pipe"]
+    batcher = Batcher(setting.batching, Baton(*order["baton"]), pipe) if setting.batching else None
+    crew = Crew(lanes, prepared, requests, Verifier(requests, order["lossy"]), pipe, batcher)
     return crew, session, {"load_s": load_s}
 
 
@@ -74,6 +87,35 @@ def _verify(crew: Crew) -> Message:
     lane.do(check)
     verified = min(len(errors), requests.references)
     return {"first_answer_ns": first_answer_ns[0], "worst_error": crew.verifier.judge(errors), "verified": verified}
+
+
+def _verify_joined(crew: Crew, most_items: int) -> None:
+    """Joined calls on the first lane, each as full as it may be; raises Unsupported unless the answers taken apart are
+    those of the requests alone, which `_verify` has just found right."""
+    lane, requests = crew.lanes[0], crew.requests
+    joiner = Joiner(requests, np.arange(requests.count))
+    errors: list[float] = []
+
+    def check() -> None:
+        until = time.monotonic() + VERIFY_S
+        for batch in fillings(requests, most_items):
+            rows = joiner.rows(batch)
+            try:
+                outputs = lane.infer(joiner.join(batch))
+            except Exception as error:
+                calls = f"{len(batch)} requests joined ({rows} rows) fail where one alone does not"
+                raise Unsupported(f"{calls}: {describe(error)}") from error
+            require_rows(outputs, rows)
+            for index, answer in zip(batch, joiner.split(outputs, batch), strict=True):
+                errors.append(crew.verifier.error([index], answer))
+            if time.monotonic() > until:
+                break
+
+    try:
+        lane.do(check)
+        crew.verifier.judge(errors)
+    except WrongOutput as error:
+        raise Unsupported(f"requests joined are not answered as each alone is: {error}") from error
 
 
 def _warm_up(crew: Crew) -> Message:
@@ -102,6 +144,26 @@ def _warm_up(crew: Crew) -> Message:
 
     together((lane, partial(warm, lane, seed)) for seed, lane in enumerate(crew.lanes))
     return {"service_ns": max(1, min(service_ns)), "warmup_requests": sum(calls)}
+
+
+def _warm_up_joined(crew: Crew, most_items: int) -> int:
+    """Joined calls of many sizes on all lanes at once, for engines prepare themselves for each; how many requests."""
+    requests = crew.requests
+    joiner = Joiner(requests, np.arange(requests.count))
+    largest = int(requests.items.max())
+    batches = [b for part in WARM_UP_PARTS for b in fillings(requests, max(2 * largest, most_items // part))[:2]]
+    warmed: list[int] = []
+
+    def warm(lane: Lane) -> None:
+        until = time.monotonic() + WARM_UP_S
+        for batch in itertools.cycle(batches):
+            lane.infer(joiner.join(batch))
+            warmed.append(len(batch))
+            if time.monotonic() > until:
+                break
+
+    together((lane, partial(warm, lane)) for lane in crew.lanes)
+    return sum(warmed)
 
 
 def _touch(requests: Requests) -> None:

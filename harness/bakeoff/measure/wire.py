@@ -68,7 +68,7 @@ def artifact_of(message: Mapping[str, Any]) -> Artifact:
 
 def setting_of(message: Mapping[str, Any]) -> Setting:
     """The setting that `asdict` wrote."""
-    return Setting(**message)
+    return Setting.of(message)
 
 
 def facts_of(message: Mapping[str, Any]) -> Facts:

@@ -4,7 +4,7 @@ from bakeoff.scenario.fields import is_model
 from bakeoff.scenario.loading import find, from_dict, load_scenario, load_scenarios, restore
 from bakeoff.scenario.model import Scenario
 from bakeoff.scenario.options import from_model, override
-from bakeoff.scenario.parts import CandidateFilter, Floor, Incumbent, Price, Requests, Resources
+from bakeoff.scenario.parts import Batcher, CandidateFilter, Floor, Incumbent, Price, Requests, Resources
 from bakeoff.scenario.schema import json_schema
 from bakeoff.scenario.sizes import Share
 from bakeoff.scenario.sla import Sla
@@ -12,6 +12,7 @@ from bakeoff.scenario.trace import Recorded, Trace
 from bakeoff.scenario.traffic import Burst, Traffic
 
 __all__ = [
+    "Batcher",
     "Burst",
     "CandidateFilter",
     "Floor",

@@ -118,6 +118,7 @@ _DURATION = _text(units.DURATION_PATTERN, "20ms")
 
 Seconds = Annotated[float, written(units.seconds), _text(units.DURATION_PATTERN, "4s")]
 Milliseconds = Annotated[float, written(units.milliseconds), _DURATION]
+Wait = Annotated[float, written(units.wait_ms), _text(units.DURATION_PATTERN, "2ms")]
 ConvertedMilliseconds = Annotated[float, _DURATION]
 Bytes = Annotated[int, written(units.size_bytes), _text(units.SIZE_PATTERN, "2GiB")]
 Fraction = Annotated[float, written(units.fraction), _text(units.PERCENT_PATTERN, "2%")]

@@ -98,7 +98,20 @@ class Scenario(Part):
             raise fault(f"goes with a model of yours; {self.workload} brings its own requests", "requests")
         if self.sla is None and self.traffic.open_loop:
             raise fault(f"missing; {self.traffic.kind} traffic needs a latency limit, as in {{p99: 20ms}}", "sla")
+        self._check_batching()
         return self
+
+    def _check_batching(self) -> None:
+        """A batcher joins requests that wait, which they do where they arrive by themselves, and two must fit."""
+        batching, smallest = self.candidates.batching, min(share.items for share in self.traffic.batch_size)
+        if batching and not self.traffic.open_loop:
+            raise fault(
+                f"goes with requests that arrive at a rate, not with {self.traffic.kind}", "candidates", "batching"
+            )
+        for number, batcher in enumerate(batching):
+            if batcher.items < 2 * smallest:
+                few = f"must be at least {2 * smallest}, for two requests of {smallest} items"
+                raise fault(few, "candidates", "batching", number, "items")
 
     def definition(self) -> dict[str, Any]:
         """All of it as JSON-able values in the program's units (`limit_ms`, not `p99`), for the store."""

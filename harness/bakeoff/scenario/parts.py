@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, GetJsonSchemaHandler, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, WithJsonSchema, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from bakeoff.scenario import units
-from bakeoff.scenario.fields import Bytes, Milliseconds, Part, RequestFile, Words, fault, written
+from bakeoff.scenario.fields import Bytes, Milliseconds, Part, RequestFile, Wait, Words, as_tuple, fault, written
 
 CANDIDATE_PATTERN = r"^[a-z0-9][a-z0-9_.-]*(/[A-Za-z0-9][A-Za-z0-9_.+=-]*){2,4}$"
 _LARGEST_LOSS = 1e9
@@ -116,12 +116,35 @@ class Incumbent(Part):
         return {"anyOf": [candidate, handler(core)], "examples": ["torch/fp32/1x1"]}
 
 
+class Batcher(Part):
+    """A dynamic batcher to try in front of every engine: waiting requests are joined into one call."""
+
+    items: int = Field(gt=1, le=100_000, description="The most items that one joined call scores.", examples=[512])
+    wait_ms: Wait = Field(
+        alias="wait",
+        description="How long a call waits for more requests after its first, from 0ms (no wait) to 10s.",
+    )
+
+
 class CandidateFilter(Part):
     """Which candidates take part; what is left out means all that apply."""
 
     backends: Words | None = Field(default=None, description="Backends by name.", examples=[["onnxruntime", "torch"]])
     precisions: Words | None = Field(default=None, description="Precisions by name.", examples=[["fp32", "bf16"]])
     settings: Words | None = Field(default=None, description="Settings by name.", examples=[["1x2", "2x1"]])
+    batching: Annotated[tuple[Batcher, ...], Field(max_length=8), BeforeValidator(as_tuple)] = Field(
+        default=(),
+        description="Dynamic batchers to try beside serving each request alone: every setting is tried behind each of"
+        " them too, as the candidate backend/precision/1x1+b512-2ms.",
+        examples=[[{"items": 512, "wait": "2ms"}]],
+        json_schema_extra={"default": []},
+    )
+
+    @model_validator(mode="after")
+    def _batchers_differ(self) -> CandidateFilter:
+        if len(set(self.batching)) < len(self.batching):
+            raise fault("must name each batcher once", "batching")
+        return self
 
 
 def _file_alone(value: Any) -> Any:

@@ -25,6 +25,7 @@ PERCENT_PATTERN = r"^[0-9]+(\.[0-9]+)? ?%$"
 PRICE_PATTERN = r"^[0-9]+(\.[0-9]+)? [A-Z]{3}/(core-hour|host-hour)$"
 
 _LONGEST_S = 24 * 3600.0
+_LONGEST_WAIT_S = 10.0
 _LARGEST_BYTES = 1024**5
 
 
@@ -35,6 +36,14 @@ def seconds(value: object) -> float:
     if not 0 < duration_s <= _LONGEST_S:
         raise ValueError("must be a duration above 0 and at most 24h, as in 20ms")
     return duration_s
+
+
+def wait_ms(value: object) -> float:
+    """Such as "2ms", in milliseconds: from 0 (no wait at all) to 10 seconds."""
+    wait_s = _quantity(value, _SECONDS, "must be a duration with its unit (us, ms or s), as in 2ms")
+    if wait_s > _LONGEST_WAIT_S:
+        raise ValueError("must be from 0ms to 10s, as in 2ms")
+    return round(wait_s * 1e3, 9)
 
 
 def milliseconds(value: object) -> float:

@@ -59,4 +59,4 @@ def candidate_definition(candidate: Candidate) -> dict[str, Any]:
 
 def candidate_from(definition: Mapping[str, Any]) -> Candidate:
     """The candidate that `candidate_definition` described."""
-    return Candidate(**{**definition, "setting": Setting(**definition["setting"])})
+    return Candidate(**{**definition, "setting": Setting.of(definition["setting"])})
