@@ -72,6 +72,24 @@ def test_a_stored_run_can_be_tabled_and_reported_again(finished):
 
 
 @pytest.mark.slow
+def test_how_much_can_it_take_is_answered_between_a_rate_that_holds_and_one_that_fails(workplace):
+    asked = ("run", "model.onnx", "--qps", "max", "--p99", "50ms", "--batch-size", "4", "--budget", "40s")
+    bakeoff(*asked, "--candidate", "onnxruntime/fp32/1x1", "--store", "most.db", folder=workplace)
+    (answer,) = json.loads(bakeoff("verdict", "--json", "--store", "most.db", folder=workplace).stdout)["scenarios"]
+    (judged,) = answer["candidates"]
+    assert judged["capacity_measured"]
+    assert judged["headroom"] is None, "no rate was asked"
+    assert (judged["capacity_low_qps"] or 0) <= judged["capacity_qps"]
+    assert judged["capacity_high_qps"] is None or judged["capacity_qps"] <= judged["capacity_high_qps"]
+    rows = json.loads(bakeoff("table", "--json", "--store", "most.db", folder=workplace).stdout)
+    tried = {row["offered_qps"] for row in rows if row["round"] == -1}
+    assert len(tried) >= 2
+    if judged["outcome"] == "ok":
+        assert "requests/s a replica" in answer["headline"]
+        assert {row["offered_qps"] for row in rows if row["round"] > 0} <= tried
+
+
+@pytest.mark.slow
 def test_a_killed_run_resumes_without_measuring_anything_twice(workplace):
     store = workplace / "killed.db"
     parent = subprocess.Popen(

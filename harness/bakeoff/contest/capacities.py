@@ -16,9 +16,6 @@ from bakeoff.measure.block import Block
 from bakeoff.scenario import Scenario
 from bakeoff.store.record import CAPACITY_ROUND
 
-SHARE, SHARE_WHERE_ASKED = 0.2, 0.5
-"""The share of what is then left of the budget for all contenders; the larger where capacity is asked."""
-
 
 class Capacities:
     """Brackets capacities into the notebook, and knows the load that follows from them."""
@@ -32,13 +29,13 @@ class Capacities:
         self._budget = budget
         self._load = load
 
-    def find(self, contenders: Sequence[str]) -> None:
-        """Bracket those that were not yet, the time for it in equal parts; not at all where it is too short."""
+    def find(self, contenders: Sequence[str], share: float) -> None:
+        """Bracket those that were not yet, within a share of the budget that is left, in equal parts; where that is
+        too short for a block of each, not at all."""
         traffic = self._scenario.traffic
         waiting = [name for name in contenders if not passed(self._notebook.candidate(name), "capacity")]
-        left_s = self._budget.left * (SHARE_WHERE_ASKED if traffic.asks_capacity else SHARE) - self._fleet.start_s
-        short = left_s < len(waiting) * self._load.seconds and not traffic.asks_capacity
-        if not waiting or not traffic.open_loop or short:
+        left_s = self._budget.left * share - self._fleet.start_s
+        if not waiting or not traffic.open_loop or left_s < len(waiting) * self._load.seconds:
             return
         until = time.monotonic() + left_s
         with self._fleet.loaded(waiting) as engines:

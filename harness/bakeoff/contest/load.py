@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from bakeoff.backends import Setting
 from bakeoff.decide.capacity import made_up
 from bakeoff.decide.sla import requests_needed
 from bakeoff.measure import traffic
@@ -68,6 +69,14 @@ def load_for(scenario: Scenario, longest_s: float = math.inf, qps: float | None 
         raise ValueError("open-loop traffic has an sla")
     seconds = max(seconds, FEWEST_REQUESTS / rate)
     return OpenLoop(pattern_of(asked), rate, seconds, max(LEAST_GRACE_S, 2 * sla.limit_ms / 1e3))
+
+
+def screening_loads(load: OpenLoop | ClosedLoop, scenario: Scenario, setting: Setting) -> list[OpenLoop | ClosedLoop]:
+    """What a candidate is screened with; where the load is closed, a batcher's calls show in a second, joined block."""
+    if setting.batching is None or not isinstance(load, ClosedLoop):
+        return [load]
+    joined = max(2, int(setting.batching.most_items / scenario.traffic.mean_items))
+    return [load, replace(load, join=joined)]
 
 
 def probing_load(scenario: Scenario, qps: float, seconds: float) -> OpenLoop:

@@ -18,7 +18,7 @@ from bakeoff.contest import artifacts
 from bakeoff.contest.budget import Budget
 from bakeoff.contest.capacities import Capacities
 from bakeoff.contest.fleet import START_GUESS_S, Engines, Fleet, log_path
-from bakeoff.contest.load import ClosedLoop, OpenLoop, load_for
+from bakeoff.contest.load import ClosedLoop, OpenLoop, load_for, screening_loads
 from bakeoff.contest.notebook import Notebook
 from bakeoff.contest.plan import Question
 from bakeoff.contest.reporter import Reporter
@@ -35,6 +35,9 @@ one of them may: a slow compiler must not cost the others their turn."""
 ONE_BUILD = 0.4
 RESERVED = 0.6
 """The share of what is left after the builds that the screens leave to the rounds, if those need that much."""
+CAPACITY_SHARE, CAPACITY_SHARE_WHERE_ASKED = 0.2, 0.5
+"""The share of the budget left for bracketing capacities: after the fewest rounds, or before them where capacity is the
+question."""
 SCORE_LIMIT_S = 900.0
 LOADED_TOGETHER = 3
 BLOCKS_A_ROUND = 2
@@ -69,7 +72,8 @@ class Trial:
         self.build_all()
         self.screen_all()
         self.judge_contenders()
-        self.capacities.find(self._contenders())
+        if self.scenario.traffic.asks_capacity:
+            self.capacities.find(self._contenders(), CAPACITY_SHARE_WHERE_ASKED)
         self.play_rounds()
 
     def make_ready(self) -> None:
@@ -120,10 +124,16 @@ class Trial:
             first, group, waiting = False, waiting[:LOADED_TOGETHER], waiting[LOADED_TOGETHER:]
             with self.fleet.loaded(group) as engines:
                 for name in list(engines):
-                    kept = self.notebook.has_block(name, SCREEN_ROUND, 0)
-                    if kept or self.fleet.measure(engines, name, self.load, SCREEN_ROUND, 0) is not None:
-                        self.notebook.row(name, "screen", seconds=self.load.seconds)
+                    self._screen(name, engines)
         return None
+
+    def _screen(self, name: str, engines: Engines) -> None:
+        loads = screening_loads(self.load, self.scenario, self.entries[name].candidate.setting)
+        for position, load in enumerate(loads):
+            kept = self.notebook.has_block(name, SCREEN_ROUND, position)
+            if not kept and self.fleet.measure(engines, name, load, SCREEN_ROUND, position) is None:
+                return
+        self.notebook.row(name, "screen", seconds=sum(load.seconds for load in loads))
 
     def judge_contenders(self) -> None:
         """Judge those who may still win until all have their quality; who falls short makes room for another."""
@@ -152,8 +162,12 @@ class Trial:
         blocks = self._blocks_a_round(len(self._contenders()))
         for number in range(1, MOST_ROUNDS + 1):
             loads = {name: load for name in self._contenders() if (load := self.capacities.load_of(name)) is not None}
+            last = number > 1 and self.budget.left < longest_s
+            if number == FEWEST_ROUNDS + 1 and not self.scenario.traffic.asks_capacity:
+                done = last or self.notebook.judged().verdict == "WIN"
+                self.capacities.find(list(loads), 1.0 if done else CAPACITY_SHARE)
             settled = number > FEWEST_ROUNDS and self.notebook.judged().verdict == "WIN"
-            if not loads or settled or (number > 1 and self.budget.left < longest_s):
+            if not loads or settled or last:
                 break
             begun = time.monotonic()
             self._play_round(number, loads, blocks)
@@ -227,5 +241,5 @@ class Trial:
             return max(earlier)
         if math.isinf(self.budget.left):
             return BLOCKS_A_ROUND
-        round_s = self.budget.left / FEWEST_ROUNDS - self.fleet.start_s
+        round_s = self.budget.left * (1.0 - CAPACITY_SHARE) / FEWEST_ROUNDS - self.fleet.start_s
         return min(MOST_BLOCKS_A_ROUND, max(1, int(round_s / (max(1, rivals) * self.load.seconds))))

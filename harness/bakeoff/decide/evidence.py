@@ -203,7 +203,7 @@ def _capacity_qps(blocks: Sequence[Block], setting: Setting, scenario: Scenario,
         dispatch = float(np.median([batched_dispatch_s(block, batching) for block in blocks]))
         return batched_capacity_qps(
             fit_service(started, done, items),
-            tuple(items.tolist()),
+            tuple(min(blocks, key=stamps.mean_items).items.tolist()),
             lanes,
             batching,
             dispatch,

@@ -8,7 +8,7 @@ from bakeoff.decide.choice import Choice
 from bakeoff.decide.court import Court
 from bakeoff.decide.judgement import Judgement, VerdictName
 from bakeoff.decide.reasons import nearest_miss
-from bakeoff.decide.wording import listed, milliseconds, money, named, percent, seconds
+from bakeoff.decide.wording import listed, milliseconds, money, named, percent, seconds, whole
 
 
 def sentence(
@@ -107,7 +107,7 @@ def _figures(court: Court, chosen: Judgement) -> list[str]:
     )
     carried = ""
     if court.scenario.traffic.asks_capacity and chosen.capacity_qps is not None:
-        carried = f"{chosen.capacity_qps:,.3g} requests/s a replica"
+        carried = f"{whole(chosen.capacity_qps)} requests/s a replica"
     return [carried, latency, *shop]
 
 

@@ -32,6 +32,11 @@ def milliseconds(value: float) -> str:
     return f"{value:.3g}" if value < 999.5 else f"{value:,.0f}"
 
 
+def whole(value: float) -> str:
+    """A rate in three figures, without a power of ten: 26,000, 1,390, 44.4."""
+    return f"{float(f'{value:.3g}'):,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def seconds(value: float) -> str:
     """A rough time: 40 s, 12 min, 3 h."""
     if value < 120:
