@@ -170,6 +170,7 @@ def test_a_dry_run_lists_the_candidates_and_writes_nothing(workplace):
         (("run", "model.onnx", "--qps", "5", "--p99", "20"), "p99"),
         (("run", "model.onnx", "--qps", "-5", "--p99", "20ms"), "qps"),
         (("run", "model.onnx", "--qps", "nan", "--p99", "20ms"), "qps"),
+        (("run", "model.onnx", "--qps", "most", "--p99", "20ms"), "or max"),
         (("run", "model.onnx", "--budget", "soon"), "--budget"),
         (("run", "model.onnx", "--backend", "onnxruntimes"), "onnxruntime"),
         (("run", "--resume", "latest", "model.onnx"), "--resume"),
@@ -194,7 +195,7 @@ def test_init_writes_starters_that_load_and_overwrites_nothing(tmp_path):
     bakeoff("init", "--force", folder=tmp_path)
     from bakeoff.scenario import find, load_scenarios
 
-    assert len(load_scenarios(find([tmp_path / "scenarios"]))) == 3
+    assert len(load_scenarios(find([tmp_path / "scenarios"]))) == 4
 
 
 def test_doctor_says_what_each_backend_can_do(tmp_path):

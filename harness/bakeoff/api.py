@@ -28,9 +28,12 @@ DEFAULT_REPORTS = Path("reports")
 
 
 class Overrides(TypedDict, total=False):
-    """Values that replace a scenario's own: `p99` is a duration such as "20ms", `workload` another model."""
+    """Values that replace a scenario's own: `p99` is a duration such as "20ms", `workload` another model.
 
-    qps: float | None
+    `qps` is a number, or "max": how much can it take?
+    """
+
+    qps: float | str | None
     batch_size: int | None
     p99: str | None
     seed: int | None

@@ -96,7 +96,10 @@ def run(
     backend: BackendOption = None,
     candidate: Annotated[list[str] | None, typer.Option(help="Only this candidate (its id). Repeatable.")] = None,
     budget: Annotated[str | None, typer.Option(help="Bounds building and measuring, as in 90s or 10m.")] = None,
-    qps: Annotated[float | None, typer.Option(help="Requests per second that one replica is driven at.")] = None,
+    qps: Annotated[
+        str | None,
+        typer.Option(help="Requests per second that one replica is driven at; or max: how much can it take?"),
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Items scored per request.")] = None,
     p99: Annotated[str | None, typer.Option(help="The limit of the 99th percentile of latency, as in 20ms.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all that is random.")] = None,
@@ -114,7 +117,8 @@ def run(
 
     _check_fail_on(fail_on)
     options: dict[str, Any] = {
-        "qps": qps, "batch_size": batch_size, "p99": p99, "seed": seed, "workload": workload, "backends": backend
+        "qps": _number(qps), "batch_size": batch_size, "p99": p99, "seed": seed, "workload": workload,
+        "backends": backend,
     }  # fmt: skip
     if resume and (what or candidate or any(value is not None for value in options.values())):
         raise UserError("--resume: takes --budget and --store alone; the run keeps its scenarios and options")
@@ -215,6 +219,14 @@ def _show(run: Any, as_json: bool) -> None:
         from bakeoff.show import console
 
         console.render(run.verdict())
+
+
+def _number(text: str | None) -> float | str | None:
+    """A number where it is one; the scenario says what is wrong with any other text."""
+    try:
+        return text if text is None else float(text)
+    except ValueError:
+        return text
 
 
 def _print_json(data: Any) -> None:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.measure.block import NEVER, Block
-from bakeoff.measure.traffic import mean_qps, poisson
+from bakeoff.measure.traffic import poisson
 
 
 def block(**changes) -> Block:
@@ -84,25 +84,3 @@ def test_other_bytes_are_refused():
     newer[4] = 9
     with pytest.raises(ValueError, match="format 9; this bakeoff reads format 1"):
         Block.from_bytes(bytes(newer))
-
-
-@given(st.floats(0.5, 5000), st.floats(0.1, 3), st.integers(0, 2**32 - 1))
-def test_poisson_offers_what_was_asked(qps, seconds, seed):
-    arrivals_ns = poisson(qps, seconds, seed)
-    assert len(arrivals_ns) == max(1, round(qps * seconds))
-    assert (np.diff(arrivals_ns) >= 0).all()
-    assert arrivals_ns[0] >= 0
-    assert arrivals_ns[-1] <= len(arrivals_ns) / qps * 1e9
-    np.testing.assert_array_equal(arrivals_ns, poisson(qps, seconds, seed))
-
-
-def test_poisson_gaps_are_exponential():
-    gaps = np.diff(poisson(1000, 60, 5)) / 1e6
-    assert gaps.mean() == pytest.approx(1, rel=0.02)
-    assert gaps.std() == pytest.approx(1, rel=0.05)
-    assert (gaps > 3).mean() == pytest.approx(np.exp(-3), rel=0.1)
-
-
-def test_mean_rate_of_a_schedule():
-    assert mean_qps(np.arange(1, 101) * 10_000_000) == pytest.approx(100, rel=0.02)
-    assert mean_qps(np.zeros(1, np.int64)) == float("inf")

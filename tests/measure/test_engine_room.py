@@ -73,6 +73,14 @@ def test_an_engine_plays_blocks_and_scores(bench, tiny_prepared, tmp_path, name,
         np.testing.assert_allclose(np.load(tmp_path / "scores.npy"), tiny_prepared.holdout().reference, atol=1e-5)
 
 
+def test_requests_have_the_sizes_that_are_asked_for(bench):
+    items = np.array([1, 5, 7, 300] * 25, np.int32)
+    with bench.start("Honest") as engine:
+        block = engine.open(poisson(400, 0.25, 3), 2.0, seed=5, items=items)
+    sound(block)
+    assert block.items.tolist() == [4, 4, 8, 8] * 25
+
+
 def test_what_an_overloaded_engine_cannot_answer_is_dropped_soon(bench):
     with bench.start("Sluggish") as engine:
         begun = time.monotonic()

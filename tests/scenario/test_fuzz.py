@@ -26,6 +26,10 @@ WORDS = [
     "torch/fp32/1x1",
     "server",
     "offline",
+    "burst",
+    "trace",
+    "max",
+    "a.csv",
     "a:b",
     "\0",
 ]
@@ -39,8 +43,12 @@ values = st.recursive(
     ),
     max_leaves=12,
 )
+traffic = st.fixed_dictionaries(
+    {"kind": st.sampled_from(["server", "constant", "burst", "trace", "offline"])},
+    optional=dict.fromkeys(("qps", "burst", "trace", "batch_size"), values),
+)
 nearly_right = st.fixed_dictionaries(
-    {"workload": st.just("ctr-dlrm") | values, "traffic": st.just({"kind": "offline"}) | values},
+    {"workload": st.just("ctr-dlrm") | values, "traffic": st.just({"kind": "offline"}) | traffic | values},
     optional={key: values for key in json_schema()["properties"] if key not in ("workload", "traffic")},
 )
 calm = settings(

@@ -20,6 +20,12 @@ def test_a_model_with_its_load(write):
     assert (scenario.seed, scenario.candidates.backends) == (3, ("torch",))
 
 
+def test_a_model_may_ask_how_much_it_can_take(write):
+    write("")
+    traffic = from_model("a.onnx", qps="max", p99="20ms").traffic
+    assert (traffic.kind, traffic.qps, traffic.rate, traffic.asks_capacity) == ("server", "max", None, True)
+
+
 def test_a_factory_gives_the_name(write):
     assert from_model("shop.models:ranker").name == "shop.models-ranker"
 
@@ -52,6 +58,8 @@ def test_override_changes_what_is_given_and_nothing_else(good):
     assert (after.traffic.qps, after.sla.limit_ms, after.traffic.batch_size, after.seed) == (50, 7.0, ((3, 1.0),), 9)
     assert after.candidates.backends == ("torch", "openvino")
     assert (after.quality, after.price, after.source) == (before.quality, before.price, before.source)
+    assert override(before, qps="max").traffic.asks_capacity
+    assert override(override(before, qps="max"), qps=7).traffic.rate == 7
 
 
 def test_p99_replaces_another_percentile_and_keeps_the_error_rate(write):
@@ -72,6 +80,7 @@ def test_another_workload_drops_the_variants_and_requests_of_the_old_one(write):
     ("options", "expected"),
     [
         ({"qps": -1}, "options for x: traffic.qps: -1: must be greater than 0, as in qps: 200"),
+        ({"qps": "lots"}, "options for x: traffic.qps: 'lots': must be a number, as in qps: 200, or max"),
         ({"qps": float("nan")}, "options for x: traffic.qps: nan: must be a finite number"),
         ({"p99": "7"}, "options for x: p99: '7': must be a duration with its unit"),
         ({"batch_size": -1}, "options for x: batch_size: -1: must be from 1 to 100000 items"),
@@ -88,5 +97,5 @@ def test_what_is_wrong_with_an_option(good, options, expected):
 
 def test_qps_has_no_meaning_offline(write):
     scenario = load_scenario(write("workload: ctr-dlrm\ntraffic: {kind: offline}"))
-    with pytest.raises(UserError, match="goes with kind: server"):
+    with pytest.raises(UserError, match="goes with kind: server, constant, burst or trace"):
         override(scenario, qps=5)

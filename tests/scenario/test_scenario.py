@@ -23,7 +23,7 @@ DEMOS = Path(__file__).parents[2] / "scenarios"
 
 def test_demo_scenarios_load_and_come_back_from_the_store():
     scenarios = load_scenarios([DEMOS])
-    assert [scenario.name for scenario in scenarios] == ["batch-scoring", "ctr-ranking", "search-ranking"]
+    assert [scenario.name for scenario in scenarios] == ["batch-scoring", "ctr-ranking", "flash-sale", "search-ranking"]
     for scenario in scenarios:
         assert scenario.source == DEMOS / f"{scenario.name}.yaml"
         stored = json.loads(json.dumps(scenario.definition()))
@@ -90,6 +90,37 @@ def test_every_key(write):
     assert (scenario.incumbent.p99_ms, scenario.incumbent.memory_bytes) == (35.0, 1024**3)
     assert scenario.candidates.precisions == ("fp32", "bf16")
     assert restore(json.loads(json.dumps(scenario.definition()))) == scenario
+
+
+@pytest.mark.parametrize("kind", ["server", "constant", "burst"])
+def test_how_much_it_can_take(write, kind):
+    scenario = load_scenario(write(f"workload: ctr-dlrm\nsla: {{p99: 20ms}}\ntraffic: {{kind: {kind}, qps: max}}"))
+    traffic = scenario.traffic
+    assert (traffic.qps, traffic.rate, traffic.asks_capacity, traffic.open_loop) == ("max", None, True, True)
+    assert restore(json.loads(json.dumps(scenario.definition()))) == scenario
+
+
+def test_rates_of_the_kinds(good, write):
+    asked = load_scenario(good()).traffic
+    assert (asked.qps, asked.rate, asked.asks_capacity, asked.open_loop) == (200, 200, False, True)
+    closed = load_scenario(write("workload: ctr-dlrm\ntraffic: {kind: multi_stream}")).traffic
+    assert (closed.qps, closed.rate, closed.asks_capacity, closed.open_loop) == (None, None, False, False)
+
+
+def test_bursts(write):
+    text = "workload: ctr-dlrm\nsla: {p99: 20ms}\ntraffic: {kind: burst, qps: 200"
+    usual = load_scenario(write(text + "}")).traffic.burst
+    assert (usual.peak, usual.share, usual.length_s) == (3, 0.2, 0.5)
+    scenario = load_scenario(write(text + ", burst: {peak: 4, share: 25%, length: 2s}}"))
+    assert (scenario.traffic.burst.peak, scenario.traffic.burst.share) == (4, 0.25)
+    assert restore(json.loads(json.dumps(scenario.definition()))) == scenario
+
+
+def test_a_scenario_stored_before_bursts_and_traces_comes_back(good):
+    scenario = load_scenario(good())
+    stored = scenario.definition()
+    del stored["traffic"]["burst"], stored["traffic"]["trace"]
+    assert restore(stored) == scenario
 
 
 def test_paths_are_relative_to_the_file(write, tmp_path):

@@ -51,9 +51,21 @@ def test_the_schema_speaks_of_what_a_person_writes():
     assert schema["properties"]["matters"]["default"] == "2%"
 
 
-def test_server_traffic_requires_qps_and_sla():
-    then = json_schema()["then"]
-    assert then == {"required": ["sla"], "properties": {"traffic": {"required": ["qps"]}}}
+@pytest.mark.parametrize(
+    ("kind", "needed"),
+    [
+        ("server", {"sla", "qps"}), ("constant", {"sla", "qps"}), ("burst", {"sla", "qps"}),
+        ("trace", {"sla", "trace"}),
+        ("single_stream", set()), ("multi_stream", set()), ("offline", set()),
+    ],
+)  # fmt: skip
+def test_what_each_kind_of_traffic_requires(kind, needed):
+    required = set()
+    for rule in json_schema()["allOf"]:
+        if kind in rule["if"]["properties"]["traffic"]["properties"]["kind"]["enum"]:
+            below = rule["then"].get("properties", {}).get("traffic", {})
+            required |= {*rule["then"].get("required", ()), *below.get("required", ())}
+    assert required == needed
 
 
 @pytest.mark.parametrize("path", DEMOS, ids=lambda path: path.stem)

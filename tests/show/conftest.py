@@ -185,7 +185,15 @@ WIN = Verdict(
         "openvino/bf16/1x2", 3.1, "It would have cost 30 % more: 4,860 USD a year instead of 3,740 USD."
     ),
     sla={"percentile": 99.0, "limit_ms": 20.0, "error_rate": 0.001},
-    traffic={"kind": "server", "qps": 300.0, "fleet_qps": 20_000.0, "batch_size": [[256, 1.0]], "duration_s": 4.0},
+    traffic={
+        "kind": "server",
+        "qps": 300.0,
+        "rate": 300.0,
+        "open_loop": True,
+        "fleet_qps": 20_000.0,
+        "batch_size": [[256, 1.0]],
+        "duration_s": 4.0,
+    },
     floors={"auc": 0.002},
     workload={
         "name": "ctr-dlrm",
@@ -279,7 +287,7 @@ OFFLINE = replace(
     answer=None,
     incumbent=None,
     leaderboard=None,
-    traffic={"kind": "offline", "qps": None, "batch_size": [[1024, 1.0]]},
+    traffic={"kind": "offline", "qps": None, "rate": None, "open_loop": False, "batch_size": [[1024, 1.0]]},
     choice=replace(CHOICE, p99_ms=None),
     candidates=tuple(
         replace(

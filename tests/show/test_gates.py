@@ -51,6 +51,11 @@ def test_what_has_no_limit_says_so(offline):
     assert headroom.figure == "157,000 items/s"
 
 
+def test_capacity_where_it_is_the_question(win):
+    headroom = gates(replace(win, traffic={"rate": None, "open_loop": True, "qps": "max"}))[2]
+    assert (headroom.status, headroom.figure, headroom.limit) == ("no limit", "612 /s", "no rate asked")
+
+
 def test_an_absent_figure_never_passes(win):
     unmeasured = replace(win.choice, p99_ms=None, capacity_qps=None, quality={})
     statuses = [gate.status for gate in gates(replace(win, choice=unmeasured))]

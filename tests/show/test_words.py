@@ -16,6 +16,21 @@ def test_the_question_in_one_line(win, offline):
 
 
 @pytest.mark.parametrize(
+    ("traffic", "said"),
+    [
+        ({"rate": 50.0, "open_loop": True}, "server · 50 requests/s · p99"),
+        ({"rate": None, "open_loop": True, "qps": "max"}, "server · as many requests/s as it can take · p99"),
+        (
+            {"rate": 50.0, "open_loop": True, "burst": {"peak": 3.0, "share": 0.2, "length_s": 0.5}},
+            "server · 50 requests/s · 3 times as many for 20 % of the time · p99",
+        ),
+    ],
+)
+def test_how_requests_come_in_words(win, traffic, said):
+    assert views.question(replace(win, traffic=traffic)).startswith(said)
+
+
+@pytest.mark.parametrize(
     ("traffic", "items"),
     [
         ({"mean_items": 133.3333}, "133 items"), ({"batch_size": 64}, "64 items"), ({"batch_size": []}, None),

@@ -63,7 +63,9 @@ def resume(
     probes = _Probes(reporter)
     questions = []
     for each in record.scenarios:
-        question = _question(restore(dict(each.definition), f"run {run}"), probes, (), reporter)
+        scenario = restore(dict(each.definition), f"run {run}")
+        _same_trace(record, scenario)
+        question = _question(scenario, probes, (), reporter)
         if question.prepared.key != each.workload.get("key"):
             raise UserError(f"run {run}: {each.name}: its workload has changed since; run it anew: {record.command}")
         planned = {candidate.id for candidate in each.candidates}
@@ -83,6 +85,15 @@ def _same_ground(record: RunRecord) -> None:
         raise UserError(
             f"run {record.run}: {sorted(changed)[0]} has another version now; run it anew: {record.command}"
         )
+
+
+def _same_trace(record: RunRecord, scenario: Scenario) -> None:
+    """Recorded arrivals must be there as they were."""
+    try:
+        if scenario.traffic.trace is not None:
+            scenario.traffic.trace.read()
+    except UserError as error:
+        raise UserError(f"run {record.run}: {error}; run it anew: {record.command}") from None
 
 
 def ask(

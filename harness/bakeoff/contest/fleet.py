@@ -15,6 +15,7 @@ from bakeoff.contest.notebook import Notebook
 from bakeoff.contest.plan import Question
 from bakeoff.contest.reporter import Reporter
 from bakeoff.measure import host
+from bakeoff.measure.block import Block
 from bakeoff.measure.engine_room import Engine, Order, StageFailed
 
 AT_ONCE = 2
@@ -70,8 +71,10 @@ class Fleet:
             for engine in engines.values():
                 engine.close()
 
-    def measure(self, engines: Engines, name: str, load: OpenLoop | ClosedLoop, number: int, position: int) -> bool:
-        """Measure one block into the notebook; a candidate that fails leaves the engines and gets its row."""
+    def measure(
+        self, engines: Engines, name: str, load: OpenLoop | ClosedLoop, number: int, position: int
+    ) -> Block | None:
+        """Measure one block into the notebook; a candidate that fails leaves the engines and gets its row (None)."""
         self._reporter.measuring(f"{self._scenario.name}: {name}", self._budget.left_or_none)
         seed = random.Random(f"{self._scenario.seed}/{self._scenario.name}/{number}/{position}").getrandbits(32)
         try:
@@ -80,9 +83,9 @@ class Fleet:
         except StageFailed as failed:
             engines.pop(name).close()
             self._notebook.failed(name, failed)
-            return False
+            return None
         self._notebook.block(name, number, position, block)
-        return True
+        return block
 
     def _bring_up(self, waiting: list[str], engines: Engines) -> None:
         free_bytes = host.available_memory_bytes() * MEMORY_SHARE

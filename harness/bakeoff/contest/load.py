@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
+from bakeoff.decide.capacity import made_up
+from bakeoff.decide.sla import requests_needed
 from bakeoff.measure import traffic
 from bakeoff.measure.block import Block
 from bakeoff.measure.engine_room import Engine
-from bakeoff.scenario import Scenario
+from bakeoff.measure.traffic import Pattern
+from bakeoff.scenario import Scenario, Trace, Traffic
+from bakeoff.scenario.traffic import FEWEST_REQUESTS
 
 LEAST_GRACE_S = 0.5
 SHORTEST_S = 1.0
 """A budget shortens blocks, down to this."""
-FEWEST_REQUESTS = 40
-"""A block of fewer says nothing of capacity: at a low rate it lasts longer."""
+ROOM = 1.5
+"""Requests of a probe, beside the fewest that its test takes."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenLoop:
-    """Poisson arrivals at `qps`; after the last one, answers are awaited for `grace_s`."""
+    """Arrivals of a pattern at `qps`; after the last one, answers are awaited for `grace_s`."""
 
+    pattern: Pattern
     qps: float
     seconds: float
     grace_s: float
 
     def play(self, engine: Engine, seed: int) -> Block:
         """One block; the same seed gives every candidate the same arrivals."""
-        arrivals_ns = traffic.poisson(self.qps, self.seconds, seed)
-        return engine.open(arrivals_ns, self.grace_s, seed, offered_qps=self.qps)
+        due = traffic.schedule(self.pattern, self.qps, self.seconds, seed)
+        return engine.open(due.arrivals_ns, self.grace_s, seed, offered_qps=self.qps, items=due.items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +50,41 @@ class ClosedLoop:
         return engine.closed(self.seconds, lanes=self.lanes, join=self.join, seed=seed)
 
 
-def load_for(scenario: Scenario, longest_s: float = math.inf) -> OpenLoop | ClosedLoop:
-    """The load of a scenario's traffic kind (MLPerf's names), in blocks of its duration or of `longest_s`."""
-    traffic_, sla = scenario.traffic, scenario.sla
-    seconds = min(traffic_.duration_s, max(longest_s, SHORTEST_S))
-    seconds = max(seconds, FEWEST_REQUESTS / traffic_.qps) if traffic_.qps else seconds
-    if traffic_.kind == "server":
-        if traffic_.qps is None or sla is None:
-            raise ValueError("server traffic has qps and sla")
-        return OpenLoop(traffic_.qps, seconds, max(LEAST_GRACE_S, 2 * sla.limit_ms / 1e3))
-    if traffic_.kind == "offline":
+def load_for(scenario: Scenario, longest_s: float = math.inf, qps: float | None = None) -> OpenLoop | ClosedLoop:
+    """The load of a scenario's traffic kind, in blocks of its duration or of `longest_s`.
+
+    Open-loop traffic comes at `qps` where that is given, else at its own rate. Where it has none (`qps: max`), it is a
+    closed loop on all lanes, whose service times say where to look. Raises UserError where a trace has changed.
+    """
+    asked, sla = scenario.traffic, scenario.sla
+    seconds = min(asked.duration_s, max(longest_s, SHORTEST_S))
+    if not asked.open_loop:
+        join = asked.samples_per_query if asked.kind == "multi_stream" else 1
+        return ClosedLoop(seconds, lanes=None if asked.kind == "offline" else 1, join=join)
+    rate = asked.rate if qps is None else qps
+    if rate is None:
         return ClosedLoop(seconds)
-    join = traffic_.samples_per_query if traffic_.kind == "multi_stream" else 1
-    return ClosedLoop(seconds, lanes=1, join=join)
+    if sla is None:
+        raise ValueError("open-loop traffic has an sla")
+    seconds = max(seconds, FEWEST_REQUESTS / rate)
+    return OpenLoop(pattern_of(asked), rate, seconds, max(LEAST_GRACE_S, 2 * sla.limit_ms / 1e3))
+
+
+def probing_load(scenario: Scenario, qps: float, seconds: float) -> OpenLoop:
+    """The scenario's arrivals at another rate, in blocks long enough to pass at, where no request is over the limit."""
+    load = load_for(scenario, seconds, qps)
+    if not isinstance(load, OpenLoop) or scenario.sla is None:
+        raise ValueError("only open-loop traffic comes at a rate")
+    needed = requests_needed(0.0, 1.0 - scenario.sla.percentile / 100.0) or 0.0
+    return replace(load, seconds=max(load.seconds, ROOM * needed / qps))
+
+
+def pattern_of(asked: Traffic) -> Pattern:
+    """How the requests of open-loop traffic come; raises UserError where a trace is not any more what it was."""
+    return made_up(asked) if asked.trace is None else _replay(asked.trace)
+
+
+@lru_cache(maxsize=8)
+def _replay(trace: Trace) -> Pattern:
+    found = trace.read()
+    return traffic.recorded(found.times_s, found.items)

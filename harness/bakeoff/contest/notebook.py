@@ -18,7 +18,8 @@ UNFINISHED = frozenset({"not-reached", "over-budget"})
 NO_TIME = "the budget ended before its turn; `bakeoff run --resume latest --budget 3m` goes on"
 
 
-def _passed(candidate: CandidateRecord, stage: str) -> bool:
+def passed(candidate: CandidateRecord, stage: str) -> bool:
+    """Whether a candidate's last word on a stage is that it went well."""
     row = candidate.row(stage)
     return row is not None and row.outcome == OK
 
@@ -47,7 +48,7 @@ class Notebook:
     def alive(self, without: str = "") -> list[str]:
         """Candidates without a failure, in the plan's order; `without` leaves out those that have passed that stage."""
         records = {each.id: each for each in self.record().candidates}
-        return [name for name in self._names if records[name].failure is None and not _passed(records[name], without)]
+        return [name for name in self._names if records[name].failure is None and not passed(records[name], without)]
 
     def judged(self) -> Verdict:
         """The verdict as it stands, at an early look: it takes strong evidence."""
@@ -80,7 +81,7 @@ class Notebook:
 
     def loaded(self, name: str, loaded: Loaded) -> None:
         """An engine started and verified; the first start is the one that counts."""
-        if _passed(self.candidate(name), "load"):
+        if passed(self.candidate(name), "load"):
             return
         facts = {
             "load_s": loaded.load_s,
@@ -101,7 +102,7 @@ class Notebook:
         """The nearest of those that lost the race, back in it once, since none that they lost to is left."""
         judged = self.judged().candidates
         back = [each.candidate for each in judged if each.outcome == "eliminated"]
-        back = [name for name in back if not _passed(self.candidate(name), "race")][:limit]
+        back = [name for name in back if not passed(self.candidate(name), "race")][:limit]
         for name in back:
             self.row(name, "race", reason=lost_to)
         return back

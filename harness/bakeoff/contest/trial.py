@@ -1,4 +1,4 @@
-"""One scenario's trial: build, screen, judge quality, then interleaved rounds of the contenders.
+"""One scenario's trial: build, screen, judge quality, bracket capacities, then interleaved rounds of the contenders.
 
 Everything that happens goes to the store as it happens, and what the store already holds is not done again: that is
 how a killed run is resumed.
@@ -9,15 +9,16 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from bakeoff.contest import artifacts
 from bakeoff.contest.budget import Budget
+from bakeoff.contest.capacities import Capacities
 from bakeoff.contest.fleet import START_GUESS_S, Engines, Fleet, log_path
-from bakeoff.contest.load import load_for
+from bakeoff.contest.load import ClosedLoop, OpenLoop, load_for
 from bakeoff.contest.notebook import Notebook
 from bakeoff.contest.plan import Question
 from bakeoff.contest.reporter import Reporter
@@ -25,7 +26,7 @@ from bakeoff.decide.quality import evaluate
 from bakeoff.decide.race import MOST_CONTENDERS, contenders
 from bakeoff.measure import host
 from bakeoff.measure.engine_room import StageFailed
-from bakeoff.store.record import SCREEN_ROUND
+from bakeoff.store.record import CAPACITY_ROUND, SCREEN_ROUND
 from bakeoff.store.store import Store
 
 BUILD_SHARE = 0.4
@@ -60,6 +61,7 @@ class Trial:
         self.fleet = Fleet(question, self.places, self.notebook, logs, budget, reporter)
         self.load = load_for(self.scenario, self._affordable_s())
         self.limit = MOST_CONTENDERS
+        self.capacities = Capacities(self.scenario, self.fleet, self.notebook, budget, self.load)
 
     def hold(self) -> None:
         """The whole trial, one part after the other."""
@@ -67,6 +69,7 @@ class Trial:
         self.build_all()
         self.screen_all()
         self.judge_contenders()
+        self.capacities.find(self._contenders())
         self.play_rounds()
 
     def make_ready(self) -> None:
@@ -118,7 +121,7 @@ class Trial:
             with self.fleet.loaded(group) as engines:
                 for name in list(engines):
                     kept = self.notebook.has_block(name, SCREEN_ROUND, 0)
-                    if kept or self.fleet.measure(engines, name, self.load, SCREEN_ROUND, 0):
+                    if kept or self.fleet.measure(engines, name, self.load, SCREEN_ROUND, 0) is not None:
                         self.notebook.row(name, "screen", seconds=self.load.seconds)
         return None
 
@@ -148,28 +151,28 @@ class Trial:
         longest_s = 0.0
         blocks = self._blocks_a_round(len(self._contenders()))
         for number in range(1, MOST_ROUNDS + 1):
-            names = self._contenders()
+            loads = {name: load for name in self._contenders() if (load := self.capacities.load_of(name)) is not None}
             settled = number > FEWEST_ROUNDS and self.notebook.judged().verdict == "WIN"
-            if not names or settled or (number > 1 and self.budget.left < longest_s):
+            if not loads or settled or (number > 1 and self.budget.left < longest_s):
                 break
             begun = time.monotonic()
-            self._play_round(number, names, blocks)
+            self._play_round(number, loads, blocks)
             longest_s = max(longest_s, time.monotonic() - begun)
         for candidate in self.notebook.record().candidates:
-            rounds = len({block.round for block in candidate.blocks} - {SCREEN_ROUND})
+            rounds = len({block.round for block in candidate.blocks} - {SCREEN_ROUND, CAPACITY_ROUND})
             if candidate.failure is None and rounds:
                 self.notebook.row(candidate.id, "serve", seconds=rounds * blocks * self.load.seconds)
 
-    def _play_round(self, number: int, names: list[str], blocks: int) -> None:
+    def _play_round(self, number: int, loads: Mapping[str, OpenLoop | ClosedLoop], blocks: int) -> None:
         has_block = self.notebook.has_block
-        todo = {name: [p for p in range(blocks) if not has_block(name, number, p)] for name in names}
+        todo = {name: [p for p in range(blocks) if not has_block(name, number, p)] for name in loads}
         order = random.Random(f"{self.scenario.seed}/{self.scenario.name}/{number}")
         with self.fleet.loaded(name for name, positions in todo.items() if positions) as engines:
             for position in range(blocks):
                 turn = [name for name in engines if position in todo[name]]
                 order.shuffle(turn)
                 for name in turn:
-                    self.fleet.measure(engines, name, self.load, number, position)
+                    self.fleet.measure(engines, name, loads[name], number, position)
 
     def _contenders(self) -> list[str]:
         standing = contenders(self.notebook.record(), self.limit)

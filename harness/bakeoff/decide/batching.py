@@ -10,13 +10,16 @@ import heapq
 import math
 from bisect import bisect_right
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from bakeoff.backends import Batching
 from bakeoff.decide import stamps
+from bakeoff.decide.capacity import MORE_LANES, highest_rate
 from bakeoff.measure.block import Block
+from bakeoff.measure.traffic import Pattern
 from bakeoff.store.percentile import Floats
 
 Numbers = np.ndarray[Any, Any]
@@ -30,7 +33,7 @@ class Service:
 
     base_s: float
     per_item_s: float
-    ratios: Floats
+    ratios: tuple[float, ...]
 
 
 def fit_service(started_ns: Numbers, done_ns: Numbers, items: Numbers) -> Service:
@@ -48,7 +51,7 @@ def fit_service(started_ns: Numbers, done_ns: Numbers, items: Numbers) -> Servic
     sizes = np.bincount(call_of.reshape(-1), weights=items[answered]).astype(np.float64)
     seconds = (calls[:, 1] - calls[:, 0]) / stamps.S
     base_s, per_item_s = _affine(sizes, seconds)
-    return Service(base_s, per_item_s, seconds / (base_s + per_item_s * sizes))
+    return Service(base_s, per_item_s, tuple((seconds / (base_s + per_item_s * sizes)).tolist()))
 
 
 def _affine(sizes: Floats, seconds: Floats) -> tuple[float, float]:
@@ -77,7 +80,7 @@ def batched_sojourns_s(arrivals_s: Floats, items: Numbers, service: Service, lan
     arrivals, ends = arrivals_s.tolist(), np.cumsum(items)
     before, reached = (ends - items).tolist(), ends.tolist()
     wait_s, most, count = batching.wait_ms / 1e3, batching.most_items, len(arrivals)
-    base_s, per_item_s, ratios = service.base_s, service.per_item_s, service.ratios.tolist()
+    base_s, per_item_s, ratios = service.base_s, service.per_item_s, service.ratios
     free, firsts, dones = [-math.inf] * lanes, [0], list[float]()
     collecting_until, read_s, read, first = -math.inf, -math.inf, 0, 0
     while first < count:
@@ -99,6 +102,33 @@ def batched_sojourns_s(arrivals_s: Floats, items: Numbers, service: Service, lan
         firsts.append(after)
         dones.append(done_s)
     return np.repeat(dones, np.diff(firsts)) - arrivals_s
+
+
+@lru_cache(maxsize=512)
+def batched_capacity_qps(
+    service: Service,
+    items: tuple[int, ...],
+    lanes: int,
+    batching: Batching,
+    dispatch_s: float,
+    percentile: float,
+    limit_ms: float,
+    seed: int,
+    pattern: Pattern,
+) -> float | None:
+    """The highest rate at which the percentile of latency is within the limit; None where no rate is.
+
+    `items` are those of the requests in the order measured. Kept, because a run is judged again after each round.
+    """
+    sizes = np.array(items)
+
+    def replay(arrivals_s: Floats) -> Floats:
+        return batched_sojourns_s(arrivals_s, np.resize(sizes, len(arrivals_s)), service, lanes, batching)
+
+    full = max(1.0, batching.most_items / float(sizes.mean()))
+    a_request_s = service.base_s / full + service.per_item_s * float(sizes.mean())
+    limit_s = limit_ms / 1e3 - dispatch_s
+    return highest_rate(replay, lanes / a_request_s, MORE_LANES, limit_s, percentile, seed, pattern)
 
 
 def batched_dispatch_s(block: Block, batching: Batching) -> float:

@@ -1,28 +1,44 @@
-"""What one replica can carry: measured service times, replayed through a queue with Poisson arrivals.
+"""What one replica can carry: measured service times, replayed through a queue with the traffic's arrivals.
 
-Requests queue for the first free of k lanes (Kiefer and Wolfowitz; for one lane Lindley's recursion). The arrivals'
-gaps are the same for every candidate and rate, only scaled, so that chance cancels in comparisons, and latency can only
-grow with the rate.
+Requests queue for the first free of k lanes (Kiefer and Wolfowitz; for one lane Lindley's recursion). The arrivals
+are the same for every candidate, so that chance cancels in comparisons.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 
+from bakeoff.measure.traffic import Pattern, arrivals
+from bakeoff.scenario import Traffic
 from bakeoff.store.percentile import Floats
 
 FEWEST_SERVICES = 30
-_ONE_LANE, _MORE_LANES = 120_000, 20_000
+_ONE_LANE, MORE_LANES = 120_000, 20_000
 """Requests replayed: the result is then within a few per cent of the queue's theory."""
 _WARM_UP = 0.1
 _STEPS = 14
+POISSON = Pattern()
+
+
+def made_up(asked: Traffic) -> Pattern:
+    """How requests come where no trace says it."""
+    if asked.burst is not None:
+        return Pattern("burst", asked.burst.peak, asked.burst.share, asked.burst.length_s)
+    return Pattern("constant") if asked.kind == "constant" else POISSON
 
 
 def capacity_qps(
-    service_s: Floats, lanes: int, dispatch_s: float, percentile: float, limit_ms: float, seed: int
+    service_s: Floats,
+    lanes: int,
+    dispatch_s: float,
+    percentile: float,
+    limit_ms: float,
+    seed: int,
+    pattern: Pattern = POISSON,
 ) -> float | None:
     """The highest rate at which the percentile of latency (wait + dispatch + service) is within the limit.
 
@@ -31,25 +47,45 @@ def capacity_qps(
     if len(service_s) < FEWEST_SERVICES:
         return None
     services = np.ascontiguousarray(service_s, dtype=np.float64)
-    return _search(services.tobytes(), lanes, limit_ms / 1e3 - dispatch_s, percentile, seed)
+    return _search(services.tobytes(), lanes, limit_ms / 1e3 - dispatch_s, percentile, seed, pattern)
 
 
 @lru_cache(maxsize=512)
-def _search(service_s: bytes, lanes: int, limit_s: float, percentile: float, seed: int) -> float | None:
-    """Bisection for the load; kept, because a run is judged again after each of its rounds."""
-    count = _ONE_LANE if lanes == 1 else _MORE_LANES
-    services = np.resize(np.frombuffer(service_s), count)
-    gaps = np.random.default_rng(seed).exponential(size=count)
-    arrivals = np.cumsum(gaps / gaps.mean())
-    saturation = lanes / float(services.mean())
-    skipped = int(count * _WARM_UP)
-    allowed = int((count - skipped) * (1.0 - percentile / 100.0))
+def _search(
+    service_s: bytes, lanes: int, limit_s: float, percentile: float, seed: int, pattern: Pattern
+) -> float | None:
+    """Kept, because a run is judged again after each of its rounds."""
+    services = np.frombuffer(service_s)
+
+    def replay(arrivals_s: Floats) -> Floats:
+        return sojourns_s(arrivals_s, np.resize(services, len(arrivals_s)), lanes)
+
+    count = _ONE_LANE if lanes == 1 else MORE_LANES
+    return highest_rate(replay, lanes / float(services.mean()), count, limit_s, percentile, seed, pattern)
+
+
+def highest_rate(
+    replay: Callable[[Floats], Floats],
+    saturation_qps: float,
+    count: int,
+    limit_s: float,
+    percentile: float,
+    seed: int,
+    pattern: Pattern,
+) -> float | None:
+    """Bisection: the highest rate, up to saturation, at which `count` replayed arrivals hold the limit.
+
+    `replay` gives each arrival's (seconds, ascending) time to its answer. None where no rate holds it.
+    """
     low, high = 0.0, 1.0
     for _ in range(_STEPS):
         load = (low + high) / 2
-        latency = sojourns_s(arrivals / (load * saturation), services, lanes)[skipped:]
-        low, high = (load, high) if np.count_nonzero(latency > limit_s) <= allowed else (low, load)
-    return low * saturation if low > 0.0 else None
+        rate = load * saturation_qps
+        latency_s = replay(arrivals(pattern, rate, count / rate, seed) / 1e9)
+        settled = latency_s[int(len(latency_s) * _WARM_UP) :]
+        holds = np.count_nonzero(settled > limit_s) <= int(len(settled) * (1.0 - percentile / 100.0))
+        low, high = (load, high) if holds else (low, load)
+    return low * saturation_qps if low > 0.0 else None
 
 
 def sojourns_s(arrivals_s: Floats, services_s: Floats, lanes: int) -> Floats:

@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from bakeoff.backends import Setting
 from bakeoff.decide import stamps
-from bakeoff.decide.capacity import FEWEST_SERVICES, capacity_qps
+from bakeoff.decide.batching import batched_capacity_qps, batched_dispatch_s, fit_service
+from bakeoff.decide.capacity import FEWEST_SERVICES, capacity_qps, made_up
 from bakeoff.decide.cost import cost_per_million
+from bakeoff.decide.search import Bracket, bracket, judged, next_rate
 from bakeoff.decide.sla import Percentile, SlaResult, judge_errors, judge_sla, percentile_ms
 from bakeoff.measure.block import Block
-from bakeoff.scenario import Scenario
+from bakeoff.measure.traffic import Pattern, recorded
+from bakeoff.scenario import Scenario, Sla
 from bakeoff.store.percentile import percentile_or_none
-from bakeoff.store.record import SCREEN_ROUND, CandidateRecord, ScenarioRecord
+from bakeoff.store.record import CAPACITY_ROUND, SCREEN_ROUND, CandidateRecord, ScenarioRecord
 
 DEFAULT_ERROR_RATE = 0.001
 NO_PERCENTILE = Percentile(None, None, None)
+NO_BRACKET = Bracket()
+NO_CAPACITY = "a request alone, with no load at all, misses the limit"
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One candidate's figures. Mappings go from round to figure; round 0 is the screen. Absent figures are None."""
+    """One candidate's figures. Mappings go from round to figure; round 0 is the screen. Absent figures are None.
+
+    `capacity_qps` are replayed service times, held within `bracket`, what blocks at nearby rates showed. Latencies and
+    the SLA are at the rate asked for; where the capacity itself is asked for, at the highest that passed.
+    """
 
     record: CandidateRecord
     sla: SlaResult | None = None
@@ -33,6 +43,7 @@ class Evidence:
     mean_ms: float | None = None
     offered_qps: float | None = None
     capacity_qps: Mapping[int, float] | None = None
+    bracket: Bracket = NO_BRACKET
     items_per_s: Mapping[int, float] | None = None
     cost: Mapping[int, float] | None = None
     cpu_ms_per_request: float | None = None
@@ -74,30 +85,47 @@ def gather(record: CandidateRecord, scenario: Scenario, cpus: int) -> Evidence:
     by_round: dict[int, list[Block]] = {}
     for entry in record.blocks:
         by_round.setdefault(entry.round, []).append(entry.block)
-    blocks = [block for number in sorted(by_round) for block in by_round[number]]
+    everything = [block for number in sorted(by_round) for block in by_round[number]]
+    results = judged(everything, scenario.sla) if scenario.sla else {}
+    found = bracket(results)
+    rates = _held(_by_round_rates(by_round, record, scenario), found)
+    items_per_s = {number: rate[1] for number, rate in rates.items()}
+    rate = scenario.traffic.rate or found.passed_qps
+    blocks = [block for block in everything if block.offered_qps == rate or block.kind == "closed"]
+    blocks = [block for block in blocks if block.kind == "open"] or blocks
     latencies = [stamps.latency_ms(block) for block in blocks]
     percentile = scenario.sla.percentile if scenario.sla else 99.0
-    rates = {number: _rates(part, record, scenario) for number, part in by_round.items()}
-    items_per_s = {number: rate[1] for number, rate in rates.items() if rate is not None}
     return Evidence(
         record=record,
-        sla=_sla(blocks, scenario),
+        sla=_capacity_sla(results, found, rates) if scenario.traffic.asks_capacity else _sla(blocks, scenario),
         p50_ms=percentile_or_none(stamps.joined(latencies), 50.0),
         tail=percentile_ms(latencies, percentile),
         mean_ms=_mean_ms(blocks),
         offered_qps=blocks[-1].offered_qps,
-        capacity_qps={number: rate[0] for number, rate in rates.items() if rate is not None},
+        capacity_qps={number: each[0] for number, each in rates.items()},
+        bracket=found,
         items_per_s=items_per_s,
-        cost={number: cost_per_million(rate, cpus, scenario.price) for number, rate in items_per_s.items()},
+        cost={number: cost_per_million(each, cpus, scenario.price) for number, each in items_per_s.items()},
         cpu_ms_per_request=_cpu_ms(blocks),
-        peak_memory_bytes=_peak_memory_bytes(blocks),
+        peak_memory_bytes=_peak_memory_bytes(everything),
         requests=sum(len(block) for block in blocks),
         wall_s=sum(block.wall_ns for block in blocks) / stamps.S,
-        blocks_over_budget=sum(bool(block.facts.get("over_budget")) for block in blocks),
-        blocks=len(blocks),
-        backwards=any(stamps.backwards(block) for block in blocks),
-        rounds=len(by_round.keys() - {SCREEN_ROUND}),
+        blocks_over_budget=sum(bool(block.facts.get("over_budget")) for block in everything),
+        blocks=len(everything),
+        backwards=any(stamps.backwards(block) for block in everything),
+        rounds=len(by_round.keys() - {SCREEN_ROUND, CAPACITY_ROUND}),
     )
+
+
+def likely_capacity(record: CandidateRecord, scenario: Scenario) -> float | None:
+    """The requests per second that the SLA likely allows, by what was measured so far; None where that cannot say."""
+    rates = gather(record, scenario, 1).capacity_qps or {}
+    return _mean({number: (qps, 0.0) for number, qps in rates.items()})
+
+
+def decided(record: CandidateRecord, scenario: Scenario) -> Bracket:
+    """At which rates the SLA was shown to hold, and to be missed."""
+    return gather(record, scenario, 1).bracket
 
 
 def fact(record: CandidateRecord, name: str) -> float | None:
@@ -115,26 +143,87 @@ def _sla(blocks: Sequence[Block], scenario: Scenario) -> SlaResult:
     return judge_sla(blocks, scenario.sla.percentile, scenario.sla.limit_ms, scenario.sla.error_rate)
 
 
+def _capacity_sla(
+    results: Mapping[float, SlaResult], found: Bracket, rates: Mapping[int, tuple[float, float]]
+) -> SlaResult | None:
+    """Where the capacity is asked for: the test at the highest rate that passed, else at the lowest that failed."""
+    if found.passed_qps is not None:
+        return results[found.passed_qps]
+    if found.failed_qps is not None and next_rate(found, _mean(rates) or found.failed_qps) is None:
+        result = results[found.failed_qps]
+        return replace(result, reason=f"even at {found.failed_qps:.3g} requests/s {result.reason}")
+    return None if rates else SlaResult("fail", 0, 0.0, math.nan, math.nan, None, NO_CAPACITY)
+
+
+def _by_round_rates(
+    by_round: Mapping[int, Sequence[Block]], record: CandidateRecord, scenario: Scenario
+) -> dict[int, tuple[float, float]]:
+    rates = {number: _rates(part, record, scenario) for number, part in by_round.items() if number != CAPACITY_ROUND}
+    return {number: rate for number, rate in rates.items() if rate is not None}
+
+
+def _held(rates: Mapping[int, tuple[float, float]], found: Bracket) -> dict[int, tuple[float, float]]:
+    """All rounds' rates times one factor, which moves their mean into the bracket; what sets rounds apart stays."""
+    mean = _mean(rates)
+    factor = found.held(mean) / mean if mean else 1.0
+    return {number: (qps * factor, items * factor) for number, (qps, items) in rates.items()}
+
+
+def _mean(rates: Mapping[int, tuple[float, float]]) -> float | None:
+    """The geometric mean of the rounds' requests per second; the screen's where there was no round."""
+    known = [rate[0] for number, rate in rates.items() if number > SCREEN_ROUND] or [rate[0] for rate in rates.values()]
+    return math.exp(math.fsum(map(math.log, known)) / len(known)) if known else None
+
+
 def _rates(blocks: Sequence[Block], record: CandidateRecord, scenario: Scenario) -> tuple[float, float] | None:
     """Requests and items per second that a replica can carry, by one round's blocks; None where they cannot say.
 
-    Open loop: the highest rate within the SLA. Closed loop: what was carried.
+    Live traffic: the highest rate within the SLA, by replaying service times. Else what was carried.
     """
     items = sum(int(block.items[stamps.answered(block)].sum()) for block in blocks)
     count = sum(int(stamps.answered(block).sum()) for block in blocks)
     seconds = sum(block.wall_ns for block in blocks) / stamps.S
     if not items or not seconds:
         return None
-    if blocks[0].kind == "closed" or scenario.sla is None:
+    if not scenario.traffic.open_loop or scenario.sla is None:
         return count / seconds, items / seconds
-    lanes = max(1, record.candidate.setting.instances)
+    if count < FEWEST_SERVICES:
+        return None
+    qps = _capacity_qps(blocks, record.candidate.setting, scenario, scenario.sla)
+    return None if qps is None else (qps, qps * items / count)
+
+
+def _capacity_qps(blocks: Sequence[Block], setting: Setting, scenario: Scenario, sla: Sla) -> float | None:
+    """By replaying what calls took, through the queue that the setting has."""
+    lanes, pattern, batching = setting.instances, _pattern(blocks, scenario), setting.batching
+    if batching is not None:
+        started, done, items = (
+            stamps.joined([getattr(block, name) for block in blocks]) for name in ("started_ns", "done_ns", "items")
+        )
+        dispatch = float(np.median([batched_dispatch_s(block, batching) for block in blocks]))
+        return batched_capacity_qps(
+            fit_service(started, done, items),
+            tuple(items.tolist()),
+            lanes,
+            batching,
+            dispatch,
+            sla.percentile,
+            sla.limit_ms,
+            scenario.seed,
+            pattern,
+        )
     services = stamps.joined([stamps.service_s(block) for block in blocks])
     dispatch = float(np.median([stamps.dispatch_s(block, lanes) for block in blocks]))
-    sla = scenario.sla
-    if len(services) < FEWEST_SERVICES:
-        return None
-    qps = capacity_qps(services, lanes, dispatch, sla.percentile, sla.limit_ms, scenario.seed)
-    return None if qps is None else (qps, qps * items / count)
+    return capacity_qps(services, lanes, dispatch, sla.percentile, sla.limit_ms, scenario.seed, pattern)
+
+
+def _pattern(blocks: Sequence[Block], scenario: Scenario) -> Pattern:
+    """How requests come: of a trace, which need not lie here any more, as they came in these blocks."""
+    arrivals = [block.scheduled_ns for block in blocks if block.kind == "open"]
+    if scenario.traffic.trace is None or not arrivals:
+        return made_up(scenario.traffic)
+    gaps_ns = np.concatenate([np.diff(each, append=each[-1] + each[-1] // len(each)) for each in arrivals])
+    return recorded(np.cumsum(gaps_ns) / stamps.S)
 
 
 def _mean_ms(blocks: Sequence[Block]) -> float | None:

@@ -42,7 +42,7 @@ def gate(evidence: Evidence, scenario: Scenario, provisional: bool) -> Gate:
         _quality(evidence.record, scenario, provisional),
         _latency(evidence),
         _measured(evidence.record, scenario),
-        _undecided_latency(evidence),
+        _undecided_latency(evidence, scenario),
         _rounds(evidence, scenario),
     )
     found = [step for step in steps if step is not None]
@@ -121,8 +121,11 @@ def _measured(record: CandidateRecord, scenario: Scenario) -> Gate | None:
     return Gate("open", stage, "not-reached", "it was not measured", _all_rounds_s(scenario))
 
 
-def _undecided_latency(evidence: Evidence) -> Gate | None:
+def _undecided_latency(evidence: Evidence, scenario: Scenario) -> Gate | None:
     sla = evidence.sla
+    if sla is None and scenario.traffic.asks_capacity:
+        reason = "no rate was found yet at which the SLA holds"
+        return Gate("open", "capacity", "undecided", reason, _all_rounds_s(scenario))
     if sla is None or sla.outcome != "undecided":
         return None
     more_s = 0.0

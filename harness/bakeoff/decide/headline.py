@@ -105,7 +105,10 @@ def _figures(court: Court, chosen: Judgement) -> list[str]:
     latency = (
         "" if sla is None or tail is None else f"p{sla.percentile:g} {milliseconds(tail)} ms of {sla.limit_ms:g} ms"
     )
-    return [latency, *shop]
+    carried = ""
+    if court.scenario.traffic.asks_capacity and chosen.capacity_qps is not None:
+        carried = f"{chosen.capacity_qps:,.3g} requests/s a replica"
+    return [carried, latency, *shop]
 
 
 def _infeasible(scenario: str, court: Court, judged: Mapping[str, Judgement]) -> str:

@@ -19,7 +19,9 @@ class Judgement:
 
     `stage` and `outcome` say where and how it ended (design.md's list); `reason` is the one sentence on why it was not
     chosen, empty for the choice. `p99_*` hold the SLA's own percentile, `percentile` (in per cent). `cost` is in the
-    verdict's `cost_unit`. `requests` and `rounds` count what the figures rest on.
+    verdict's `cost_unit`. Where `capacity_measured`, the capacity's ends are the highest rate that passed and the
+    lowest that failed (None: none did); else it was replayed from service times. `headroom` is its fraction above the
+    rate asked for. `requests` and `rounds` count what the figures rest on.
     """
 
     candidate: str
@@ -40,6 +42,8 @@ class Judgement:
     capacity_qps: float | None = None
     capacity_low_qps: float | None = None
     capacity_high_qps: float | None = None
+    capacity_measured: bool = False
+    headroom: float | None = None
     cpu_ms_per_request: float | None = None
     items_per_s: float | None = None
     cost: float | None = None

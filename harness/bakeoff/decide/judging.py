@@ -15,7 +15,7 @@ from bakeoff.decide.gates import Gate
 from bakeoff.decide.judgement import Judgement
 from bakeoff.decide.wording import percent
 from bakeoff.scenario import Scenario
-from bakeoff.store.record import SCREEN_ROUND
+from bakeoff.store.record import CAPACITY_ROUND, SCREEN_ROUND
 
 
 def judgement(court: Court, name: str, reason: str, rank: int | None) -> Judgement:
@@ -23,7 +23,7 @@ def judgement(court: Court, name: str, reason: str, rank: int | None) -> Judgeme
     evidence, found = court.evidence[name], court.gates[name]
     record, scenario = evidence.record, court.scenario
     candidate = record.candidate
-    capacity, capacity_low, capacity_high = _mean_and_interval(evidence.capacity_qps or {})
+    capacity, capacity_low, capacity_high = _capacity(evidence)
     low, high = Field({name: evidence.round_costs}).interval(name) or (None, None)
     count, yearly = _fleet(capacity, court.cpus, scenario)
     return Judgement(
@@ -45,6 +45,8 @@ def judgement(court: Court, name: str, reason: str, rank: int | None) -> Judgeme
         capacity_qps=capacity,
         capacity_low_qps=capacity_low,
         capacity_high_qps=capacity_high,
+        capacity_measured=_bracketed(evidence),
+        headroom=None if capacity is None or scenario.traffic.rate is None else capacity / scenario.traffic.rate - 1.0,
         cpu_ms_per_request=evidence.cpu_ms_per_request,
         items_per_s=_mean_and_interval(evidence.items_per_s or {})[0],
         cost=evidence.mean_cost,
@@ -74,6 +76,20 @@ def judgement(court: Court, name: str, reason: str, rank: int | None) -> Judgeme
 def memory_bytes(evidence: Evidence) -> float | None:
     """The peak while it was measured, else what it took once loaded."""
     return evidence.peak_memory_bytes or fact(evidence.record, "memory_bytes")
+
+
+def _capacity(evidence: Evidence) -> tuple[float | None, float | None, float | None]:
+    """The capacity with the rates that passed and failed around it; with the rounds' 95 % interval where no block was
+    played at another rate than the one asked for."""
+    mean, low, high = _mean_and_interval(evidence.capacity_qps or {})
+    if mean is None or not _bracketed(evidence):
+        return mean, low, high
+    return mean, evidence.bracket.passed_qps, evidence.bracket.failed_qps
+
+
+def _bracketed(evidence: Evidence) -> bool:
+    """Whether blocks at other rates than the one asked for decided something."""
+    return any(block.round == CAPACITY_ROUND for block in evidence.record.blocks)
 
 
 def _mean_and_interval(by_round: Mapping[int, float]) -> tuple[float | None, float | None, float | None]:

@@ -79,10 +79,12 @@ def _cheapness(evidence: Evidence) -> tuple[float, str]:
 
 def _promising(evidence: Evidence, scenario: Scenario) -> bool:
     """Whether others may be dropped in favour of this one: so far it is within the SLA, with room at the asked rate."""
-    if evidence.mean_cost is None or evidence.sla is None:
+    if evidence.mean_cost is None:
         return False
-    if scenario.sla is None:
+    if scenario.sla is None or scenario.traffic.asks_capacity:
         return True
+    if evidence.sla is None:
+        return False
     carries = min((evidence.capacity_qps or {}).values(), default=0.0)
     enough = evidence.offered_qps is None or carries >= evidence.offered_qps
     return enough and evidence.sla.exceeding <= 1.0 - scenario.sla.percentile / 100.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from bakeoff.decide import headline, reasons
 from bakeoff.decide.as_json import to_json
@@ -14,6 +15,7 @@ from bakeoff.decide.judgement import Leaderboard, Verdict, VerdictName
 from bakeoff.decide.judging import judgement
 from bakeoff.decide.race import MOST_CONTENDERS
 from bakeoff.decide.wording import sentence
+from bakeoff.scenario import Scenario
 from bakeoff.store.record import RunRecord, ScenarioRecord
 
 __all__ = ["to_json", "verdict_of", "verdicts"]
@@ -78,10 +80,17 @@ def judge_scenario(record: ScenarioRecord, error: float = ERROR_AT_THE_END) -> V
         more_needed_s=needed_s,
         leaderboard=_leaderboard(court, choice, why),
         sla=scenario.sla.model_dump() if scenario.sla else None,
-        traffic={**scenario.traffic.model_dump(mode="json"), "mean_items": scenario.traffic.mean_items},
+        traffic=_traffic(scenario),
         floors={metric: floor.model_dump() for metric, floor in scenario.quality.items()},
         workload=dict(record.workload),
     )
+
+
+def _traffic(scenario: Scenario) -> dict[str, Any]:
+    """The scenario's traffic as JSON-able values, with what follows from them."""
+    traffic = scenario.traffic
+    derived = {"rate": traffic.rate, "open_loop": traffic.open_loop, "mean_items": traffic.mean_items}
+    return traffic.model_dump(mode="json") | derived
 
 
 def more_needed_s(court: Court) -> float | None:

@@ -20,14 +20,14 @@ from bakeoff.backends import Artifact, Setting
 from bakeoff.measure import loadgen
 from bakeoff.measure.assembly import closed_block, open_block, worker_facts
 from bakeoff.measure.batching import Baton
-from bakeoff.measure.block import Block, Fact, Int64
+from bakeoff.measure.block import Block, Fact, Int32, Int64
 from bakeoff.measure.child import Child, Launch, StageFailed
 from bakeoff.measure.guard import guard
 from bakeoff.measure.host import Pressure
 from bakeoff.measure.stages import Built, Probed, build, probe
 from bakeoff.measure.stamps import Stamps
 from bakeoff.measure.traffic import mean_qps
-from bakeoff.measure.walk import Walk, walk
+from bakeoff.measure.walk import Walk, walk, walk_by_items
 from bakeoff.measure.wire import Message, artifact_message
 from bakeoff.workloads.prepared import Prepared
 
@@ -163,13 +163,19 @@ class Engine:
             return closed_block(start_ns, stamps.arrays(), steps, self._requests.items, replies, facts)
 
     def open(
-        self, arrivals_ns: Int64, grace_s: float, seed: int | None = None, offered_qps: float | None = None
+        self,
+        arrivals_ns: Int64,
+        grace_s: float,
+        seed: int | None = None,
+        offered_qps: float | None = None,
+        items: Int32 | None = None,
     ) -> Block:
         """An open loop: this process plays the arrivals. What is unanswered `grace_s` after the last one is dropped.
 
-        `offered_qps` is recorded as the rate that was asked for; by default it is what the arrivals come to.
+        `offered_qps` is recorded as the rate that was asked for; by default it is what the arrivals come to. With
+        `items`, each request is one of the pool's whose size is nearest to that.
         """
-        with self._set_up(len(arrivals_ns), len(arrivals_ns), 1, seed) as (stamps, steps, paths):
+        with self._set_up(len(arrivals_ns), len(arrivals_ns), 1, seed, items) as (stamps, steps, paths):
             facts = self._prepare(paths | {"kind": "open"}, self.lanes)
             pressure = Pressure.now()
             with loadgen.generator(self.order.generator_cpu) as got:
@@ -264,14 +270,17 @@ class Engine:
 
     @contextlib.contextmanager
     def _set_up(
-        self, likely: int, capacity: int, join: int, seed: int | None
+        self, likely: int, capacity: int, join: int, seed: int | None, items: Int32 | None = None
     ) -> Iterator[tuple[Stamps, Walk, dict[str, str]]]:
         """The walk and the shared arrays of a block, as files in the run's memory folder."""
         self._blocks += 1
         base = guard().folder / f"{self._key}.{self._blocks}"
         paths = {name: f"{base}.{name}.npy" for name in ("order", "sampled")} | {"stamps": f"{base}.stamps"}
-        requests = self._requests
-        steps = walk(requests.count, requests.references, likely, self._blocks if seed is None else seed, join)
+        requests, seed = self._requests, self._blocks if seed is None else seed
+        if items is None:
+            steps = walk(requests.count, requests.references, likely, seed, join)
+        else:
+            steps = walk_by_items(requests.items, requests.references, items, seed)
         try:
             np.save(paths["order"], steps.order)
             np.save(paths["sampled"], steps.sampled)

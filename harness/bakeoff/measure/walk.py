@@ -49,11 +49,40 @@ def walk(count: int, references: int, steps: int, seed: int, join: int = 1) -> W
     order = _cycled(rng, count, length * join).reshape(length, join)
     sampled = np.zeros(length, np.uint8)
     if references:
-        share = min(1.0, max(min(SHARE, KEPT / max(steps, 1)), FEWEST / max(steps, 1)))
-        places = rng.choice(length, max(1, round(length * share)), replace=False)
-        sampled[places] = 1
+        sampled = _marked(rng, length, steps)
+        places = np.flatnonzero(sampled)
         order[places] = _cycled(rng, references, len(places) * join).reshape(len(places), join)
     return Walk(order, sampled)
+
+
+def walk_by_items(pool_items: Int32, references: int, wanted: Int32, seed: int) -> Walk:
+    """A walk of which step s makes a call of about `wanted[s]` items: a pool request of the size nearest to that.
+
+    No request comes back before all others of its size had their turn. Steps are sampled as in `walk`, but for those
+    of a size that has no reference.
+    """
+    rng = np.random.default_rng(seed)
+    sizes = np.unique(pool_items)
+    nearest = sizes[np.searchsorted((sizes[1:] + sizes[:-1]) / 2, wanted)]
+    order = np.empty(len(wanted), np.int32)
+    sampled = _marked(rng, len(wanted), len(wanted)) if references else np.zeros(len(wanted), np.uint8)
+    for size in np.unique(nearest):
+        steps, members = np.flatnonzero(nearest == size), np.flatnonzero(pool_items == size)
+        order[steps] = members[_cycled(rng, len(members), len(steps))]
+        known, places = members[members < references], steps[sampled[steps] == 1]
+        if len(known):
+            order[places] = known[_cycled(rng, len(known), len(places))]
+        else:
+            sampled[places] = 0
+    return Walk(order.reshape(-1, 1), sampled)
+
+
+def _marked(rng: np.random.Generator, length: int, steps: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    """Which of a walk's steps are sampled, in a block of `steps`."""
+    share = min(1.0, max(min(SHARE, KEPT / max(steps, 1)), FEWEST / max(steps, 1)))
+    sampled = np.zeros(length, np.uint8)
+    sampled[rng.choice(length, max(1, round(length * share)), replace=False)] = 1
+    return sampled
 
 
 def _cycled(rng: np.random.Generator, count: int, length: int) -> Int32:

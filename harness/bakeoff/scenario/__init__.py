@@ -6,19 +6,25 @@ from bakeoff.scenario.model import Scenario
 from bakeoff.scenario.options import from_model, override
 from bakeoff.scenario.parts import Batcher, CandidateFilter, Floor, Incumbent, Price, Requests, Resources
 from bakeoff.scenario.schema import json_schema
-from bakeoff.scenario.traffic import Share, Sla, Traffic
+from bakeoff.scenario.sizes import Share
+from bakeoff.scenario.sla import Sla
+from bakeoff.scenario.trace import Recorded, Trace
+from bakeoff.scenario.traffic import Burst, Traffic
 
 __all__ = [
     "Batcher",
+    "Burst",
     "CandidateFilter",
     "Floor",
     "Incumbent",
     "Price",
+    "Recorded",
     "Requests",
     "Resources",
     "Scenario",
     "Share",
     "Sla",
+    "Trace",
     "Traffic",
     "find",
     "from_dict",

@@ -16,7 +16,8 @@ from bakeoff.scenario.parts import (
     RequestsField,
     Resources,
 )
-from bakeoff.scenario.traffic import Sla, Traffic
+from bakeoff.scenario.sla import Sla
+from bakeoff.scenario.traffic import Traffic
 
 BASE = "base"
 
@@ -45,7 +46,7 @@ class Scenario(Part):
     traffic: Traffic = Field(description="The load on one replica.", examples=[{"kind": "server", "qps": 200}])
     sla: Sla | None = Field(
         default=None,
-        description="The latency limit and the error rate. Required for server traffic.",
+        description="The latency limit and the error rate. Required where requests come at their own times.",
         examples=[{"p99": "20ms", "error_rate": "0.1%"}],
     )
     quality: dict[Word, FloorField] = Field(
@@ -95,15 +96,15 @@ class Scenario(Part):
             raise fault(f"has a {BASE}, and the workload is one too; keep one of them", "variants", BASE)
         if self.requests and self.workload and not is_model(self.workload):
             raise fault(f"goes with a model of yours; {self.workload} brings its own requests", "requests")
-        if self.sla is None and self.traffic.kind == "server":
-            raise fault("missing; server traffic needs a latency limit, as in {p99: 20ms}", "sla")
+        if self.sla is None and self.traffic.open_loop:
+            raise fault(f"missing; {self.traffic.kind} traffic needs a latency limit, as in {{p99: 20ms}}", "sla")
         self._check_batching()
         return self
 
     def _check_batching(self) -> None:
         """A batcher joins requests that wait, which they do where they arrive by themselves, and two must fit."""
         batching, smallest = self.candidates.batching, min(share.items for share in self.traffic.batch_size)
-        if batching and self.traffic.kind in ("single_stream", "multi_stream", "offline"):
+        if batching and not self.traffic.open_loop:
             raise fault(
                 f"goes with requests that arrive at a rate, not with {self.traffic.kind}", "candidates", "batching"
             )

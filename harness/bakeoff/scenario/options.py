@@ -10,7 +10,7 @@ from bakeoff.scenario import units
 from bakeoff.scenario.fields import is_factory, workload_reference
 from bakeoff.scenario.loading import file_name, from_dict, restore
 from bakeoff.scenario.model import Scenario
-from bakeoff.scenario.traffic import one_size
+from bakeoff.scenario.sizes import one_size
 from bakeoff.scenario.wording import complaint, shown
 
 _T = TypeVar("_T")
@@ -20,7 +20,7 @@ _V = TypeVar("_V")
 def from_model(
     model: str | Path,
     *,
-    qps: float | None = None,
+    qps: float | str | None = None,
     p99: str | None = None,
     batch_size: int | None = None,
     seed: int | None = None,
@@ -28,7 +28,8 @@ def from_model(
 ) -> Scenario:
     """The scenario for a model (a file or package.module:factory, from the current folder) without a scenario file.
 
-    With `qps` it is server traffic, which needs a `p99` such as "20ms"; without, one request at a time.
+    With `qps` (a number, or "max": how much can it take?) it is server traffic, which needs a `p99` such as "20ms";
+    without, one request at a time.
     """
     if qps is not None and p99 is None:
         raise complaint(str(model), ("sla",), "missing; server traffic needs a latency limit, as in --p99 20ms")
@@ -42,7 +43,7 @@ def from_model(
 def override(
     scenario: Scenario,
     *,
-    qps: float | None = None,
+    qps: float | str | None = None,
     p99: str | None = None,
     batch_size: int | None = None,
     seed: int | None = None,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
 from bakeoff.scenario.model import Scenario
-from bakeoff.scenario.traffic import PERCENTILE_PATTERN
+from bakeoff.scenario.sla import PERCENTILE_PATTERN
+from bakeoff.scenario.traffic import OPEN_LOOP, OWN_RATE
 from bakeoff.scenario.wording import KeyPath
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -21,15 +22,25 @@ def _schema() -> dict[str, Any]:
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a scenario file."""
-    server = {"properties": {"traffic": {"properties": {"kind": {"const": "server"}}, "required": ["kind"]}}}
     return {
         "$schema": _DIALECT,
         **_schema(),
         "title": "bakeoff scenario",
         "anyOf": [{"required": ["workload"]}, {"required": ["variants"]}],
-        "if": server | {"required": ["traffic"]},
-        "then": {"required": ["sla"], "properties": {"traffic": {"required": ["qps"]}}},
+        "allOf": [
+            _where(OPEN_LOOP, {"required": ["sla"]}),
+            _where(
+                [kind for kind in OPEN_LOOP if kind != OWN_RATE], {"properties": {"traffic": {"required": ["qps"]}}}
+            ),
+            _where([OWN_RATE], {"properties": {"traffic": {"required": ["trace"]}}}),
+        ],
     }
+
+
+def _where(kinds: Sequence[str], then: dict[str, Any]) -> dict[str, Any]:
+    """What holds for traffic of these kinds."""
+    traffic = {"properties": {"kind": {"enum": list(kinds)}}, "required": ["kind"]}
+    return {"if": {"properties": {"traffic": traffic}, "required": ["traffic"]}, "then": then}
 
 
 def known_keys(path: KeyPath) -> list[str]:

@@ -1,117 +1,101 @@
-"""The load that a replica must carry, and how late its answers may be."""
+"""The load that a replica must carry."""
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
-    BeforeValidator,
     Field,
-    GetJsonSchemaHandler,
+    PlainValidator,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
     WithJsonSchema,
+    field_validator,
     model_validator,
 )
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError
 
-from bakeoff.scenario import units
-from bakeoff.scenario.fields import ConvertedMilliseconds, Fraction, Part, Reading, Seconds, as_tuple, fault, written
+from bakeoff.scenario.fields import Fraction, Part, Seconds, fault
+from bakeoff.scenario.sizes import BatchSize, Share
+from bakeoff.scenario.trace import Trace, TraceField
 
 SHORTEST_BLOCK_S, LONGEST_BLOCK_S = 0.1, 600.0
+FEWEST_REQUESTS = 40
+"""A block of fewer says nothing of capacity: at a low rate it lasts longer."""
 USUAL_SAMPLES = 8
-PERCENTILE_PATTERN = r"^p[5-9][0-9](\.[0-9])?$"
-_PERCENTILE = re.compile(PERCENTILE_PATTERN)
-_MOST_ITEMS = 100_000
+HIGHEST_QPS = 1_000_000
+MAX = "max"
 
-Kind = Literal["server", "single_stream", "multi_stream", "offline"]
-
-
-class Share(NamedTuple):
-    """One size of request: how many items are scored, and the share of the requests (of 1) that have this size."""
-
-    items: Annotated[int, Field(gt=0, le=_MOST_ITEMS)]
-    weight: Annotated[float, Field(gt=0, le=1e9)]
+Kind = Literal["server", "constant", "burst", "trace", "single_stream", "multi_stream", "offline"]
+OPEN_LOOP: tuple[Kind, ...] = ("server", "constant", "burst", "trace")
+"""The kinds whose requests come whether or not earlier ones are answered."""
+OWN_RATE: Kind = "trace"
+"""The one open-loop kind that has a rate without being told."""
 
 
-def one_size(items: int) -> Share:
-    """The share of requests that all score this many items; raises ValueError where that is not a batch size."""
-    if not 0 < items <= _MOST_ITEMS:
-        raise ValueError(f"must be from 1 to {_MOST_ITEMS} items, as in 256")
-    return Share(items, 1.0)
+def _rate_or_max(value: Any) -> float | str | None:
+    if value is None or value == MAX:
+        return None if value is None else MAX
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("must be a number, as in qps: 200, or max, which asks how much a replica can take")
+    if not abs(value) <= HIGHEST_QPS:
+        finite = value == value and abs(value) != float("inf")
+        raise ValueError(f"must be {f'at most {HIGHEST_QPS}' if finite else 'a finite number'}, as in qps: 200")
+    if value <= 0:
+        raise ValueError("must be greater than 0, as in qps: 200")
+    return float(value)
 
 
-def shares(value: Any) -> Any:
-    """What was written, `256` or a list of {items, weight}, for validation; raises ValueError for any other shape."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return (one_size(value),)
-    if isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
-        return tuple(value)
-    raise ValueError("must be a number of items, as in 256, or a list, as in [{items: 100, weight: 2}, …]")
-
-
-def _normalised(value: tuple[Share, ...], info: ValidationInfo) -> tuple[Share, ...]:
-    if Reading.of(info).restored:
-        return value
-    total = sum(share.weight for share in value)
-    return tuple(Share(share.items, share.weight / total) for share in value)
-
-
-BATCH_SIZE_SCHEMA: JsonSchemaValue = {
-    "anyOf": [
-        {"type": "integer", "minimum": 1, "maximum": _MOST_ITEMS},
-        {
-            "type": "array",
-            "minItems": 1,
-            "items": {
-                "type": "object",
-                "additionalProperties": False,
-                "required": ["items", "weight"],
-                "properties": {
-                    "items": {
-                        "type": "integer",
-                        "minimum": 1,
-                        "maximum": _MOST_ITEMS,
-                        "description": "Items scored in one request of this size.",
-                    },
-                    "weight": {
-                        "type": "number",
-                        "exclusiveMinimum": 0,
-                        "description": "How often this size occurs, relative to the other weights.",
-                    },
-                },
-            },
-        },
-    ],
-    "examples": [256],
-}
-
-
-BatchSize = Annotated[
-    tuple[Share, ...],
-    BeforeValidator(as_tuple),
-    written(shares),
-    AfterValidator(_normalised),
-    WithJsonSchema(BATCH_SIZE_SCHEMA),
+RateOrMax = Annotated[
+    float | Literal["max"] | None,
+    PlainValidator(_rate_or_max),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number", "exclusiveMinimum": 0, "maximum": HIGHEST_QPS}, {"const": MAX}, {"type": "null"}]}
+    ),
 ]
 
 
+class Burst(Part):
+    """Traffic that comes in bursts: two rates, switched at random (an on/off Markov-modulated Poisson process)."""
+
+    peak: float = Field(
+        default=3.0, gt=1, le=1000, description="The rate during a burst over the mean rate.", examples=[3]
+    )
+    share: Fraction = Field(
+        default=0.2,
+        description="The share of the time that bursts take; peak times share is at most 1.",
+        json_schema_extra={"default": "20%"},
+    )
+    length_s: Seconds = Field(
+        default=0.5,
+        alias="length",
+        description="The mean length of a burst, as in 500ms.",
+        json_schema_extra={"default": "500ms"},
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Burst:
+        if not 0 < self.share < 1:
+            raise fault("must be above 0% and below 100%, as in 20%", "share")
+        if self.peak * self.share > 1 + 1e-9:
+            most, percent = 1 / self.share, 100 * self.share
+            raise fault(f"must be at most {most:.4g} where bursts take {percent:.4g} % of the time", "peak")
+        return self
+
+
 class Traffic(Part):
-    """The load on one replica, in MLPerf's kinds."""
+    """The load on one replica: MLPerf's kinds, and evenly spaced, bursty and recorded arrivals."""
 
     kind: Kind = Field(
         description="server: requests arrive at random (Poisson), whether or not earlier ones are answered;"
+        " constant: evenly spaced; burst: at random, in bursts; trace: as they were recorded;"
         " single_stream: one request at a time; multi_stream: samples_per_query requests as one call;"
         " offline: all at once, as fast as it goes.",
         examples=["server"],
     )
-    qps: float | None = Field(
+    qps: RateOrMax = Field(
         default=None,
-        gt=0,
-        le=1e6,
-        description="Requests per second that one replica is driven at. Required for server traffic, and for it alone.",
+        description="Requests per second that one replica is driven at, or max: how much can it take? Required for"
+        " server, constant and burst traffic; a trace that is given one is rescaled to it.",
         examples=[200],
     )
     fleet_qps: float | None = Field(
@@ -121,8 +105,20 @@ class Traffic(Part):
         description="Requests per second of the whole shop at its peak: gives replicas and, with a price, yearly cost.",
         examples=[12000],
     )
+    burst: Burst | None = Field(
+        default=None,
+        validate_default=True,
+        description="What bursts are like, for kind: burst.",
+        examples=[{"peak": 3, "share": "20%", "length": "500ms"}],
+    )
+    trace: TraceField = Field(
+        default=None,
+        description="For kind: trace, a .csv or .parquet file (relative to this file) of recorded requests: a column"
+        " arrival (seconds, or ISO 8601 timestamps) and perhaps items (scored by each, in place of batch_size).",
+    )
     batch_size: BatchSize = Field(
-        default=(Share(1, 1.0),),
+        default=None,
+        validate_default=True,
         description="Items scored per request: a number, or a weighted list of sizes, as in"
         " [{items: 100, weight: 2}, {items: 200, weight: 12}].",
         json_schema_extra={"default": 1},
@@ -137,12 +133,27 @@ class Traffic(Part):
         default=USUAL_SAMPLES, gt=0, le=10_000, description="Requests that one multi_stream call holds."
     )
 
+    @field_validator("burst", mode="wrap")
+    @classmethod
+    def _usual_burst(cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Burst | None:
+        if value is None:
+            return Burst() if info.data.get("kind") == "burst" else None
+        burst: Burst = handler(value)
+        return burst
+
+    @field_validator("batch_size", mode="wrap")
+    @classmethod
+    def _usual_size(cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> tuple[Share, ...]:
+        if value is None:
+            trace: Trace | None = info.data.get("trace")
+            return (trace and trace.sizes) or (Share(1, 1.0),)
+        sizes: tuple[Share, ...] = handler(value)
+        return sizes
+
     @model_validator(mode="after")
     def _fits_together(self) -> Traffic:
-        if self.kind == "server" and self.qps is None:
-            raise fault("missing; server traffic needs the requests per second of one replica, as in qps: 200", "qps")
-        if self.kind != "server" and self.qps is not None:
-            raise fault(f"goes with kind: server; {self.kind} traffic runs as fast as the engine answers", "qps")
+        self._rate_fits()
+        self._arrivals_fit()
         if self.kind == "offline" and self.fleet_qps is not None:
             raise fault("goes with live traffic; offline work has no requests per second", "fleet_qps")
         if self.kind != "multi_stream" and self.samples_per_query != USUAL_SAMPLES:
@@ -153,52 +164,47 @@ class Traffic(Part):
             raise fault("must name each number of items once", "batch_size")
         return self
 
+    def _rate_fits(self) -> None:
+        if self.qps is not None and not self.open_loop:
+            kinds = f"{', '.join(OPEN_LOOP[:-1])} or {OPEN_LOOP[-1]}"
+            raise fault(f"goes with kind: {kinds}; {self.kind} traffic runs as fast as the engine answers", "qps")
+        if self.qps is None and self.open_loop and self.kind != OWN_RATE:
+            message = (
+                f"missing; {self.kind} traffic needs the requests per second of one replica, as in qps: 200, or max"
+            )
+            raise fault(message, "qps")
+        own = self.trace.qps if self.trace and self.qps is None else None
+        if own is not None and not FEWEST_REQUESTS / LONGEST_BLOCK_S <= own <= HIGHEST_QPS:
+            seen = f"missing, and the trace's own rate is {own:.3g} per second (is its arrival in seconds?)"
+            raise fault(f"{seen}; give one, as in qps: 200", "qps")
+
+    def _arrivals_fit(self) -> None:
+        if self.kind == "trace" and self.trace is None:
+            raise fault("missing; give the file of recorded requests, as in trace: requests.csv", "trace")
+        for name in ("burst", "trace"):
+            if self.kind != name and getattr(self, name) is not None:
+                raise fault(f"goes with kind: {name}", name)
+        if self.trace and self.trace.sizes and self.batch_size != self.trace.sizes:
+            raise fault("comes from the trace, which has items; leave it out", "batch_size")
+
+    @property
+    def open_loop(self) -> bool:
+        """Whether requests come at their own times, answered or not."""
+        return self.kind in OPEN_LOOP
+
+    @property
+    def asks_capacity(self) -> bool:
+        """Whether the question is how much a replica can take (`qps: max`)."""
+        return self.qps == MAX
+
+    @property
+    def rate(self) -> float | None:
+        """Requests per second that one replica is driven at; None for `max` and for traffic that is not open loop."""
+        if self.trace and self.qps is None:
+            return self.trace.qps
+        return self.qps if isinstance(self.qps, float) else None
+
     @property
     def mean_items(self) -> float:
         """Items scored per request, on average."""
         return sum(items * weight for items, weight in self.batch_size)
-
-
-class Sla(Part):
-    """How late answers may be: a percentile of latency, from the scheduled arrival to the answer, and its limit."""
-
-    percentile: float = Field(default=99.0, description="The percentile of latency that is limited, such as 99.0.")
-    limit_ms: ConvertedMilliseconds = Field(description="The limit of that percentile, in milliseconds.")
-    error_rate: Fraction = Field(
-        default=0.001,
-        description="Largest share of requests that may fail or go unanswered.",
-        examples=["0.1%"],
-        json_schema_extra={"default": "0.1%"},
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_percentile_key(cls, data: Any, info: ValidationInfo) -> Any:
-        if not isinstance(data, dict) or Reading.of(info).restored:
-            return data
-        percentiles = [key for key in data if _PERCENTILE.fullmatch(str(key))]
-        for key in data.keys() - {*percentiles, "error_rate"}:
-            raise PydanticCustomError("unknown_key", "{key}", {"key": (str(key),)})
-        if not percentiles:
-            raise fault("must name a percentile (p50 to p99.9) and its limit, as in {p99: 20ms}")
-        if len(percentiles) > 1:
-            raise fault(f"must limit one percentile, not {' and '.join(percentiles)}")
-        rest = {key: value for key, value in data.items() if key == "error_rate"}
-        try:
-            limit_ms = units.milliseconds(data[percentiles[0]])
-        except ValueError as error:
-            raise fault(str(error), percentiles[0]) from None
-        return rest | {"percentile": float(percentiles[0][1:]), "limit_ms": limit_ms}
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        schema = handler.resolve_ref_schema(handler(core))
-        limit = schema["properties"].pop("limit_ms")
-        del limit["title"]
-        limit["description"] = "The limit of this percentile of latency, as in p99: 20ms. Exactly one percentile."
-        del schema["properties"]["percentile"], schema["required"]
-        return schema | {
-            "patternProperties": {PERCENTILE_PATTERN: limit},
-            "minProperties": 1,
-            "examples": [{"p99": "20ms", "error_rate": "0.1%"}],
-        }

@@ -176,7 +176,7 @@ def _candidates(verdict: Verdict, width: int) -> Table:
 def _measured_titles(verdict: Verdict, width: int) -> list[str]:
     """What stands beside the cost: latency where it plays a part, capacity where there is room or nothing else."""
     latency = views.shows_latency(verdict)
-    capacity = "capacity" if verdict.traffic.get("qps") else "items/s"
+    capacity = "capacity" if verdict.traffic.get("open_loop") else "items/s"
     return [f"{views.tail_name(verdict)} ms"] * latency + [capacity] * (width >= _WIDE or not latency)
 
 

@@ -103,25 +103,36 @@ def quality_gate(verdict: Verdict, judged: Judgement) -> Gate:
 
 def headroom_gate(verdict: Verdict, judged: Judgement) -> Gate:
     """What one replica can carry within the SLA, against the rate it is asked to."""
-    qps = verdict.traffic.get("qps")
+    qps = verdict.traffic.get("rate")
     capacity = judged.capacity_qps
     if not qps:
-        throughput = f"{number(judged.items_per_s)} items/s" if known(judged.items_per_s) else ABSENT
-        return Gate("Headroom", NO_LIMIT, throughput, "no rate asked", "nothing to miss")
+        if verdict.traffic.get("open_loop"):
+            return Gate("Capacity", NO_LIMIT, f"{number(capacity)} /s", "as much as it can", capacity_words(judged))
+        carried = f"{number(judged.items_per_s)} items/s" if known(judged.items_per_s) else ABSENT
+        return Gate("Headroom", NO_LIMIT, carried, "no rate asked", "nothing to miss")
     if capacity is None or not known(capacity):
         return Gate("Headroom", UNKNOWN, ABSENT, f"for {exact(qps)} /s", "")
     span = max(capacity, judged.capacity_high_qps or 0.0, qps) * 1.1
     bar = _bar(capacity, qps, judged.capacity_low_qps, judged.capacity_high_qps, (0.0, span), bad_above=False)
-    ends = interval(judged.capacity_low_qps, judged.capacity_high_qps)
     return Gate(
         "Headroom",
         _status(judged, "sla-missed", capacity >= qps, surely=(judged.capacity_low_qps or 0.0) >= qps),
         f"{number(capacity)} /s",
         f"for {exact(qps)} /s",
         f"{number(capacity / qps, 3)} times what is asked",
-        f"95 % interval {ends} /s" if ends else "",
+        capacity_words(judged),
         bar,
     )
+
+
+def capacity_words(judged: Judgement) -> str:
+    """The rates that passed and failed around the capacity, or what it was replayed from; empty where unknown."""
+    low, high = judged.capacity_low_qps, judged.capacity_high_qps
+    if not judged.capacity_measured:
+        ends = interval(low, high)
+        return f"replayed from service times, 95 % interval {ends} /s" if ends else ""
+    words = [f"holds at {number(low)} /s"] * (low is not None) + [f"fails at {number(high)} /s"] * (high is not None)
+    return ", ".join(words)
 
 
 @dataclass(frozen=True, slots=True)

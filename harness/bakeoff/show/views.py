@@ -80,8 +80,12 @@ def question(verdict: Verdict) -> str:
     """What was asked, in one line: the traffic, the SLA and the floors."""
     traffic, sla = verdict.traffic, verdict.sla
     parts = [clean(verdict.kind).replace("_", " ")]
-    if traffic.get("qps"):
-        parts.append(f"{exact(traffic['qps'])} requests/s")
+    if traffic.get("rate"):
+        parts.append(f"{exact(traffic['rate'])} requests/s")
+    elif traffic.get("open_loop"):
+        parts.append("as many requests/s as it can take")
+    if burst := traffic.get("burst"):
+        parts.append(f"{exact(burst['peak'])} times as many for {percent(burst['share'])} of the time")
     items = traffic.get("mean_items") or _mean_items(traffic.get("batch_size"))
     if items:
         parts.append(f"{exact(items) if float(items).is_integer() else number(items)} items a request")
@@ -143,7 +147,7 @@ def shows_latency(verdict: Verdict) -> bool:
 
 def capacity_title(verdict: Verdict) -> str:
     """What the capacity column counts: requests at the SLA, or items where no rate was asked."""
-    return "Capacity, requests/s" if verdict.traffic.get("qps") else "Throughput, items/s"
+    return "Capacity, requests/s" if verdict.traffic.get("open_loop") else "Throughput, items/s"
 
 
 def short_figures(row: Row, verdict: Verdict) -> str:
@@ -168,21 +172,29 @@ def money_words(verdict: Verdict) -> str:
 
 
 def _row(place: int, one: Judgement, verdict: Verdict) -> Row:
-    asked = bool(verdict.traffic.get("qps"))
+    live = bool(verdict.traffic.get("open_loop"))
     return Row(
         number=place,
         judged=one,
         fate=fate(one, verdict),
         p99=number(one.p99_ms),
         p99_ends=interval(one.p99_low_ms, one.p99_high_ms),
-        capacity=number(one.capacity_qps if asked else one.items_per_s),
-        capacity_ends=interval(one.capacity_low_qps, one.capacity_high_qps) if asked else "",
+        capacity=number(one.capacity_qps if live else one.items_per_s),
+        capacity_ends=_capacity_ends(one) if live else "",
         cost=number(one.cost),
         cost_ends=interval(one.cost_low, one.cost_high),
         quality=", ".join(f"{clean(name)} {change(quality.delta)}" for name, quality in one.quality.items()) or ABSENT,
         why_not=clean(one.reason),
         standing=_standing(one, verdict),
     )
+
+
+def _capacity_ends(one: Judgement) -> str:
+    """Both ends, or the one that is known: the highest rate that passed, or the lowest that failed."""
+    low, high = one.capacity_low_qps, one.capacity_high_qps
+    if low is not None and high is None:
+        return f"≥ {number(low)}"
+    return f"< {number(high)}" if low is None and high is not None else interval(low, high)
 
 
 def fate(one: Judgement, verdict: Verdict) -> str:

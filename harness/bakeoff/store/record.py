@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SCREEN_ROUND = 0
 """The round number of blocks measured alone, before the interleaved rounds 1, 2, 3 ..."""
+CAPACITY_ROUND = -1
+"""The round number of blocks at other rates than the one asked for, which bracket the capacity."""
 
 OK = "ok"
 

@@ -1,0 +1,122 @@
+"""How much can it take? The highest rate at which the SLA holds, between a rate that passed and one that failed.
+
+Every rate is decided by the anytime-valid test on open-loop blocks at that rate, so either end of the interval is wrong
+with at most one chance in a hundred.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from bakeoff.decide.sla import SlaResult, judge_sla
+from bakeoff.measure.block import Block
+from bakeoff.scenario import Sla
+
+STEP = 1.1
+"""The first rates tried are this much above and below the likely capacity; later ones step out ever further."""
+RESOLUTION = 1.05
+"""Rates nearer to each other than this are not told apart."""
+FARTHEST = 30.0
+"""Rates so many times above or below what was likely are not tried."""
+MOST_BLOCKS = 4
+"""Blocks at one rate; where they would not settle it, it stays undecided and others are tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    """What was decided of the capacity, in requests per second.
+
+    `passed_qps` is the highest rate that passed below all that failed, `failed_qps` the lowest that failed (None: none
+    did), `undecided_qps` the rates that blocks did not settle, ascending.
+    """
+
+    passed_qps: float | None = None
+    failed_qps: float | None = None
+    undecided_qps: tuple[float, ...] = ()
+
+    def held(self, estimate_qps: float) -> float:
+        """The estimate, moved to the nearer end where it lies outside."""
+        if self.passed_qps is not None:
+            estimate_qps = max(estimate_qps, self.passed_qps)
+        return estimate_qps if self.failed_qps is None else min(estimate_qps, self.failed_qps)
+
+
+def bracket(results: Mapping[float, SlaResult]) -> Bracket:
+    """The bracket of what was decided at each rate (requests per second); a pass above a failure counts for nothing."""
+    failed_qps = min((rate for rate, result in results.items() if result.outcome == "fail"), default=math.inf)
+    passed = [rate for rate, result in results.items() if result.outcome == "pass" and rate < failed_qps]
+    undecided = sorted(rate for rate, result in results.items() if result.outcome == "undecided" and rate < failed_qps)
+    return Bracket(max(passed, default=None), None if math.isinf(failed_qps) else failed_qps, tuple(undecided))
+
+
+def judged(blocks: Iterable[Block], sla: Sla) -> dict[float, SlaResult]:
+    """The test's result at each rate, from the open-loop blocks among these."""
+    by_rate: dict[float, list[Block]] = {}
+    for block in blocks:
+        if block.kind == "open" and block.offered_qps:
+            by_rate.setdefault(block.offered_qps, []).append(block)
+    return {rate: _judge(found, sla) for rate, found in by_rate.items()}
+
+
+def next_rate(found: Bracket, likely_qps: float) -> float | None:
+    """The rate to try next: one that fails, then one that passes, then between; None where that would tell no more.
+
+    Overload shows quickest, so it comes first.
+    """
+    if found.failed_qps is None:
+        return _further(likely_qps, [found.passed_qps, *found.undecided_qps], up=True)
+    if found.passed_qps is None:
+        return _further(likely_qps, [found.failed_qps, *found.undecided_qps], up=False)
+    inside = [rate for rate in found.undecided_qps if rate > found.passed_qps]
+    gaps = [(found.passed_qps, found.failed_qps)]
+    if inside:
+        gaps = [(found.passed_qps, inside[0]), (inside[-1], found.failed_qps)]
+    low, high = max(gaps, key=lambda gap: gap[1] / gap[0])
+    return math.sqrt(low * high) if high / low > RESOLUTION else None
+
+
+def find(
+    play: Callable[[float], Block | None],
+    likely_qps: float,
+    sla: Sla,
+    known: Iterable[Block] = (),
+    may_go_on: Callable[[], bool] = lambda: True,
+) -> Bracket:
+    """Bracket the capacity, then bisect, from a likely one: `play` measures a block at a rate (None: it failed).
+
+    `known` are blocks measured before. Ends early when `may_go_on` says no, with what is known by then.
+    """
+    blocks = [block for block in known if block.kind == "open"]
+    results = judged(blocks, sla)
+    while (rate := next_rate(bracket(results), likely_qps)) is not None and may_go_on():
+        here = [block for block in blocks if block.offered_qps == rate]
+        for _ in range(MOST_BLOCKS):
+            block = play(rate)
+            if block is None:
+                return bracket(results)
+            here.append(block)
+            results[rate] = _judge(here, sla)
+            if not _worth_more(results[rate]) or not may_go_on():
+                break
+    return bracket(results)
+
+
+def _judge(blocks: list[Block], sla: Sla) -> SlaResult:
+    return judge_sla(blocks, sla.percentile, sla.limit_ms, sla.error_rate)
+
+
+def _worth_more(result: SlaResult) -> bool:
+    """Whether a few more blocks may settle it."""
+    if result.outcome != "undecided" or result.needed is None:
+        return False
+    return result.needed <= MOST_BLOCKS * result.effective
+
+
+def _further(likely_qps: float, tried: Iterable[float | None], up: bool) -> float | None:
+    """A step beyond the likely rate and all that was tried on that side, the longer the more were."""
+    beyond = [rate for rate in tried if rate is not None and (rate >= likely_qps if up else rate <= likely_qps)]
+    factor = STEP ** (len(beyond) + 1)
+    rate = max([likely_qps, *beyond]) * factor if up else min([likely_qps, *beyond]) / factor
+    return rate if 1.0 / FARTHEST <= rate / likely_qps <= FARTHEST else None

@@ -1,0 +1,85 @@
+"""From a scenario's traffic to the load that it puts on an engine; and a trace that changed under a run."""
+
+from pathlib import Path
+
+import pytest
+
+from bakeoff.contest import contest
+from bakeoff.contest.load import ClosedLoop, OpenLoop, load_for, pattern_of
+from bakeoff.errors import UserError
+from bakeoff.measure import host, traffic
+from bakeoff.measure.traffic import Pattern
+from bakeoff.scenario import from_dict
+from bakeoff.store.store import Store
+
+
+def scenario(**asked):
+    return from_dict({"workload": "ctr-dlrm", "sla": {"p99": "20ms"}, "traffic": asked})
+
+
+@pytest.fixture
+def trace(tmp_path) -> Path:
+    path = tmp_path / "t.csv"
+    path.write_text("arrival,items\n" + "".join(f"{i / 50},{1 + i % 3}\n" for i in range(300)))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("asked", "pattern"),
+    [
+        ({"kind": "server"}, Pattern("poisson")),
+        ({"kind": "constant"}, Pattern("constant")),
+        ({"kind": "burst"}, Pattern("burst", 3.0, 0.2, 0.5)),
+        ({"kind": "burst", "burst": {"peak": 2.0, "length": "1s"}}, Pattern("burst", 2.0, 0.2, 1.0)),
+    ],
+)
+def test_open_loops(asked, pattern):
+    load = load_for(scenario(**asked, qps=200))
+    assert load == OpenLoop(pattern, 200, 4.0, 0.5)
+    assert load_for(scenario(**asked, qps=200), 2.0, qps=300) == OpenLoop(pattern, 300, 2.0, 0.5)
+    assert load_for(scenario(**asked, qps=2)).seconds == 20, "40 requests at least"
+
+
+def test_how_much_can_it_take_begins_with_a_closed_loop_on_all_lanes():
+    assert load_for(scenario(kind="burst", qps="max")) == ClosedLoop(4.0)
+    assert load_for(scenario(kind="server", qps="max"), qps=70.0) == OpenLoop(Pattern(), 70.0, 4.0, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("asked", "load"),
+    [
+        ({"kind": "offline"}, ClosedLoop(4.0)),
+        ({"kind": "single_stream"}, ClosedLoop(4.0, lanes=1)),
+        ({"kind": "multi_stream", "samples_per_query": 5}, ClosedLoop(4.0, lanes=1, join=5)),
+    ],
+)
+def test_closed_loops(asked, load):
+    assert load_for(scenario(**asked)) == load
+
+
+def test_a_trace_brings_its_arrivals_and_its_items(trace):
+    load = load_for(scenario(kind="trace", trace=str(trace)))
+    assert load.qps == pytest.approx(50)
+    due = traffic.schedule(load.pattern, load.qps, load.seconds, 1)
+    assert len(due.arrivals_ns) == 200
+    assert set(due.items.tolist()) == {1, 2, 3}
+
+
+def test_a_trace_that_changed_is_not_played(trace):
+    asked = scenario(kind="trace", trace=str(trace))
+    trace.write_text(trace.read_text() + "7,1\n")
+    with pytest.raises(UserError, match="has changed since the scenario was read"):
+        pattern_of(asked.traffic)
+
+
+def test_a_run_does_not_go_on_with_another_trace(trace, tmp_path):
+    asked = scenario(kind="trace", trace=str(trace))
+    with Store.open(str(tmp_path / "runs.db")) as store:
+        run = store.begin("bakeoff run x.yaml", host.facts(), host.versions(), None, 0)
+        store.add_scenario(run, asked.name, asked.definition(), {"key": "any"})
+        store.set_status(run, "running")
+        trace.write_text(trace.read_text() + "7,1\n")
+        with pytest.raises(UserError) as caught:
+            contest.resume(run, store, logs=tmp_path)
+    words = f"run {run}: {trace}: has changed since the scenario was read; run it anew: bakeoff run x.yaml"
+    assert str(caught.value) == words
