@@ -292,7 +292,7 @@ def test_a_worker_behind_a_batcher_that_dies_is_noticed_at_once(bench, cue, inst
     [
         ("OneSize", "2 requests joined (12 rows) fail where one alone does not: ValueError: only 4 or 8 rows"),
         ("Shrinks", "a batcher cannot split output 'score': shape (8,) for 12 rows of input"),
-        ("Crosswise", "requests joined are not answered as each alone is: answers differ from the reference"),
+        ("Crosswise", "joining requests changes their answers, as where rows depend on each other: answers differ"),
     ],
 )
 def test_engines_that_cannot_take_joined_requests_are_unsupported(bench, name, reason):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import select
-import struct
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,9 +21,10 @@ from bakeoff.measure.serve import NUMBER_BYTES, STOP, Clock, Infer, Left
 from bakeoff.measure.stamps import FAILED, Stamps
 from bakeoff.workloads.prepared import Requests
 
-READ_AT_ONCE = 512
+READ_AT_ONCE = 256
 """Request numbers that one read takes from the pipe at most; what it takes beyond a batch goes on with the baton."""
 _MOST_BYTES = 4096
+_STOP = STOP.to_bytes(NUMBER_BYTES, "little")
 
 Read = Callable[[int, int], bytes]
 Ready = Callable[[int, float], bool]
@@ -44,7 +44,7 @@ class Baton:
     def create(cls) -> Baton:
         """A new one, free to be taken, and nothing left over."""
         baton = cls(*os.pipe())
-        baton.pass_on(0, [])
+        baton.pass_on(0, memoryview(b""))
         return baton
 
     @property
@@ -52,14 +52,14 @@ class Baton:
         """Its descriptors, for the processes that share it."""
         return self.read_end, self.write_end
 
-    def take(self) -> tuple[int, Sequence[int]]:
-        """Wait until it is free and take it: when requests were last read, and those left over, in order."""
+    def take(self) -> tuple[int, memoryview]:
+        """Wait until it is free and take it: when requests were last read, and those left over (uint32), in order."""
         message = memoryview(os.read(self.read_end, _MOST_BYTES))
-        return message[:8].cast("q")[0], message[8:].cast("I")
+        return int.from_bytes(message[:8], "little"), message[8:].cast("I")
 
-    def pass_on(self, read_ns: int, left_over: Sequence[int]) -> None:
-        """Set it free, for this lane too; fewer than READ_AT_ONCE may be left over."""
-        os.write(self.write_end, struct.pack(f"=q{len(left_over)}I", read_ns, *left_over))
+    def pass_on(self, read_ns: int, left_over: memoryview) -> None:
+        """Set it free, for this lane too; no more than READ_AT_ONCE may be left over."""
+        os.write(self.write_end, read_ns.to_bytes(8, "little") + left_over.tobytes())
 
     def close(self) -> None:
         """Close both ends."""
@@ -113,9 +113,8 @@ class Batcher:
         self.baton.pass_on(read_ns, waiting[at:])
         return steps, stop
 
-    def _read(self) -> Sequence[int]:
-        numbers = self.read(self.pipe, NUMBER_BYTES * READ_AT_ONCE)
-        return memoryview(numbers).cast("I") if numbers else [STOP]
+    def _read(self) -> memoryview:
+        return memoryview(self.read(self.pipe, NUMBER_BYTES * READ_AT_ONCE) or _STOP).cast("I")
 
 
 class Joiner:

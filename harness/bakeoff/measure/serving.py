@@ -115,7 +115,9 @@ def _verify_joined(crew: Crew, most_items: int) -> None:
         lane.do(check)
         crew.verifier.judge(errors)
     except WrongOutput as error:
-        raise Unsupported(f"requests joined are not answered as each alone is: {error}") from error
+        raise Unsupported(
+            f"joining requests changes their answers, as where rows depend on each other: {error}"
+        ) from error
 
 
 def _warm_up(crew: Crew) -> Message:
@@ -151,7 +153,8 @@ def _warm_up_joined(crew: Crew, most_items: int) -> int:
     requests = crew.requests
     joiner = Joiner(requests, np.arange(requests.count))
     largest = int(requests.items.max())
-    batches = [b for part in WARM_UP_PARTS for b in fillings(requests, max(2 * largest, most_items // part))[:2]]
+    limits = sorted({min(most_items, max(2 * largest, most_items // part)) for part in WARM_UP_PARTS}, reverse=True)
+    batches = [batch for limit in limits for batch in fillings(requests, limit)[:2]]
     warmed: list[int] = []
 
     def warm(lane: Lane) -> None:
