@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from scipy import stats
 
+from bakeoff.backends import Option, Setting
 from bakeoff.decide.compare import Field
 from bakeoff.decide.cost import replicas, yearly_cost
 from bakeoff.decide.court import Court
@@ -68,9 +69,15 @@ def judgement(court: Court, name: str, reason: str, rank: int | None) -> Judgeme
             "threads": candidate.setting.threads,
             "instances": candidate.setting.instances,
             **candidate.setting.options,
+            **_batcher(candidate.setting),
         },
         reproduce=next((row.command for row in reversed(record.ledger) if row.command), ""),
     )
+
+
+def _batcher(setting: Setting) -> dict[str, Option]:
+    batching = setting.batching
+    return {} if batching is None else {"batch_items": batching.most_items, "batch_wait_ms": batching.wait_ms}
 
 
 def memory_bytes(evidence: Evidence) -> float | None:
