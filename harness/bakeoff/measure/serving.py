@@ -36,7 +36,7 @@ def serve(channel: Channel, order: Message) -> None:
     crew, session, facts = _load(order)
     channel.send(facts | {"peak_memory_bytes": procs.peak_resident_bytes(os.getpid())})
     facts = _verify(crew) | _warm_up(crew)
-    facts |= {"memory_bytes": crew.memory_bytes(), "threads": procs.threads(os.getpid())}
+    facts |= {"memory_bytes": crew.memory().bytes, "threads": procs.threads(os.getpid())}
     channel.send(facts | {"cpus": sorted(os.sched_getaffinity(0))})
     while (message := channel.receive()) is not None and message["do"] != "close":
         channel.send(score(crew, message) if message["do"] == "score" else play(crew, channel, message))
