@@ -12,6 +12,7 @@ import numpy as np
 from bakeoff.decide import stamps
 from bakeoff.decide.capacity import FEWEST_SERVICES, capacity_qps
 from bakeoff.decide.cost import cost_per_million
+from bakeoff.decide.noise import over_budget
 from bakeoff.decide.sla import Percentile, SlaResult, judge_errors, judge_sla, percentile_ms
 from bakeoff.measure.block import Block
 from bakeoff.scenario import Scenario
@@ -40,6 +41,7 @@ class Evidence:
     requests: int = 0
     wall_s: float = 0.0
     blocks_over_budget: int = 0
+    over_budget: str = ""
     blocks: int = 0
     backwards: bool = False
     rounds: int = 0
@@ -94,6 +96,7 @@ def gather(record: CandidateRecord, scenario: Scenario, cpus: int) -> Evidence:
         requests=sum(len(block) for block in blocks),
         wall_s=sum(block.wall_ns for block in blocks) / stamps.S,
         blocks_over_budget=sum(bool(block.facts.get("over_budget")) for block in blocks),
+        over_budget=over_budget(blocks),
         blocks=len(blocks),
         backwards=any(stamps.backwards(block) for block in blocks),
         rounds=len(by_round.keys() - {SCREEN_ROUND}),

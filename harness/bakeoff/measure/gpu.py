@@ -1,4 +1,4 @@
-"""The GPUs of this machine and their driver: by nvidia-smi, else by what the driver tells in /proc. Imports no torch."""
+"""The GPUs of this machine and their driver: by nvidia-smi, else by what the driver tells in /proc."""
 
 from __future__ import annotations
 

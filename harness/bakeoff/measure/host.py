@@ -35,7 +35,6 @@ PACKAGES = (
     "pandas",
     "scipy",
     "scikit-learn",
-    "pyarrow",
 )
 CONTAINERS = ("docker", "libpod", "containerd", "lxc", "nspawn", "podman")
 SPIN_S = 0.3

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 
 ROOT = Path("/")
 
 
-def text(path: str | Path) -> str:
+def text(path: str | PurePath) -> str:
     """A file's text; empty where there is none, or it may not be read."""
     try:
         return _below(path).read_text(errors="replace")
@@ -16,7 +16,7 @@ def text(path: str | Path) -> str:
         return ""
 
 
-def exists(path: str | Path) -> bool:
+def exists(path: str | PurePath) -> bool:
     """Whether there is such a file or folder."""
     return _below(path).exists()
 
@@ -35,11 +35,11 @@ def field(text: str, *names: str) -> str:
     return ""
 
 
-def whole(path: str | Path) -> int | None:
+def whole(path: str | PurePath) -> int | None:
     """The whole number in a file, which may be negative; None where it holds none."""
     number = text(path).strip()
     return int(number) if re.fullmatch(r"-?\d+", number) else None
 
 
-def _below(path: str | Path) -> Path:
+def _below(path: str | PurePath) -> Path:
     return ROOT / str(path).lstrip("/")
