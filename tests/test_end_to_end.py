@@ -59,6 +59,24 @@ def test_one_command_gives_a_verdict_and_a_page_for_ones_own_file(finished):
 
 
 @pytest.mark.slow
+def test_a_run_tells_of_its_machine_and_its_measuring(finished):
+    found = json.loads(bakeoff("verdict", "--json", folder=finished).stdout)
+    assert [look["when"] for look in found["host"]["noise"]] == ["before", "after"]
+    assert found["host"]["container"]
+    assert found["environment"]["packages"]["onnxruntime"]
+    measured = found["scenarios"][0]["measuring"]
+    assert 0 < measured["open_blocks"] <= measured["blocks"]
+    assert 0 < measured["generator_share"] < 1
+    text = next((finished / "reports").glob("*/index.html")).read_text(encoding="utf-8")
+    assert "The machine and the measuring" in text
+    assert "The load generator" in text
+    facts = json.loads(bakeoff("table", "--json", folder=finished).stdout)
+    blocks = [row for row in facts if row["round"] is not None]
+    assert all(row["fact_over_budget"] == 0 for row in blocks), "honest engines keep to their CPUs"
+    assert all(row["fact_busy_threads"] >= 1 for row in blocks)
+
+
+@pytest.mark.slow
 def test_a_stored_run_can_be_tabled_and_reported_again(finished):
     bakeoff("table", "--csv", "out.csv", "--parquet", "out.parquet", folder=finished)
     header, *rows = (finished / "out.csv").read_text(encoding="utf-8").splitlines()

@@ -71,7 +71,7 @@ def doctor(
     else:
         from bakeoff.show import console
 
-        console.render_doctor(found["backends"], found["host"], found["noise"])
+        console.render_doctor(found)
 
 
 @app.command(epilog="Example: bakeoff prepare scenarios")

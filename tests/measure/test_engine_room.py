@@ -239,6 +239,65 @@ def test_two_engines_start_at_once_and_take_turns(bench):
 
 def test_more_cpu_than_the_budget_is_marked():
     second = 10**9
-    assert not assembly.over_budget(2 * second, second, 2)
-    assert not assembly.over_budget(second // 20, second // 1000, 1)
-    assert assembly.over_budget(3 * second, second, 2)
+    assert not assembly.over_cpu(2 * second, second, 2)
+    assert not assembly.over_cpu(second // 20, second // 1000, 1)
+    assert assembly.over_cpu(3 * second, second, 2)
+
+
+@pytest.mark.parametrize(
+    ("used", "busy"),
+    [
+        pytest.param([0, 0], 0, id="idle"),
+        pytest.param([900, 3, 0, 2], 1, id="one and its helpers"),
+        pytest.param([500, 480, 10], 2, id="a pair"),
+        pytest.param([100] * 8, 8, id="a pool"),
+        pytest.param([620, 60, 51, 48, 43, 43, 43, 43], 6, id="a pool whose caller does most"),
+        pytest.param([9, 1, 1, 1], 3, id="the same when there is little to do"),
+    ],
+)
+def test_busy_threads_are_those_that_did_the_work(used, busy):
+    assert assembly.busy_threads(used) == busy
+
+
+def test_each_lanes_own_thread_is_free():
+    assert not assembly.over_threads(2, cpus=1, lanes=1)
+    assert assembly.over_threads(3, cpus=1, lanes=1)
+
+
+@pytest.mark.parametrize(("name", "crowded"), [("Honest", 0), ("Crowded", 1)])
+def test_a_pool_larger_than_the_budget_is_marked_though_affinity_bounds_its_cpu_time(bench, name, crowded):
+    with bench.start(name, cpus=bench.order(name).cpus[:1]) as engine:
+        blocks = [engine.closed(0.3), engine.open(poisson(100, 0.5, 1), 2.0)]
+    for block in blocks:
+        facts = block.facts
+        assert (facts["over_cpu"], facts["over_threads"], facts["over_budget"]) == (0, crowded, crowded)
+        assert facts["cpus"] == 1
+        assert (facts["busy_threads"] > 4) == crowded
+        assert facts["waited_ns"] > 0
+
+
+def test_a_block_tells_what_its_workers_and_its_generator_took(bench):
+    with bench.start("InProcesses", instances="processes", setting=Setting("2x1", instances=2)) as engine:
+        closed, opened = engine.closed(0.2), engine.open(poisson(200, 0.5, 3), 2.0)
+    for block in (closed, opened):
+        facts = block.facts
+        assert facts["peak_memory_bytes"] >= facts["memory_bytes"] > 10 << 20
+        assert facts["worker_1_cpu_ns"] + facts["worker_2_cpu_ns"] == block.cpu_ns
+        assert facts["worker_1_peak_memory_bytes"] + facts["worker_2_peak_memory_bytes"] == facts["peak_memory_bytes"]
+        assert facts["waited_ns"] >= 0
+        assert 0 <= facts["steal"] <= 1
+    assert 0 < opened.facts["generator_cpu_ns"] <= opened.facts["generator_wall_ns"]
+    assert opened.facts["generator_cpu"] == -1
+    assert opened.facts["pipe_waits"] == 0
+    assert not [name for name in closed.facts if name.startswith(("generator", "pipe"))]
+
+
+def test_a_peak_of_memory_is_the_blocks_own(bench, cue):
+    with bench.start("GrowsOnce") as engine:
+        before = engine.closed(0.1).facts["peak_memory_bytes"]
+        cue.touch()
+        during = engine.closed(0.1).facts["peak_memory_bytes"]
+        cue.unlink()
+        after = engine.closed(0.1).facts["peak_memory_bytes"]
+    assert during > before + (150 << 20)
+    assert after < during - (150 << 20)

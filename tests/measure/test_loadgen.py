@@ -1,5 +1,6 @@
 import os
 import socket
+import time
 
 import numpy as np
 import pytest
@@ -51,6 +52,7 @@ def test_requests_go_out_on_time_and_in_order(pair, tmp_path):
     assert (played.sent_ns - [0, 1_000_000, 50_000_000] >= 0).all()
     assert (played.sent_ns - [0, 1_000_000, 50_000_000] < 1000).all()
     assert not played.interrupted
+    assert played.pipe_waits == 0
     assert stamps.dropping
     assert played.ended_ns < 60_000_000, "all answered: no need to wait for the grace"
 
@@ -59,6 +61,7 @@ def test_a_full_pipe_delays_and_then_ends(pair, tmp_path):
     world, stamps = World(room=2), Stamps.create(tmp_path / "stamps", 3)
     played = play(np.array([0, 1000, 2000]), Line(-1, [pair[0]]), stamps, 0, 0.05, world.hands)
     assert (played.sent_ns == NEVER).tolist() == [False, False, True]
+    assert 45 <= played.pipe_waits <= 51
     assert 50_000_000 <= played.ended_ns < 60_000_000
 
 
@@ -97,11 +100,17 @@ def test_every_lane_gets_its_stop():
 
 def test_generator_gives_back_what_it_took():
     before = os.sched_getaffinity(0), os.sched_getscheduler(0)
+    begun_ns = time.thread_time_ns()
     with generator(min(before[0])) as got:
         assert os.sched_getaffinity(0) == {min(before[0])}
         assert got["generator_cpu"] == min(before[0])
         assert got["generator_realtime"] == int(os.sched_getscheduler(0) == os.SCHED_FIFO)
+        while time.thread_time_ns() < begun_ns + 5_000_000:
+            pass
     assert (os.sched_getaffinity(0), os.sched_getscheduler(0)) == before
+    assert 4_000_000 < got["generator_cpu_ns"] <= got["generator_wall_ns"]
+    assert got["generator_waited_ns"] >= 0
+    assert got["generator_switches"] >= 0
 
 
 def test_generator_without_permission_goes_on(monkeypatch):

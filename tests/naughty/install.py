@@ -13,6 +13,7 @@ MODULE = "naughty_backends"
 CLASSES = {
     "naughty-aborts": "Aborts",
     "naughty-chatters": "Chatters",
+    "naughty-crowded": "Crowded",
     "naughty-glutton": "Glutton",
     "naughty-hangs": "Hangs",
     "naughty-honest": "Honest",

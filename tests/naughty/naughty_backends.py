@@ -1,10 +1,13 @@
 """Backends that misbehave, each in its own way; all else about them is an honest onnxruntime plugin."""
 
 import ctypes
+import hashlib
 import os
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -126,6 +129,17 @@ class Sluggish(_InInfer):
         return outputs
 
 
+class GrowsOnce(_InInfer):
+    """Takes 200 MiB for the time of each call, while the file named by NAUGHTY_CUE is there."""
+
+    name = "naughty-grows-once"
+
+    def deed(self, inputs, outputs, calls):
+        if os.path.exists(os.environ["NAUGHTY_CUE"]):  # noqa: PTH110 - called in a hot loop
+            np.ones(200 << 20, np.uint8)
+        return outputs
+
+
 class NoOp(Backend):
     """Answers zeros without computing: for the cost of measuring itself, never with references."""
 
@@ -140,6 +154,25 @@ class NoOp(Backend):
 class NoOpSession(Session):
     def infer(self, inputs):
         return {}
+
+
+class Crowded(_InInfer):
+    """Spreads its work over eight threads, as an engine does that sizes its pool by the host's cores."""
+
+    name = "naughty-crowded"
+
+    def session(self, engine):
+        self.pool = ThreadPoolExecutor(8)
+        self.gate = threading.Barrier(8)
+        return super().session(engine)
+
+    def deed(self, inputs, outputs, calls):
+        list(self.pool.map(self.share, range(8)))
+        return outputs
+
+    def share(self, _):
+        self.gate.wait()
+        hashlib.pbkdf2_hmac("sha256", b"work", b"salt", 1000)
 
 
 class Aborts(_InInfer):

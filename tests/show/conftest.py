@@ -337,7 +337,8 @@ def block(**facts):
     return Block("open", 300.0, NO_STAMPS.astype(np.int32), NO_STAMPS.astype(np.int32), *[NO_STAMPS] * 4, 1, 1, facts)
 
 
-QUIET, NOISY = block(psi=0.012, steal=0.0), block(psi=0.034, steal=0.002)
+GENERATOR = {"generator_cpu": 0, "generator_realtime": 1, "generator_wall_ns": 10**9, "generator_cpu_ns": 10**8}
+QUIET, NOISY = block(psi=0.012, steal=0.0, **GENERATOR), block(psi=0.034, steal=0.002, **GENERATOR)
 
 
 @pytest.fixture(scope="session", params=ALL, ids=lambda verdict: verdict.scenario[:12].strip("<"))
@@ -389,11 +390,18 @@ def record():
             "memory_bytes": 8_321_499_136,
             "governor": "unknown",
             "kernel": "6.8.0-1031",
-            "container": True,
-            "git_commit": None,
-            "packages": {"bakeoff": "0.1.0", "openvino": "2026.3.0", "onnxruntime": "1.24.1", "torch": "2.13.0+cpu"},
+            "container": "docker",
+            "gpus": [{"name": "NVIDIA L4", "driver": "570.86.15", "memory_bytes": 24_000_000_000}],
+            "noise": [
+                {"when": "before", "lost": 0.013, "worst_gap_ms": 1.5, "steal": 0.0, "load": 0.4},
+                {"when": "after", "lost": 0.021, "worst_gap_ms": 2.5, "steal": 0.0, "load": 0.9},
+            ],
         },
-        environment={"OMP_NUM_THREADS": "1", "timezone": HOSTILE},
+        environment={
+            "python": "3.11.9",
+            "packages": {"bakeoff": "0.1.0", "openvino": "2026.3.0", "onnxruntime": "1.24.1", "torch": HOSTILE},
+            "git_commit": None,
+        },
         budget_s=180.0,
         seed=17,
         scenarios=(

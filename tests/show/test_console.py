@@ -72,13 +72,21 @@ def test_the_doctor_names_versions_and_remedies(hostile):
         {"backend": "tvm", "available": False, "reason": "not installed", "remedy": "pip install apache-tvm"},
         {"backend": hostile, "available": False, "version": None, "reason": hostile, "remedy": None},
     ]
-    text = shown(
-        console.render_doctor, backends, {"cpu": "EPYC", "quota_cpus": None}, {"steal": 0.01, "worst_gap_ms": 2}
-    )
+    found = {
+        "backends": backends,
+        "host": {"cpu": "EPYC", "quota_cpus": None, "gpus": []},
+        "environment": {"python": "3.11.9", "packages": {"numpy": "2.4"}},
+        "measuring": {"generator_cpu": None, "realtime_priority": False},
+        "noise": {"steal": 0.01, "worst_gap_ms": 2},
+    }
+    text = shown(console.render_doctor, found)
     assert re.search(r"openvino +yes +2026.3 \(fp32, int8\)", text)
     assert re.search(r"tvm +no +not installed: pip install apache-tvm", text)
     assert re.search(r"worst gap +2.00 ms", text)
     assert re.search(r"the hypervisor took CPUs +1.0 %", text)
+    assert re.search(r"gpus +none", text)
+    assert re.search(r"packages numpy +2.4", text)
+    assert re.search(r"realtime priority +no", text)
 
 
 @dataclass

@@ -103,15 +103,32 @@ def test_the_host_in_short_and_in_full(record, win):
     )
     assert provenance.cores_words(record, win) == "2 cores a replica"
     assert provenance.cores_words(record, replace(win, scenario="other")) == "all its cores to one replica"
-    assert ("container", "yes") in provenance.machine_facts(record)
-    assert ("git commit", "–") in provenance.machine_facts(record)
-    assert ("openvino", "2026.3.0") in provenance.software_facts(record)
+    facts = dict(provenance.machine_facts(record))
+    assert facts["container"] == "docker"
+    assert facts["gpus"] == "NVIDIA L4, 570.86.15, 24.0 GB"
+    assert not [name for name in facts if "noise" in name]
+    software = dict(provenance.software_facts(record))
+    assert (software["openvino"], software["git commit"], software["python"]) == ("2026.3.0", "–", "3.11.9")
     assert provenance.host_words(replace(record, host={})) == "unknown"
 
 
-def test_noise_while_measuring(record, win):
-    assert provenance.noise_words(record, win).startswith("some task waited for a CPU 2.3 % of the time")
-    assert provenance.noise_words(record, replace(win, scenario="other")) == ""
+def test_the_first_runs_recorded_versions_alone(record):
+    assert provenance.software_facts(replace(record, environment={"numpy": "2.0"})) == (("numpy", "2.0"),)
+
+
+def test_looks_at_the_noise_before_and_after(record):
+    (first, before), (last, after) = provenance.noise_looks(record)
+    assert (first, last) == ("before", "after")
+    assert ("time lost to others", "1.3 %") in before
+    assert ("worst gap", "2.50 ms") in after
+    resumed = replace(record, host={"noise": [*record.noise, *record.noise]})
+    assert [when for when, _ in provenance.noise_looks(resumed)] == [
+        "before (1)",
+        "after (1)",
+        "before (2)",
+        "after (2)",
+    ]
+    assert provenance.noise_looks(replace(record, host={})) == ()
 
 
 def test_facts_carry_their_units():

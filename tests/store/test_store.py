@@ -48,6 +48,23 @@ def test_what_is_written_is_read_back(store, begun, candidate, block):
     assert stamps(found.blocks[0].block) == stamps(measured)
 
 
+def test_looks_at_the_noise_are_added_and_leave_the_facts(store, begun):
+    run = begun(store)
+    assert store.load(run).noise == ()
+    store.add_noise(run, "before", {"lost": 0.1, "load": math.nan})
+    store.add_noise(run, "after", {"lost": 0.2})
+    record = store.load(run)
+    assert record.noise == [{"when": "before", "lost": 0.1, "load": None}, {"when": "after", "lost": 0.2}]
+    assert record.host["cpus"] == 2
+
+
+def test_packages_of_runs_new_and_old(store, begun):
+    run = begun(store)
+    assert store.load(run).packages == {"python": "3.11"}
+    later = store.begin("bakeoff run", {}, {"python": "3.11", "packages": {"numpy": "2.4"}})
+    assert store.load(later).packages == {"numpy": "2.4"}
+
+
 def test_what_databases_refuse_is_stored_all_the_same(store, begun, candidate):
     run = begun(store)
     odd = LedgerRow(

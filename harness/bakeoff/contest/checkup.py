@@ -6,15 +6,36 @@ from typing import Any
 
 from bakeoff.backends import Resources, registered
 from bakeoff.contest.contest import ask_backend
-from bakeoff.measure import host
+from bakeoff.measure import host, loadgen
+from bakeoff.measure.energy import Energy
 from bakeoff.measure.engine_room import StageFailed
 
 
 def checkup(device: str) -> dict[str, Any]:
-    """JSON-able: `backends` (a dict each: backend, available, version, reason, remedy …), `host`, `noise`."""
+    """JSON-able: `backends` (a dict each: backend, available, version, reason, remedy …), and what every run records:
+    `host`, `environment`, `noise`; `measuring` says what the load generator can have here."""
     resources = Resources(len(host.engine_cpus(None)[0]))
     backends = [_ask(name, point.value, device, resources) for name, point in registered().items()]
-    return {"backends": backends, "host": host.facts(), "noise": host.noise()}
+    return {
+        "backends": backends,
+        "host": host.facts(),
+        "environment": host.environment(),
+        "measuring": _measuring(device),
+        "noise": host.noise(),
+    }
+
+
+def _measuring(device: str) -> dict[str, Any]:
+    """The CPUs by default, whether the generator may have real-time priority, and where energy can be read from."""
+    engine_cpus, generator_cpu = host.engine_cpus(None)
+    with loadgen.generator(generator_cpu) as got:
+        energy = Energy.now(device).since()
+    return {
+        "engine_cpus": list(engine_cpus),
+        "generator_cpu": generator_cpu,
+        "realtime_priority": bool(got["generator_realtime"]),
+        "energy": energy.get("energy_source", "not readable"),
+    }
 
 
 def _ask(name: str, target: str, device: str, resources: Resources) -> dict[str, Any]:

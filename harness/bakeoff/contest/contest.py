@@ -39,7 +39,7 @@ def hold(
     reporter: Reporter | None = None,
 ) -> str:
     """Try every question into a new run of the store, and give the run's id."""
-    run = store.begin(command, host.facts(), host.versions(), budget_s, questions[0].scenario.seed)
+    run = store.begin(command, host.facts(), host.environment(), budget_s, questions[0].scenario.seed)
     store.set_status(run, PLANNING)
     for question in questions:
         _write_down(question, store, run)
@@ -80,7 +80,7 @@ def _same_ground(record: RunRecord) -> None:
     if record.host.get("host") != host.host_id():
         raise UserError(f"run {record.run}: was measured on another host; run it anew here: {record.command}")
     here = host.versions()
-    changed = [name for name in {*record.environment, *here} if record.environment.get(name) != here.get(name)]
+    changed = [name for name in {*record.packages, *here} if record.packages.get(name) != here.get(name)]
     if changed:
         raise UserError(
             f"run {record.run}: {sorted(changed)[0]} has another version now; run it anew: {record.command}"
@@ -225,12 +225,14 @@ def _play(
     budget = Budget(budget_s)
     budget.start()
     status = "failed"
+    store.add_noise(run, "before", host.noise())
     try:
         for done, question in enumerate(questions):
             reporter.stage(f"{question.scenario.name}: {len(question.entries)} candidates")
             part = budget.share(len(questions) - done)
             part.start()
             Trial(question, store, run, logs, part, reporter).hold()
+        store.add_noise(run, "after", host.noise())
         status = "finished"
     except KeyboardInterrupt:
         status = "stopped"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from bakeoff.decide.judgement import Verdict
+from bakeoff.decide.noise import measuring
 from bakeoff.store.plain import plain
 from bakeoff.store.record import RunRecord
 
@@ -15,6 +16,7 @@ SCHEMA_VERSION = 1
 
 def to_json(record: RunRecord, verdicts: Sequence[Verdict]) -> dict[str, Any]:
     """What `bakeoff verdict --json` prints; every value is strict JSON."""
+    known = {scenario.name: asdict(measuring(scenario)) for scenario in record.scenarios}
     found: dict[str, Any] = plain(
         {
             "schema_version": SCHEMA_VERSION,
@@ -24,13 +26,14 @@ def to_json(record: RunRecord, verdicts: Sequence[Verdict]) -> dict[str, Any]:
             "finished_at": record.finished_at.isoformat() if record.finished_at else None,
             "command": record.command,
             "host": record.host,
-            "scenarios": [_scenario(verdict) for verdict in verdicts],
+            "environment": record.environment,
+            "scenarios": [_scenario(verdict) | {"measuring": known.get(verdict.scenario)} for verdict in verdicts],
         }
     )
     return found
 
 
-def _scenario(verdict: Verdict) -> Mapping[str, Any]:
+def _scenario(verdict: Verdict) -> dict[str, Any]:
     leaderboard = verdict.leaderboard
     return {
         "scenario": verdict.scenario,

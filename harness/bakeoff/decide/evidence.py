@@ -14,6 +14,7 @@ from bakeoff.decide import stamps
 from bakeoff.decide.batching import batched_capacity_qps, batched_dispatch_s, fit_service
 from bakeoff.decide.capacity import FEWEST_SERVICES, capacity_qps, made_up
 from bakeoff.decide.cost import cost_per_million
+from bakeoff.decide.noise import over_budget
 from bakeoff.decide.search import Bracket, bracket, judged, next_rate
 from bakeoff.decide.sla import Percentile, SlaResult, judge_errors, judge_sla, percentile_ms
 from bakeoff.measure.block import Block
@@ -51,6 +52,7 @@ class Evidence:
     requests: int = 0
     wall_s: float = 0.0
     blocks_over_budget: int = 0
+    over_budget: str = ""
     blocks: int = 0
     backwards: bool = False
     rounds: int = 0
@@ -111,6 +113,7 @@ def gather(record: CandidateRecord, scenario: Scenario, cpus: int) -> Evidence:
         requests=sum(len(block) for block in blocks),
         wall_s=sum(block.wall_ns for block in blocks) / stamps.S,
         blocks_over_budget=sum(bool(block.facts.get("over_budget")) for block in everything),
+        over_budget=over_budget(everything),
         blocks=len(everything),
         backwards=any(stamps.backwards(block) for block in everything),
         rounds=len(by_round.keys() - {SCREEN_ROUND, CAPACITY_ROUND}),

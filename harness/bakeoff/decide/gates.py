@@ -109,7 +109,7 @@ def _latency(evidence: Evidence) -> Gate | None:
     if evidence.sla is not None and evidence.sla.outcome == "fail":
         return Gate("failed", "serve", "sla-missed", evidence.sla.reason)
     if 2 * evidence.blocks_over_budget > evidence.blocks:
-        reason = f"it used more CPU than allowed in {evidence.blocks_over_budget} of {evidence.blocks} blocks"
+        reason = f"it used {evidence.over_budget} in {evidence.blocks_over_budget} of {evidence.blocks} blocks"
         return Gate("failed", "serve", "over-budget", reason)
     return None
 

@@ -128,7 +128,7 @@ def _trusted(evidence: Evidence, found: Gate) -> bool:
 def _trust_notes(evidence: Evidence) -> tuple[str, ...]:
     notes = []
     if evidence.blocks_over_budget:
-        notes.append(f"used more CPU than allowed in {evidence.blocks_over_budget} of {evidence.blocks} blocks")
+        notes.append(f"used {evidence.over_budget} in {evidence.blocks_over_budget} of {evidence.blocks} blocks")
     if evidence.backwards:
         notes.append("claims answers before their requests")
     if evidence.sla is not None and evidence.sla.unanswered > 0.0:

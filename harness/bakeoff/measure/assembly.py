@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -14,24 +14,53 @@ from bakeoff.measure.wire import Message
 
 BUDGET_SLACK = 1.1
 BUDGET_SLACK_NS = 50_000_000
+BUSY_SHARE = 0.9
+"""The busy threads are the fewest that took this share of the CPU time: idle and helping ones are none of them,
+however loaded the engine is."""
+TOTALS = ("involuntary_switches", "waited_ns", "threads", "memory_bytes", "peak_memory_bytes", "verified", "errors")
 
 
-def over_budget(cpu_ns: int, wall_ns: int, cpus: int) -> bool:
+def over_cpu(cpu_ns: int, wall_ns: int, cpus: int) -> bool:
     """Whether the workers used more CPU time than `cpus` cores have: 10 % and 50 ms more, for the kernel's ticks."""
     return cpu_ns > wall_ns * cpus * BUDGET_SLACK + BUDGET_SLACK_NS
 
 
-def worker_facts(replies: Sequence[Message], cpus: int) -> dict[str, Fact]:
-    """What the workers of one block report, put together."""
-    total_keys = ("involuntary_switches", "threads", "memory_bytes", "verified", "errors")
-    facts: dict[str, Fact] = {key: sum(reply[key] for reply in replies) for key in total_keys}
+def over_threads(busy: int, cpus: int, lanes: int) -> bool:
+    """Whether more threads computed than `cpus` cores call for: CPU time cannot show it where affinity holds them all.
+
+    Each lane's own thread is free, as an engine with threads of its own is called from one that it cannot use.
+    """
+    return busy > cpus + lanes
+
+
+def busy_threads(cpu_ns: Iterable[int]) -> int:
+    """How many threads did the work: the fewest that took 90 % of the CPU time of all."""
+    used = np.sort(np.fromiter(cpu_ns, np.float64))[::-1]
+    total = used.sum()
+    return int(np.searchsorted(np.cumsum(used), BUSY_SHARE * total) + 1) if total > 0 else 0
+
+
+def worker_facts(replies: Sequence[Message], cpus: int, lanes: int) -> dict[str, Fact]:
+    """What the workers of one block report, put together; with several, what each of them took as well."""
+    facts: dict[str, Fact] = {key: sum(reply[key] for reply in replies) for key in TOTALS}
     facts["worst_error"] = max(reply["worst_error"] for reply in replies)
     first_error = next((reply["first_error"] for reply in replies if reply["first_error"]), "")
     if first_error:
         facts["first_error"] = first_error
+    busy = busy_threads(used for reply in replies for used in reply["thread_cpu_ns"])
     wall_ns = max(reply["wall_ns"] for reply in replies)
-    facts["over_budget"] = int(over_budget(_cpu_ns(replies), wall_ns, cpus))
-    return facts
+    facts |= {"cpus": cpus, "busy_threads": busy, "over_threads": int(over_threads(busy, cpus, lanes))}
+    facts["over_cpu"] = int(over_cpu(_cpu_ns(replies), wall_ns, cpus))
+    facts["over_budget"] = int(facts["over_cpu"] or facts["over_threads"])
+    return facts | (_each(replies) if len(replies) > 1 else {})
+
+
+def _each(replies: Sequence[Message]) -> dict[str, Fact]:
+    return {
+        f"worker_{number}_{key}": reply[key]
+        for number, reply in enumerate(replies, 1)
+        for key in ("cpu_ns", "peak_memory_bytes")
+    }
 
 
 def open_block(
@@ -61,7 +90,7 @@ def open_block(
         done_ns=done_ns,
         wall_ns=ended_ns,
         cpu_ns=_cpu_ns(replies),
-        facts=facts,
+        facts={**facts, "pipe_waits": played.pipe_waits},
     )
 
 

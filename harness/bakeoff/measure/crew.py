@@ -34,6 +34,14 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True)
+class Memory:
+    """Resident size now, and at its largest since the peaks were last forgotten."""
+
+    bytes: int
+    peak_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Crew:
     """What plays blocks. `pipe` is the descriptor that request numbers come from; `batcher` joins them, if any."""
 
@@ -44,11 +52,12 @@ class Crew:
     pipe: int
     batcher: Batcher | None = None
 
-    def memory_bytes(self) -> int:
-        """Resident size of this process and what it started, without the mapped workload."""
+    def memory(self) -> Memory:
+        """What this process and all that it started hold, without the mapped workload."""
         everyone = {os.getpid(), *procs.descendants(os.getpid())}
         mapped = sum(procs.resident_bytes_under(pid, self.prepared.folder) for pid in everyone)
-        return sum(procs.resident_bytes(pid) for pid in everyone) - mapped
+        now, peak = (sum(map(size, everyone)) for size in (procs.resident_bytes, procs.peak_resident_bytes))
+        return Memory(now - mapped, max(now, peak) - mapped)
 
 
 def together(jobs: Iterable[tuple[Lane, Callable[[], None]]]) -> None:

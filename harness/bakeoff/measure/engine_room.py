@@ -23,12 +23,12 @@ from bakeoff.measure.batching import Baton
 from bakeoff.measure.block import Block, Fact, Int32, Int64
 from bakeoff.measure.child import Child, Launch, StageFailed
 from bakeoff.measure.guard import guard
-from bakeoff.measure.host import Pressure
 from bakeoff.measure.stages import Built, Probed, build, probe
 from bakeoff.measure.stamps import Stamps
 from bakeoff.measure.traffic import mean_qps
 from bakeoff.measure.walk import Walk, walk, walk_by_items
 from bakeoff.measure.wire import Message, artifact_message
+from bakeoff.measure.witness import Witness
 from bakeoff.workloads.prepared import Prepared
 
 __all__ = ["Built", "Engine", "Loaded", "Order", "Probed", "StageFailed", "build", "probe"]
@@ -155,11 +155,11 @@ class Engine:
         capacity = limit or max(FEWEST_STEPS, ROOM * likely)
         with self._set_up(min(likely, capacity), capacity, join, seed) as (stamps, steps, paths):
             facts = self._prepare(paths | {"kind": "closed", "limit": capacity, "stride": lanes}, lanes)
-            pressure = Pressure.now()
+            witness = Witness.now(self.order.device)
             start_ns = time.monotonic_ns() + HEAD_START_NS
             self._tell({"do": "go", "start_ns": start_ns, "until_ns": start_ns + round(seconds * 1e9)})
             replies = self._replies("serve", seconds + self.order.patience_s)
-            facts |= pressure.since() | worker_facts(replies, len(self.order.cpus))
+            facts |= witness.since() | worker_facts(replies, len(self.order.cpus), lanes)
             return closed_block(start_ns, stamps.arrays(), steps, self._requests.items, replies, facts)
 
     def open(
@@ -177,7 +177,7 @@ class Engine:
         """
         with self._set_up(len(arrivals_ns), len(arrivals_ns), 1, seed, items) as (stamps, steps, paths):
             facts = self._prepare(paths | {"kind": "open"}, self.lanes)
-            pressure = Pressure.now()
+            witness = Witness.now(self.order.device)
             with loadgen.generator(self.order.generator_cpu) as got:
                 start_ns = time.monotonic_ns() + HEAD_START_NS
                 self._tell({"do": "go"})
@@ -188,7 +188,7 @@ class Engine:
             limit_s = 0.0 if played.interrupted else self.order.patience_s
             loadgen.stop(self._pipe, self.lanes, limit_s)
             replies = self._replies("serve", self.order.patience_s)
-            facts |= pressure.since() | worker_facts(replies, len(self.order.cpus)) | got
+            facts |= witness.since() | worker_facts(replies, len(self.order.cpus), self.lanes) | got
             offered_qps = offered_qps or mean_qps(arrivals_ns)
             return open_block(
                 arrivals_ns, offered_qps, played, stamps.arrays(), steps, self._requests.items, replies, facts

@@ -8,16 +8,20 @@ import math
 import os
 import platform
 import re
+import resource
 import subprocess
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 from bakeoff.backends import registered
 from bakeoff.errors import UserError
+from bakeoff.measure import linux
+from bakeoff.measure.cgroups import memory_free_bytes, memory_limit_bytes, quota_cpus
+from bakeoff.measure.gpu import gpus
 
-FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
+X86_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16", "avx_vnni")
+ARM_FLAGS = ("sve", "i8mm", "bf16")
 PACKAGES = (
     "bakeoff",
     "numpy",
@@ -32,44 +36,81 @@ PACKAGES = (
     "scipy",
     "scikit-learn",
 )
+CONTAINERS = ("docker", "libpod", "containerd", "lxc", "nspawn", "podman")
 SPIN_S = 0.3
 GAP_NS = 20_000
 
 
 def facts() -> dict[str, Any]:
     """What decides a result on this machine, as JSON-able values; nothing that names the machine or its owner."""
-    cpuinfo = _text("/proc/cpuinfo")
+    cpuinfo = linux.text("/proc/cpuinfo")
     return {
         "host": host_id(),
-        "cpu": _field(cpuinfo, "model name"),
+        "cpu": cpu_model(),
         "cpu_flags": cpu_flags(),
         "cores": os.cpu_count() or 1,
+        "smt": linux.text("/sys/devices/system/cpu/smt/active").strip() == "1",
         "affinity": sorted(os.sched_getaffinity(0)),
         "quota_cpus": quota_cpus(),
         "memory_bytes": memory_bytes(),
-        "governor": _text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip() or "unknown",
+        "governor": governor(),
         "kernel": platform.release().partition("-")[0],
         "machine": platform.machine(),
-        "container": _container(),
+        "virtual": "hypervisor" in linux.field(cpuinfo, "flags").split(),
+        "container": container(),
+        "gpus": gpus(),
     }
 
 
 def environment() -> dict[str, Any]:
     """The software that decides a result, as JSON-able values: Python, packages, the commit of the current folder."""
-    return {"python": platform.python_version(), "packages": versions(), "git_commit": _git_commit()}
+    return {
+        "python": platform.python_version(),
+        "libc": " ".join(platform.libc_ver()).strip(),
+        "packages": versions(),
+        "git_commit": _git_commit(),
+    }
 
 
 def host_id() -> str:
     """A short id, the same for the same machine, from which its name cannot be read."""
-    identity = _text("/etc/machine-id").strip() or platform.node()
-    cpu = _field(_text("/proc/cpuinfo"), "model name")
+    identity = linux.text("/etc/machine-id").strip() or platform.node()
+    cpu = linux.field(linux.text("/proc/cpuinfo"), "model name")
     return hashlib.sha256(f"bakeoff {identity} {cpu}".encode()).hexdigest()[:12]
+
+
+def cpu_model() -> str:
+    """The CPU's name; on ARM, where the kernel knows none, its maker's and part's numbers."""
+    cpuinfo = linux.text("/proc/cpuinfo")
+    name = linux.field(cpuinfo, "model name")
+    numbers = (linux.field(cpuinfo, f"CPU {what}") for what in ("implementer", "part"))
+    return name or " ".join(filter(None, numbers))
 
 
 def cpu_flags() -> list[str]:
     """The instruction sets that decide how fast, and how exactly, a model runs."""
-    present = set(_field(_text("/proc/cpuinfo"), "flags").split())
-    return [flag for flag in FLAGS if flag in present]
+    present = set(linux.field(linux.text("/proc/cpuinfo"), "flags", "Features").split())
+    return [flag for flag in X86_FLAGS + ARM_FLAGS if flag in present]
+
+
+def governor() -> str:
+    """How the frequencies of the CPUs to be had are governed, as in "performance"; "unknown" where nothing tells."""
+    cpus = sorted(os.sched_getaffinity(0))
+    files = (f"/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor" for cpu in cpus)
+    found = {linux.text(file).strip() for file in files} - {""}
+    return ", ".join(sorted(found)) or "unknown"
+
+
+def container() -> str:
+    """What contains this process: "kubernetes", "podman", "docker", "container" for another kind, or "none"."""
+    if linux.exists("/var/run/secrets/kubernetes.io") or "kubepods" in linux.text("/proc/1/cgroup"):
+        return "kubernetes"
+    if linux.exists("/run/.containerenv"):
+        return "podman"
+    if linux.exists("/.dockerenv"):
+        return "docker"
+    words = linux.text("/proc/1/cgroup") + linux.text("/run/systemd/container")
+    return "container" if any(word in words for word in CONTAINERS) else "none"
 
 
 def versions() -> dict[str, str]:
@@ -84,39 +125,15 @@ def versions() -> dict[str, str]:
     return found
 
 
-def quota_cpus() -> float | None:
-    """The cgroup's CPU quota in CPUs, None where there is none; the strictest of the groups this process is in."""
-    quotas = []
-    for group in _cgroups("cpu"):
-        limit, _, period = _text(group / "cpu.max").strip().partition(" ")
-        if limit and limit != "max":
-            quotas.append(int(limit) / int(period or 100_000))
-        old = _text(group / "cpu.cfs_quota_us").strip()
-        if old and int(old) > 0:
-            quotas.append(int(old) / int(_text(group / "cpu.cfs_period_us") or 100_000))
-    return min(quotas, default=None)
-
-
 def memory_bytes() -> int:
     """Memory to be had: the machine's, or the cgroup's limit where that is less."""
-    total = int((_field(_text("/proc/meminfo"), "MemTotal") or "0").split()[0]) * 1024
-    for group in _cgroups("memory"):
-        for name in ("memory.max", "memory.limit_in_bytes"):
-            text = _text(group / name).strip()
-            if text.isdigit():
-                total = min(total, int(text))
-    return total
+    return min(filter(None, (_meminfo_bytes("MemTotal"), memory_limit_bytes())), default=0)
 
 
 def available_memory_bytes() -> int:
     """Memory that new processes can take now without swapping, within what the cgroups allow."""
-    free = int((_field(_text("/proc/meminfo"), "MemAvailable") or "0").split()[0]) * 1024
-    for group in _cgroups("memory"):
-        for limit, used in (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")):
-            texts = [_text(group / name).strip() for name in (limit, used)]
-            if all(text.isdigit() for text in texts):
-                free = min(free, max(0, int(texts[0]) - int(texts[1])))
-    return free
+    free, within = _meminfo_bytes("MemAvailable"), memory_free_bytes()
+    return free if within is None else min(free, within)
 
 
 def allowed_cpus() -> tuple[int, ...]:
@@ -142,35 +159,37 @@ def engine_cpus(cpus: int | None) -> tuple[tuple[int, ...], int | None]:
 
 @dataclass(frozen=True, slots=True)
 class Pressure:
-    """How long, in all, tasks waited for a CPU, and how long the hypervisor took CPUs away."""
+    """How long, in all, tasks waited for a CPU (None: the kernel does not tell), and CPUs were taken away."""
 
     at_ns: int
-    waited_us: int
+    waited_us: int | None
     stolen_ticks: int
 
     @classmethod
     def now(cls) -> Self:
         """Read both counters."""
-        some = re.search(r"some .*total=(\d+)", _text("/proc/pressure/cpu"))
-        ticks = _text("/proc/stat").partition("\n")[0].split()
-        return cls(time.monotonic_ns(), int(some.group(1)) if some else 0, int(ticks[8]) if len(ticks) > 8 else 0)
+        some = re.search(r"some .*total=(\d+)", linux.text("/proc/pressure/cpu"))
+        ticks = linux.text("/proc/stat").partition("\n")[0].split()
+        return cls(time.monotonic_ns(), int(some.group(1)) if some else None, int(ticks[8]) if len(ticks) > 8 else 0)
 
-    def since(self) -> dict[str, float | int | str]:
-        """The shares of the time since then: psi (some task waited), steal (of all CPUs)."""
-        then, wall_s = Pressure.now(), (time.monotonic_ns() - self.at_ns) / 1e9
-        stolen_s = (then.stolen_ticks - self.stolen_ticks) / os.sysconf("SC_CLK_TCK") / (os.cpu_count() or 1)
-        return {
-            "psi": round((then.waited_us - self.waited_us) / 1e6 / wall_s, 4),
-            "steal": round(stolen_s / wall_s, 4),
-        }
+    def since(self) -> dict[str, float]:
+        """The shares of the time since then: psi (some task waited; absent where unknown), steal (of all CPUs)."""
+        now = Pressure.now()
+        wall_s = max(1, now.at_ns - self.at_ns) / 1e9
+        stolen_s = (now.stolen_ticks - self.stolen_ticks) / os.sysconf("SC_CLK_TCK") / (os.cpu_count() or 1)
+        shares = {"steal": round(stolen_s / wall_s, 4)}
+        if now.waited_us is None or self.waited_us is None:
+            return shares
+        return {"psi": round((now.waited_us - self.waited_us) / 1e6 / wall_s, 4)} | shares
 
 
 def noise(spin_s: float = SPIN_S) -> dict[str, float]:
     """How noisy the machine is now: a loop that does nothing but read the clock, and what kept it from doing so.
 
-    `lost` is the share of the time in gaps over 20 us, `worst_gap_ms` the longest; with pressure, steal and load.
+    `lost` is the share of the time in gaps over 20 us, `worst_gap_ms` the longest, `switches_per_s` how often another
+    task took the CPU; with pressure (where known), steal and load.
     """
-    pressure = Pressure.now()
+    pressure, switches = Pressure.now(), _involuntary_switches()
     begun_ns = last_ns = time.monotonic_ns()
     until_ns, lost_ns, worst_ns = begun_ns + round(spin_s * 1e9), 0, 0
     while last_ns < until_ns:
@@ -179,31 +198,21 @@ def noise(spin_s: float = SPIN_S) -> dict[str, float]:
             lost_ns += now_ns - last_ns
             worst_ns = max(worst_ns, now_ns - last_ns)
         last_ns = now_ns
-    since = pressure.since()
     return {
         "lost": lost_ns / (last_ns - begun_ns),
         "worst_gap_ms": worst_ns / 1e6,
-        "psi": float(since["psi"]),
-        "steal": float(since["steal"]),
+        "switches_per_s": (_involuntary_switches() - switches) / ((last_ns - begun_ns) / 1e9),
+        **pressure.since(),
         "load": os.getloadavg()[0],
     }
 
 
-def _cgroups(controller: str) -> list[Path]:
-    """This process's groups for a controller, from its own up to the root, in both versions of cgroups."""
-    folders = []
-    for line in _text("/proc/self/cgroup").splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers and controller not in controllers.split(","):
-            continue
-        root = Path("/sys/fs/cgroup") / controller if controllers else Path("/sys/fs/cgroup")
-        own = root / path.lstrip("/")
-        folders += [folder for folder in (own, *own.parents) if folder.is_relative_to(root)]
-    return folders
+def _involuntary_switches() -> int:
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nivcsw
 
 
-def _container() -> bool:
-    return Path("/.dockerenv").exists() or Path("/run/.containerenv").exists()
+def _meminfo_bytes(name: str) -> int:
+    return int((linux.field(linux.text("/proc/meminfo"), name) or "0").split()[0]) * 1024
 
 
 def _git_commit() -> str:
@@ -213,15 +222,3 @@ def _git_commit() -> str:
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.strip()
-
-
-def _text(path: str | Path) -> str:
-    try:
-        return Path(path).read_text(errors="replace")
-    except OSError:
-        return ""
-
-
-def _field(text: str, name: str) -> str:
-    found = re.search(rf"^{re.escape(name)}\s*:\s*(.*)$", text, re.MULTILINE)
-    return found.group(1).strip() if found else ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import resource
 import select
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -53,12 +54,16 @@ class Hands:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What the generator saw: absolute start, `sent` stamps relative to it (NEVER: not sent), and when it ended."""
+    """What the generator saw: absolute start, `sent` stamps relative to it (NEVER: not sent), and when it ended.
+
+    `pipe_waits` counts the milliseconds that it waited for room in the pipe.
+    """
 
     start_ns: int
     sent_ns: Int64
     ended_ns: int
     interrupted: bool
+    pipe_waits: int = 0
 
 
 def spin_ns(qps: float) -> int:
@@ -80,11 +85,11 @@ def play(
     with contextlib.closing(select.epoll()) as watched:
         for channel in line.channels:
             watched.register(channel.fileno(), select.EPOLLIN | select.EPOLLHUP)
-        _send_all(arrivals_ns, line.pipe, sent.data, start_ns, end_ns, watched, hands)
+        pipe_waits = _send_all(arrivals_ns, line.pipe, sent.data, start_ns, end_ns, watched, hands)
         while hands.clock() < end_ns and not watched.poll(0) and _unanswered(stamps, len(sent)):
             hands.sleep(RETRY_S)
         stamps.drop_the_rest()
-        return Played(start_ns, sent, hands.clock(), bool(watched.poll(0)))
+        return Played(start_ns, sent, hands.clock(), bool(watched.poll(0)), pipe_waits)
 
 
 def _send_all(
@@ -95,18 +100,21 @@ def _send_all(
     end_ns: int,
     watched: select.epoll,
     hands: Hands,
-) -> None:
-    """The timed loop: nothing but a wait, a stamp and a write for each request, and a look round now and then."""
+) -> int:
+    """The timed loop: nothing but a wait, a stamp and a write for each request, and a look round now and then.
+
+    Gives how often it waited for RETRY_S because the pipe was full.
+    """
     clock, sleep, write = hands.clock, hands.sleep, hands.write
     due, numbers = np.ascontiguousarray(arrivals_ns, np.int64).data, np.arange(len(arrivals_ns), dtype="<u4").tobytes()
     spin = spin_ns(len(arrivals_ns) / max(int(arrivals_ns[-1]) / 1e9, 1e-9))
-    look_ns = start_ns
+    look_ns, pipe_waits = start_ns, 0
     for i in range(len(due)):
         at = start_ns + due[i]
         now = clock()
         if now > look_ns:
             if watched.poll(0):
-                return
+                return pipe_waits
             look_ns = now + LOOK_EVERY_NS
         while now < at:
             if at - now > spin:
@@ -118,11 +126,13 @@ def _send_all(
                 write(pipe, number)
                 break
             except BlockingIOError:
+                pipe_waits += 1
                 sleep(RETRY_S)
                 now = clock()
                 if now >= end_ns or watched.poll(0):
-                    return
+                    return pipe_waits
         sent[i] = now - start_ns
+    return pipe_waits
 
 
 def _unanswered(stamps: Stamps, count: int) -> bool:
@@ -147,7 +157,12 @@ def stop(pipe: int, lanes: int, limit_s: float) -> None:
 @contextlib.contextmanager
 def generator(cpu: int | None) -> Iterator[dict[str, int]]:
     """Make this thread a generator for a while: its own CPU, real-time priority where permitted, precise sleeps, no
-    garbage collection. Gives what was got: {"generator_cpu": id or -1, "generator_realtime": 0 or 1}."""
+    garbage collection.
+
+    Gives what was got: {"generator_cpu": id or -1, "generator_realtime": 0 or 1}; and once it is over, for how long it
+    was (`generator_wall_ns`), how long it ran (`generator_cpu_ns`), how long and how often another task kept it from
+    running (`generator_waited_ns`, `generator_switches`).
+    """
     affinity, policy, parameters = os.sched_getaffinity(0), os.sched_getscheduler(0), os.sched_getparam(0)
     collecting = gc.isenabled()
     got = {"generator_cpu": -1 if cpu is None else cpu, "generator_realtime": 0}
@@ -158,12 +173,24 @@ def generator(cpu: int | None) -> Iterator[dict[str, int]]:
         got["generator_realtime"] = 1
     procs.set_timer_slack(1)
     gc.disable()
+    before = _used()
     try:
         yield got
     finally:
+        got.update({name: value - before[name] for name, value in _used().items()})
         if collecting:
             gc.enable()
         procs.set_timer_slack(0)
         if got["generator_realtime"]:
             os.sched_setscheduler(0, policy, parameters)
         os.sched_setaffinity(0, affinity)
+
+
+def _used() -> dict[str, int]:
+    """What this thread used since it began."""
+    return {
+        "generator_wall_ns": time.monotonic_ns(),
+        "generator_cpu_ns": time.thread_time_ns(),
+        "generator_waited_ns": procs.on_cpu_here().waited_ns,
+        "generator_switches": resource.getrusage(resource.RUSAGE_THREAD).ru_nivcsw,
+    }

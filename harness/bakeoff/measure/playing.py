@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import os
-import resource
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -16,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from bakeoff.backends import Arrays
-from bakeoff.measure import procs
 from bakeoff.measure.batching import Joiner, batched_loop
 from bakeoff.measure.crew import Crew, Lane, together
 from bakeoff.measure.serve import Fetch, Left, closed_loop, fetcher, open_loop
 from bakeoff.measure.stamps import Stamps
+from bakeoff.measure.usage import Usage
 from bakeoff.measure.verify import WrongOutput
 from bakeoff.measure.walk import KEPT, Walk
 from bakeoff.measure.wire import Channel, Message
@@ -38,13 +36,16 @@ def play(crew: Crew, channel: Channel, message: Message) -> Message:
     lefts = [Left(deque(maxlen=_room(crew, walk.join))) for _ in lanes]
     together((lane, partial(_wake, lane, fetch, walk.steps)) for lane in lanes)
     with _no_collection():
+        before = Usage.now()
+        before.forget_peaks()
         channel.send({"ready": REWARM_CALLS * len(lanes)})
         go = channel.receive()
         if go is None:
             raise ConnectionError("the parent is gone")
         loops = _loops(crew, message, go, fetch, walk, stamps, lefts)
-        used = _measured(lambda: together(zip(lanes, loops, strict=True)))
-    return used | _checked(crew, walk, lefts) | {"memory_bytes": crew.memory_bytes()}
+        used = _measured(before, lambda: together(zip(lanes, loops, strict=True)))
+    memory = crew.memory()
+    return used | _checked(crew, walk, lefts) | {"memory_bytes": memory.bytes, "peak_memory_bytes": memory.peak_bytes}
 
 
 def score(crew: Crew, message: Message) -> Message:
@@ -122,22 +123,12 @@ def _no_collection() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _measured(run: Callable[[], None]) -> Message:
-    """CPU time (with that of processes the engine started), wall time and switches while `run` runs."""
-    children = procs.descendants(os.getpid())
-    cpu_ns = -time.process_time_ns() - sum(map(procs.cpu_ns, children))
+def _measured(before: Usage, run: Callable[[], None]) -> Message:
+    """Wall time of `run`, and what was used since `before`; nothing but waiting for the start lies between the two."""
     wall_ns = -time.monotonic_ns()
-    switches = -resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
     run()
     wall_ns += time.monotonic_ns()
-    cpu_ns += time.process_time_ns() + sum(map(procs.cpu_ns, children | procs.descendants(os.getpid())))
-    switches += resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
-    return {
-        "cpu_ns": cpu_ns,
-        "wall_ns": wall_ns,
-        "involuntary_switches": switches,
-        "threads": procs.threads(os.getpid()),
-    }
+    return before.since() | {"wall_ns": wall_ns}
 
 
 def _checked(crew: Crew, walk: Walk, lefts: list[Left]) -> dict[str, Any]:

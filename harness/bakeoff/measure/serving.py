@@ -46,7 +46,7 @@ def serve(channel: Channel, order: Message) -> None:
     facts |= _warm_up(crew)
     if crew.batcher:
         facts["warmup_requests"] += _warm_up_joined(crew, crew.batcher.batching.most_items)
-    facts |= {"memory_bytes": crew.memory_bytes(), "threads": procs.threads(os.getpid())}
+    facts |= {"memory_bytes": crew.memory().bytes, "threads": procs.threads(os.getpid())}
     channel.send(facts | {"cpus": sorted(os.sched_getaffinity(0))})
     while (message := channel.receive()) is not None and message["do"] != "close":
         channel.send(score(crew, message) if message["do"] == "score" else play(crew, channel, message))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rich import box
@@ -67,22 +67,19 @@ def render(verdicts: Iterable[Verdict], console: Console | None = None) -> None:
         _render_one(readable(verdict), to)
 
 
-def render_doctor(
-    backends: Sequence[Mapping[str, Any]],
-    host: Mapping[str, Any],
-    noise: Mapping[str, Any],
-    console: Console | None = None,
-) -> None:
-    """Each backend with its version or its remedy; the machine, and how restless it is now."""
+def render_doctor(found: Mapping[str, Any], console: Console | None = None) -> None:
+    """Each backend with its version or its remedy; the machine, its software, and how restless it is now."""
     to = console or _console()
     table = _table("Backend", "Here?", "Version, or what to do")
-    for one in backends:
+    for one in found["backends"]:
         here = bool(one.get("available"))
         answer = Text("yes") if here else Text("no", style="bold red")
         table.add_row(*_texts(clean(one.get("backend")), answer, _version(one) if here else _remedy(one)))
     to.print(table)
-    _facts(to, "This machine", flat_facts(host))
-    _facts(to, "Its noise now", noise_facts(noise))
+    _facts(to, "This machine", flat_facts(found["host"]))
+    _facts(to, "Its software", flat_facts(found["environment"]))
+    _facts(to, "How it measures", flat_facts(found["measuring"]))
+    _facts(to, "Its noise now", noise_facts(found["noise"]))
 
 
 def render_conformance(checks: Iterable[Check], console: Console | None = None) -> None:

@@ -17,6 +17,7 @@ from bakeoff.show import numbers, provenance, recipes, views
 from bakeoff.show.charts import chart, latencies
 from bakeoff.show.drawing import page_svg
 from bakeoff.show.gates import Gate, gates, subject
+from bakeoff.show.measuring import measuring_words
 from bakeoff.show.scale import readable
 from bakeoff.show.scatter import alt_text
 from bakeoff.store.record import RunRecord
@@ -44,11 +45,12 @@ class Section:
     rivals: tuple[views.Row, ...]
     yaml: str
     calls: str
+    measuring: tuple[str, ...]
 
 
 def page(record: RunRecord, verdicts: Sequence[Verdict]) -> str:
     """The whole report of a run as HTML, at most a few hundred kilobytes for a run of ordinary size."""
-    sections = tuple(_section(place, readable(verdict)) for place, verdict in enumerate(verdicts, 1))
+    sections = tuple(_section(record, place, readable(verdict)) for place, verdict in enumerate(verdicts, 1))
     script = _source("copy.js")
     return (
         _environment()
@@ -58,6 +60,7 @@ def page(record: RunRecord, verdicts: Sequence[Verdict]) -> str:
             sections=sections,
             host=provenance.machine_facts(record),
             software=provenance.software_facts(record),
+            looks=provenance.noise_looks(record),
             style=Markup(_source("style.css")),
             script=Markup(script),
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -67,7 +70,7 @@ def page(record: RunRecord, verdicts: Sequence[Verdict]) -> str:
     )
 
 
-def _section(place: int, verdict: Verdict) -> Section:
+def _section(record: RunRecord, place: int, verdict: Verdict) -> Section:
     anchor = f"scenario-{place}"
     judged = subject(verdict)
     label = "Each candidate's latency with its interval; the table holds the figures."
@@ -82,6 +85,7 @@ def _section(place: int, verdict: Verdict) -> Section:
         rivals=views.rivals(verdict),
         yaml=recipes.as_yaml(verdict.choice) if verdict.choice else "",
         calls=recipes.engine_calls(verdict.choice) if verdict.choice else "",
+        measuring=measuring_words(record, verdict),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a run rests on, in words: the host, its noise, the engines' versions."""
+"""What a run rests on, in words: the host and its noise before and after, the software, the engines' versions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from bakeoff.decide.judgement import Verdict
 from bakeoff.show import numbers
-from bakeoff.store.record import RunRecord
+from bakeoff.store.record import NOISE, RunRecord
 
 _SHORT = ("cpu", "cores", "quota cpus", "memory", "kernel")
 _NOISE_NOW = {
@@ -15,20 +15,32 @@ _NOISE_NOW = {
     "psi": "some task waited for a CPU",
     "steal": "the hypervisor took CPUs",
 }
-_NOISE = {"psi": "some task waited for a CPU", "steal": "the hypervisor took CPUs"}
 
 
 def machine_facts(record: RunRecord) -> tuple[tuple[str, str], ...]:
     """The machine's facts as pairs of words, those that matter most to a reader first."""
-    pairs = flat_facts({key: value for key, value in record.host.items() if key != "packages"})
+    pairs = flat_facts({key: value for key, value in record.host.items() if key != NOISE})
     first = [(name, value) for wanted in _SHORT for name, value in pairs if name == wanted]
     return (*first, *(pair for pair in pairs if pair not in first))
 
 
 def software_facts(record: RunRecord) -> tuple[tuple[str, str], ...]:
-    """The packages' versions, and what was set in the environment."""
-    packages = record.host.get("packages")
-    return (*(flat_facts(packages) if isinstance(packages, Mapping) else ()), *flat_facts(record.environment))
+    """The packages' versions, and what else was recorded of the environment."""
+    others = {key: value for key, value in record.environment.items() if key not in {"packages", *record.packages}}
+    return (*flat_facts(others), *flat_facts(record.packages))
+
+
+def noise_looks(record: RunRecord) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+    """Each look at the machine's noise: its "when" with the number of the look where a run was resumed, and its facts.
+
+    None where nobody looked.
+    """
+    looks = []
+    for number, look in enumerate(record.noise):
+        again = f" ({number // 2 + 1})" if len(record.noise) > 2 else ""
+        facts = {key: value for key, value in look.items() if key != "when"}
+        looks.append((numbers.clean(look.get("when", "")) + again, noise_facts(facts)))
+    return tuple(looks)
 
 
 def flat_facts(facts: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -56,29 +68,6 @@ def cores_words(record: RunRecord, verdict: Verdict) -> str:
     asked = next((one.definition.get("resources") for one in record.scenarios if one.name == verdict.scenario), None)
     cpus = asked.get("cpus") if isinstance(asked, Mapping) else None
     return f"{cpus} core{'s' if cpus != 1 else ''} a replica" if cpus else "all its cores to one replica"
-
-
-def noise_words(record: RunRecord, verdict: Verdict) -> str:
-    """How restless the machine was while it measured: the blocks' mean and worst share; empty where nobody looked."""
-    shares = {name: _shares(record, verdict.scenario, name) for name in _NOISE}
-    return ", ".join(
-        f"{what} {numbers.percent(sum(shares[name]) / len(shares[name]))} of the time"
-        f" (worst block {numbers.percent(max(shares[name]))})"
-        for name, what in _NOISE.items()
-        if shares[name]
-    )
-
-
-def _shares(record: RunRecord, scenario: str, name: str) -> list[float]:
-    blocks = (
-        block
-        for one in record.scenarios
-        if one.name == scenario
-        for candidate in one.candidates
-        for block in candidate.blocks
-    )
-    found = (one.block.facts.get(name) for one in blocks)
-    return [float(share) for share in found if isinstance(share, (int, float))]
 
 
 def engine_words(record: RunRecord, verdict: Verdict) -> str:
@@ -116,8 +105,10 @@ def _value(name: str, value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, (int, float)):
         return _figure(name, value)
+    if isinstance(value, Mapping):
+        return ", ".join(_value(key, item) for key, item in value.items())
     if isinstance(value, (list, tuple)):
-        return ", ".join(_value("", item) for item in value)
+        return ", ".join(_value("", item) for item in value) or "none"
     return numbers.clean(value)
 
 

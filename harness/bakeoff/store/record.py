@@ -6,7 +6,7 @@ record is small in memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,9 @@ CAPACITY_ROUND = -1
 """The round number of blocks at other rates than the one asked for, which bracket the capacity."""
 
 OK = "ok"
+
+NOISE = "noise"
+"""Where the host's facts hold the looks at its noise: a list of what `host.noise` gave, each with its "when"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,10 @@ class ScenarioRecord:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """Everything one run left. `status` is "running" until it ended, then "finished", "stopped" or "failed"."""
+    """Everything one run left. `status` is "running" until it ended, then "finished", "stopped" or "failed".
+
+    `host` and `environment` are what measure/host.py gave, and `noise` the looks at the machine before and after.
+    """
 
     run: str
     started_at: datetime
@@ -119,3 +125,15 @@ class RunRecord:
     budget_s: float | None
     seed: int
     scenarios: tuple[ScenarioRecord, ...] = ()
+
+    @property
+    def packages(self) -> Mapping[str, str]:
+        """The versions of what was installed; the first runs recorded nothing else of their environment."""
+        packages: Mapping[str, str] = self.environment.get("packages", self.environment)
+        return packages
+
+    @property
+    def noise(self) -> Sequence[Mapping[str, Any]]:
+        """The looks at the machine's noise, each with its "when", in order."""
+        looks: Sequence[Mapping[str, Any]] = self.host.get(NOISE, ())
+        return looks

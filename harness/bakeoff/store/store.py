@@ -19,7 +19,7 @@ from bakeoff.measure.block import Block
 from bakeoff.store import engine as engines
 from bakeoff.store import loading, rows, tables
 from bakeoff.store.plain import candidate_definition, now_text, number, plain, text, time_text
-from bakeoff.store.record import LedgerRow, Quality, RunRecord
+from bakeoff.store.record import NOISE, LedgerRow, Quality, RunRecord
 
 RUNNING = "running"
 
@@ -91,6 +91,14 @@ class Store:
     def finish(self, run: str, status: str) -> None:
         """The run has ended: "finished", "stopped" or "failed"."""
         self.set_status(run, status)
+
+    def add_noise(self, run: str, when: str, noise: Mapping[str, Any]) -> None:
+        """Add a look at the machine's noise to the run's host facts, "before" or "after" it measured."""
+        same = tables.runs.c.run == run
+        with self._writing() as connection:
+            host = connection.execute(select(tables.runs.c.host).where(same)).scalar_one()
+            looks = [*host.get(NOISE, ()), plain({"when": when, **noise})]
+            connection.execute(tables.runs.update().where(same).values(host={**host, NOISE: looks}))
 
     def add_scenario(
         self, run: str, name: str, definition: Mapping[str, Any], workload: Mapping[str, Any] | None = None

@@ -1,0 +1,51 @@
+"""What the processes of a candidate used while a block ran, thread by thread: read inside the worker."""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from bakeoff.measure import procs
+from bakeoff.measure.wire import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """This process and all that it started, at one moment."""
+
+    children: frozenset[int]
+    cpu_ns: int
+    switches: int
+    threads: Mapping[int, procs.OnCpu]
+
+    @classmethod
+    def now(cls, also: frozenset[int] = frozenset()) -> Self:
+        """Read the counters; `also` are children to count though they may have ended."""
+        children = also | procs.descendants(os.getpid())
+        return cls(
+            children,
+            time.process_time_ns() + sum(map(procs.cpu_ns, children)),
+            resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw,
+            {thread: used for pid in (os.getpid(), *children) for thread, used in procs.on_cpu(pid).items()},
+        )
+
+    def since(self) -> Message:
+        """CPU time in all and of each thread that is left, run-queue waits of these, and involuntary switches."""
+        now, nothing = Usage.now(self.children), procs.OnCpu(0, 0)
+        gone_by = {thread: (used, self.threads.get(thread, nothing)) for thread, used in now.threads.items()}
+        return {
+            "cpu_ns": now.cpu_ns - self.cpu_ns,
+            "waited_ns": sum(used.waited_ns - before.waited_ns for used, before in gone_by.values()),
+            "involuntary_switches": now.switches - self.switches,
+            "threads": procs.threads(os.getpid()),
+            "thread_cpu_ns": [used.cpu_ns - before.cpu_ns for used, before in gone_by.values()],
+        }
+
+    def forget_peaks(self) -> None:
+        """Let the peaks of memory begin anew, so that a block's peak is the block's own."""
+        for pid in (os.getpid(), *self.children):
+            procs.forget_peak(pid)

@@ -1,0 +1,46 @@
+from dataclasses import replace
+
+from bakeoff.decide.noise import OWN_CPU, STOLEN, Measuring
+from bakeoff.show.measuring import measuring_words, words
+
+
+def test_the_noise_meanwhile_and_the_generators_place(record, win):
+    noise, generator, lateness, energy = measuring_words(record, win)
+    assert noise.startswith("While it measured, some task waited for a CPU 2.3 % of the time (worst block 3.4 %)")
+    assert "the hypervisor took CPUs 0.10 % of the time (worst block 0.20 %)" in noise
+    assert "another task" not in noise, "no block tells"
+    assert generator == "The load generator had a CPU of its own, and had real-time priority."
+    assert lateness == "In no block was it late against the SLA."
+    assert energy == "Energy could not be read on this machine."
+    assert measuring_words(record, replace(win, scenario="other")) == ()
+
+
+def test_what_the_generator_took_where_it_had_no_cpu_and_no_priority(win):
+    _, line, *_ = words(
+        Measuring(
+            blocks=4, open_blocks=4, steal=(0.0, 0.0), generator_share=0.0314, shared=4, unprivileged=4,
+        ),
+        win,
+    )  # fmt: skip
+    assert line.startswith("The load generator shared the engines' CPUs and took 3.1 % of their time.")
+    assert "no real-time priority" in line
+
+
+def test_disturbed_blocks_are_counted_by_cause(win):
+    lines = words(Measuring(blocks=9, open_blocks=9, disturbed={OWN_CPU: 2, STOLEN: 1}), win)
+    assert (
+        "In 3 of 9 blocks it was late against the SLA: other tasks ran on the generator's CPU (2); "
+        "the hypervisor took CPUs (1)." in lines
+    )
+
+
+def test_energy_of_the_choice(win):
+    assert win.choice is not None
+    lines = words(Measuring(blocks=1, energy_j={win.choice.candidate: 0.0123}, energy_source="RAPL"), win)
+    assert "the machine took 12.3 mJ a request" in lines[-1]
+    assert lines[-1].endswith("(RAPL).")
+    assert words(Measuring(blocks=1, energy_j={"other": 1.0}), win) == ()
+
+
+def test_nothing_measured_says_nothing(win):
+    assert words(Measuring(), win) == ()
