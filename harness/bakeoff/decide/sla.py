@@ -26,7 +26,7 @@ EVIDENCE = 100.0
 BATCHES = 10
 FEWEST_CLUMPS = 3.0
 """An interval is bounded from above only by a sample that is worth so many independent requests above the value."""
-_CAUTION = 1.25
+_CAUTION = 1.5
 """Estimates of how long clumps are err on the short side where few were seen: taken so much longer, an engine exactly
 at its limit passes in half a per cent of simulated runs instead of one and a half."""
 _PRIOR_STRENGTH = 0.5
