@@ -5,10 +5,11 @@ Nothing derived is stored; figures are methods, computed at reading. Needs numpy
 
 from __future__ import annotations
 
+import io
 import json
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -25,6 +26,7 @@ NEVER = -1
 _MAGIC = b"bkof"
 _VERSION = 1
 _HEAD = struct.Struct("<4sHI")
+_LEVEL = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +99,14 @@ class Block:
             "count": len(self),
         }
         head = json.dumps(meta, separators=(",", ":")).encode()
-        columns = (
-            self.request,
-            self.items,
-            np.diff(self.scheduled_ns, prepend=np.int64(0)),
-            self.sent_ns - self.scheduled_ns,
-            self.started_ns - self.sent_ns,
-            self.done_ns - self.started_ns,
-        )
-        return _HEAD.pack(_MAGIC, _VERSION, len(head)) + head + zlib.compress(b"".join(map(_planes, columns)), 3)
+        packed = io.BytesIO()
+        packed.write(_HEAD.pack(_MAGIC, _VERSION, len(head)) + head)
+        deflate = zlib.compressobj(_LEVEL)
+        for column in self._columns():
+            for plane in _planes(column):
+                packed.write(deflate.compress(plane))
+        packed.write(deflate.flush())
+        return packed.getvalue()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Block:
@@ -117,33 +118,71 @@ class Block:
             raise ValueError(f"a block of format {version}; this bakeoff reads format {_VERSION}")
         meta = json.loads(data[_HEAD.size : _HEAD.size + size])
         count = meta.pop("count")
-        raw = np.frombuffer(zlib.decompress(data[_HEAD.size + size :]), np.uint8)
-        request, items = (_unplaned(raw, i * 4 * count, count, "<i4") for i in range(2))
-        gaps, sent, started, done = (_unplaned(raw, 8 * count + i * 8 * count, count, "<i8") for i in range(4))
-        scheduled_ns = np.cumsum(gaps)
-        sent_ns = scheduled_ns + sent
-        started_ns = sent_ns + started
+        stream = _Inflated(memoryview(data)[_HEAD.size + size :])
+        request, items = (stream.column(count, "<i4") for _ in range(2))
+        scheduled_ns, sent_ns, started_ns, done_ns = (stream.column(count, "<i8") for _ in range(4))
+        stream.end()
+        np.cumsum(scheduled_ns, out=scheduled_ns)
+        sent_ns += scheduled_ns
+        started_ns += sent_ns
+        done_ns += started_ns
         return cls(
             request=request,
             items=items,
             scheduled_ns=scheduled_ns,
             sent_ns=sent_ns,
             started_ns=started_ns,
-            done_ns=started_ns + done,
+            done_ns=done_ns,
             **meta,
         )
+
+    def _columns(self) -> Iterator[np.ndarray[Any, Any]]:
+        """What is stored, one after the other: the differences of a long block are not all made at once."""
+        yield self.request
+        yield self.items
+        yield np.diff(self.scheduled_ns, prepend=np.int64(0))
+        yield self.sent_ns - self.scheduled_ns
+        yield self.started_ns - self.sent_ns
+        yield self.done_ns - self.started_ns
 
     def _since(self, start_ns: Int64) -> Float64:
         return np.where(self.done_ns == NEVER, np.inf, (self.done_ns - start_ns) / 1e6)
 
 
-def _planes(column: np.ndarray[Any, Any]) -> bytes:
+def _planes(column: np.ndarray[Any, Any]) -> Iterator[bytes]:
     """All first bytes, then all second bytes and so on: the high ones are nearly all alike and vanish."""
-    little = np.ascontiguousarray(column.astype(column.dtype.newbyteorder("<")))
-    return little.view(np.uint8).reshape(len(column), column.itemsize).T.tobytes()
+    little = np.ascontiguousarray(column, column.dtype.newbyteorder("<"))
+    rows = little.view(np.uint8).reshape(len(column), column.itemsize)
+    return (rows[:, place].tobytes() for place in range(column.itemsize))
 
 
-def _unplaned(raw: np.ndarray[Any, Any], start: int, count: int, dtype: str) -> np.ndarray[Any, Any]:
-    width = np.dtype(dtype).itemsize
-    planes = raw[start : start + width * count].reshape(width, count)
-    return np.ascontiguousarray(planes.T).view(dtype).reshape(count).astype(np.dtype(dtype).newbyteorder("="))
+class _Inflated:
+    """Reads columns off a deflated stream, a plane at a time: a long block is never unpacked twice over."""
+
+    def __init__(self, deflated: memoryview) -> None:
+        self._inflate = zlib.decompressobj()
+        self._rest: bytes | memoryview = deflated
+
+    def column(self, count: int, dtype: str) -> np.ndarray[Any, Any]:
+        """The next `count` numbers; raises ValueError where the stream ends before."""
+        column = np.empty(count, dtype)
+        rows = column.view(np.uint8).reshape(count, column.itemsize)
+        for place in range(column.itemsize):
+            rows[:, place] = np.frombuffer(self._plane(count), np.uint8)
+        return column.astype(column.dtype.newbyteorder("="), copy=False)
+
+    def end(self) -> None:
+        """Check that the stream ends here, its checksum with it; raises ValueError, zlib.error otherwise."""
+        if self._inflate.decompress(self._rest) or not self._inflate.eof:
+            raise ValueError("a block of stamps that does not end where it should")
+
+    def _plane(self, count: int) -> bytes:
+        parts: list[bytes] = []
+        while count:
+            part = self._inflate.decompress(self._rest, count)
+            self._rest = self._inflate.unconsumed_tail
+            if not part:
+                raise ValueError("a block of stamps that ends too early")
+            parts.append(part)
+            count -= len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -1,0 +1,81 @@
+"""A real question to measure with: the shop's ranking model of scenarios/ctr-ranking.yaml, and its engines built.
+
+The first use downloads and trains it, which takes minutes; it is kept in bakeoff's cache.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bakeoff.contest import artifacts
+from bakeoff.contest.contest import ask
+from bakeoff.contest.plan import Entry, Question
+from bakeoff.measure import host
+from bakeoff.measure.engine_room import Order
+from bakeoff.scenario import Scenario, load_scenarios, override, restore
+
+SCENARIO = Path(__file__).resolve().parents[3] / "scenarios" / "ctr-ranking.yaml"
+ENGINE = "onnxruntime/fp32/1x1"
+ENGINES = (ENGINE, "openvino/fp32/1x1", "torch/fp32/1x1", "torch-compile/fp32/1x1")
+
+
+def scenario(**changes: Any) -> Scenario:
+    """The scenario without an incumbent or a quality to judge, so that its time goes into measuring latency.
+
+    `changes` are parts of its definition: mappings are merged with its own.
+    """
+    definition = load_scenarios([SCENARIO])[0].definition() | {"incumbent": None, "quality": {}}
+    for key, value in changes.items():
+        definition[key] = definition[key] | value if isinstance(value, Mapping) else value
+    return restore(definition)
+
+
+def question(candidates: Sequence[str], **changes: Any) -> Question:
+    """The scenario with these candidates alone, built."""
+    backends = tuple(dict.fromkeys(name.partition("/")[0] for name in candidates))
+    asked = ask([override(scenario(**changes), backends=backends)], candidates=candidates)[0]
+    for entry in asked.entries:
+        build(asked, entry)
+    return asked
+
+
+def build(asked: Question, entry: Entry) -> Path:
+    """Where the entry's artifact lies; built where it was not."""
+    place = artifacts.folder(asked.prepared, entry, " ".join(host.cpu_flags()))
+    if artifacts.kept(place) is None:
+        artifacts.make(asked.prepared, entry, place, Path(os.devnull), artifacts.BUILD_LIMIT_S)
+    return place
+
+
+def order(asked: Question, name: str, folder: Path) -> Order:
+    """What a run would start the candidate with; its output goes to `folder`."""
+    entry = next(entry for entry in asked.entries if entry.candidate.id == name)
+    artifact, _ = artifacts.kept_or_fail(build(asked, entry))
+    cpus, generator_cpu = host.engine_cpus(asked.scenario.resources.cpus)
+    return Order(
+        target=entry.target,
+        artifact=artifact,
+        setting=entry.candidate.setting,
+        device=entry.candidate.device,
+        instances=entry.instances,
+        cpus=cpus,
+        memory_bytes=None,
+        prepared=asked.prepared.folder,
+        log=folder / f"{name.replace('/', '_')}.log",
+        generator_cpu=generator_cpu,
+    )
+
+
+def environment() -> dict[str, str]:
+    """A child's environment in which it finds this package."""
+    here = str(Path(__file__).resolve().parents[1])
+    return os.environ | {"PYTHONPATH": os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])}
+
+
+def python(*words: str) -> list[str]:
+    """The command of a child."""
+    return [sys.executable, *words]
