@@ -68,7 +68,7 @@ class Compared:
         return {name.removesuffix("_us"): _over(mine[name], theirs[name]) for name in FIGURES}
 
     def as_json(self) -> dict[str, Any]:
-        """Both tools' medians and the ratios, over both loads together and for each; `rate`: above 1, ours is faster."""
+        """Both tools' medians and the ratios, over both loads and for each; `rate` above 1: ours can send faster."""
         rate = _over(self.ours.rate_qps, self.loadgen.rate_qps)
         return {
             "ours": _column(self.ours),

@@ -41,7 +41,7 @@ class Load:
 
     def median(self, name: str) -> float:
         """The median of a reading's figure over the blocks."""
-        return median(getattr(reading, name) for reading in self.readings)
+        return float(median(getattr(reading, name) for reading in self.readings))
 
     def resolves_us(self, name: str) -> float:
         """The least difference in `name` (in ms) between two engines that as many blocks of each would show."""
@@ -118,9 +118,8 @@ def check_service(service_s: float) -> None:
 
 
 def capacity_qps(engine: Lendable) -> float:
-    """Answers per second of the service in a closed loop."""
-    block = engine.closed(_CAPACITY_S)
-    return len(block) / (block.wall_ns / 1e9)
+    """What the service can answer in a second, by its median duration in a closed loop."""
+    return 1e3 / float(np.median(engine.closed(_CAPACITY_S).service_ms()))
 
 
 def block(engine: Lendable, qps: float, seconds: float, seed: int) -> Reading:

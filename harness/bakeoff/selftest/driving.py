@@ -47,7 +47,7 @@ class LoadGen:
         """How many requests a second it issues when asked for `qps`, more than it can."""
         logs, _ = self._play(engine, qps, count, seed)
         issued_ns = json.loads((logs / SEEN).read_text())["issued_ns"]
-        return (count - 1) / ((issued_ns[-1] - issued_ns[0]) / 1e9)
+        return float((count - 1) / ((issued_ns[-1] - issued_ns[0]) / 1e9))
 
     def _play(self, engine: Lendable, qps: float, count: int, seed: int) -> tuple[Path, Int64]:
         """LoadGen's logs of a block, and the service times by the worker's stamps."""
