@@ -76,9 +76,10 @@ def test_a_missing_loadgen_is_one_line_with_the_remedy(monkeypatch):
 def test_a_loadgen_that_fails_is_one_line(bench):
     pytest.importorskip("mlperf_loadgen")
     loadgen = driving.LoadGen(bench)
-    with bench.start("steady", 1, answers=loadgen.answers) as engine, pytest.raises(UserError, match="LoadGen failed"):
+    with bench.start("steady", 1, answers=loadgen.answers) as engine:
         loadgen.answers += ".missing"
-        loadgen.block(engine, 100.0, 0.1, seed=1)
+        with pytest.raises(UserError, match="LoadGen failed: FileNotFoundError"):
+            loadgen.block(engine, 100.0, 0.1, seed=1)
 
 
 def test_repeats_below_one_are_refused():
