@@ -37,7 +37,7 @@ RUN = ("run", "model.onnx", "--qps", "400", "--p99", "80ms", "--batch-size", "4"
 @pytest.fixture(scope="module")
 def finished(workplace) -> Path:
     """The folder after one run of two engines on one's own file."""
-    bakeoff(*RUN, "--backend", "onnxruntime", "--backend", "openvino", folder=workplace)
+    bakeoff(*RUN, "--backend", "onnxruntime", "--backend", "openvino", "--export", "mlperf", "logs", folder=workplace)
     return workplace
 
 
@@ -84,6 +84,10 @@ def test_a_stored_run_can_be_tabled_and_reported_again(finished):
     assert rows
     assert (finished / "out.parquet").stat().st_size > 0
     assert json.loads(bakeoff("table", "--json", folder=finished).stdout)
+    told = bakeoff("export", "--to", "again", folder=finished).stdout.splitlines()
+    summaries = sorted((finished / "logs").rglob("mlperf_log_summary.txt"))
+    assert len(told) == len(summaries) >= 2
+    assert all("Scenario : Server" in path.read_text(encoding="utf-8") for path in summaries)
     bakeoff("report", "--to", "elsewhere", folder=finished)
     names = {path.suffix for path in (finished / "elsewhere").iterdir()}
     assert {".html", ".png", ".svg", ".md"} <= names

@@ -81,6 +81,12 @@ class Run:
         path.write_text(page.page(record, found), encoding="utf-8")
         return path
 
+    def export_mlperf(self, folder: str | Path) -> list[Path]:
+        """Write MLPerf LoadGen's summary and detail logs of every measured candidate, and give their folders."""
+        from bakeoff.show import mlperf
+
+        return mlperf.write(self.record(), Path(folder))
+
 
 def run(
     *what: str | Path | Scenario,

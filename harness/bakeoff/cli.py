@@ -32,6 +32,10 @@ StoreOption = Annotated[str | None, typer.Option("--store", help="File or databa
 RunArgument = Annotated[str, typer.Argument(metavar="[RUN]", help="A run's id or its beginning.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 FailOption = Annotated[str | None, typer.Option("--fail-on", help="infeasible: exit 4 where nothing is feasible.")]
+ExportOption = Annotated[
+    tuple[str, Path] | None,
+    typer.Option(metavar="mlperf DIR", help="Write logs in MLPerf LoadGen's format into a folder, too."),
+]
 BackendOption = Annotated[list[str] | None, typer.Option("--backend", help="Only this backend. Repeatable.")]
 
 
@@ -108,6 +112,7 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the candidates and their time; run nothing.")
     ] = False,
+    export: ExportOption = None,
     as_json: JsonOption = False,
     fail_on: FailOption = None,
 ) -> None:
@@ -124,6 +129,8 @@ def run(
         raise UserError("--resume: takes --budget and --store alone; the run keeps its scenarios and options")
     if budget is not None:
         api.duration_s("--budget", budget)
+    if export:
+        _check_format("--export", export[0])
     if dry_run:
         console.render_plan(api.dry_run(*(what or ()), candidates=candidate or (), **options))
         return
@@ -140,6 +147,8 @@ def run(
         raise typer.Exit(INTERRUPTED) from None
     _show(done, as_json)
     typer.echo(f"report: {done.report()}", err=as_json)
+    if export:
+        done.export_mlperf(export[1])
     _exit_by(fail_on, done.verdict())
 
 
@@ -191,12 +200,50 @@ def report(
     typer.echo(f"report: {api.load(run, store).report(to)}")
 
 
+@app.command(epilog="Example: bakeoff export latest --format mlperf --to logs")
+def export(
+    to: Annotated[Path, typer.Option(help="The folder to write into.")],
+    run: RunArgument = "latest",
+    store: StoreOption = None,
+    format_: Annotated[str, typer.Option("--format", help="mlperf: the logs of MLPerf LoadGen.")] = "mlperf",
+) -> None:
+    """Write a run's measurements in another tool's format, a folder for each candidate."""
+    from bakeoff import api
+
+    _check_format("--format", format_)
+    for folder in api.load(run, store).export_mlperf(to):
+        typer.echo(f"wrote {folder}")
+
+
 @app.command(epilog="Example: bakeoff schema > scenario.schema.json")
 def schema() -> None:
     """Print the JSON Schema of scenario files, for editors."""
     from bakeoff.scenario import json_schema
 
     _print_json(json_schema())
+
+
+@app.command(epilog="Example: bakeoff selftest --against loadgen --json")
+def selftest(
+    against: Annotated[str | None, typer.Option(help="loadgen: drive the same worker with MLPerf LoadGen too.")] = None,
+    repeats: Annotated[int, typer.Option(help="Blocks of each generator at each load, with --against.")] = 6,
+    service: Annotated[str, typer.Option(help="How long the calibrated service takes for a request.")] = "0.83ms",
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a service of known duration: how true our percentiles are here, and what they can resolve now."""
+    from bakeoff import api
+    from bakeoff.selftest import against as comparison
+    from bakeoff.selftest import alone, telling
+
+    service_s = api.duration_s("--service", service)
+    if against not in (None, "loadgen"):
+        raise UserError(f"--against {against}: unknown; it takes loadgen")
+    if against:
+        compared = comparison.run(repeats, service_s)
+        _print_json(compared.as_json()) if as_json else telling.render_compared(compared)
+    else:
+        found = alone.run(service_s)
+        _print_json(found.as_json()) if as_json else telling.render(found)
 
 
 @app.command(epilog="Example: bakeoff conformance onnxruntime")
@@ -236,6 +283,11 @@ def _print_json(data: Any) -> None:
 def _check_fail_on(fail_on: str | None) -> None:
     if fail_on not in (None, "infeasible"):
         raise UserError(f"--fail-on {fail_on}: unknown; it takes infeasible")
+
+
+def _check_format(option: str, name: str) -> None:
+    if name != "mlperf":
+        raise UserError(f"{option} {name}: unknown; it takes mlperf")
 
 
 def _exit_by(fail_on: str | None, verdicts: tuple[Verdict, ...]) -> None:

@@ -110,5 +110,7 @@ def _figures(found: list[Likeness]) -> dict[str, float | int | str | None]:
         "runs": len(found),
         "wins": sum(each.verdict == "WIN" for each in found),
         "intervals": len(intervals),
-        "median_half_width": sorted((i.high - i.low) / 2 for i in intervals)[len(intervals) // 2] if intervals else None,
+        "median_half_width": sorted((i.high - i.low) / 2 for i in intervals)[len(intervals) // 2]
+        if intervals
+        else None,
     }

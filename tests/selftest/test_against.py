@@ -1,0 +1,88 @@
+"""The real LoadGen over the real worker, on a short clock."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from bakeoff.errors import UserError
+from bakeoff.selftest import against, driving, telling
+from bakeoff.selftest.reading import _traced
+
+
+@pytest.fixture(scope="module")
+def compared():
+    pytest.importorskip("mlperf_loadgen")
+    return against.run(repeats=1, service_s=5e-4, block_s=0.4)
+
+
+def test_both_drove_the_same_worker_at_the_same_loads(compared):
+    for tool in (compared.ours, compared.loadgen):
+        assert {share: len(readings) for share, readings in tool.readings.items()} == {0.5: 1, 0.8: 1}
+        assert all(rate > 0 for rate in tool.rates_qps)
+        for share, (read,) in tool.readings.items():
+            assert read.asked_qps == pytest.approx(share * compared.capacity_qps)
+            assert read.p50_ms >= read.true_p50_ms - 0.02
+            assert read.p99_ms >= read.true_p99_ms - 0.02
+
+
+def test_ratios_are_ours_over_theirs(compared):
+    told = json.loads(json.dumps(compared.as_json(), allow_nan=False))
+    assert {"p50_error", "p99_error", "lateness_p50", "lateness_p99", "rate"} <= set(told["ratios"])
+    assert told["ratios"]["p99_error"] == pytest.approx(told["ours"]["p99_error_us"] / told["loadgen"]["p99_error_us"])
+    assert told["ratios"]["rate"] == pytest.approx(told["ours"]["rate_qps"] / told["loadgen"]["rate_qps"])
+    at80 = told["loads"]["80%"]
+    assert at80["ratios"]["lateness_p50"] == at80["ours"]["lateness_p50_us"] / at80["loadgen"]["lateness_p50_us"]
+
+
+def test_both_columns_are_shown(compared):
+    console = Console(record=True, width=120)
+    telling.render_compared(compared, console)
+    text = console.export_text()
+    assert "bakeoff" in text
+    assert "LoadGen" in text
+    assert text.count("error of p99") == 2
+    assert text.count("real-time priority") == 2
+
+
+def test_the_traced_schedule_is_the_one_loadgens_seed_gives(bench):
+    """Exponential gaps from std::mt19937 with the seed asked for, in whole nanoseconds."""
+    pytest.importorskip("mlperf_loadgen")
+    count, qps, seed = 200, 2000.0, 5
+    loadgen = driving.LoadGen(bench)
+    with bench.start("steady", 100, answers=loadgen.answers) as engine:
+        loadgen.block(engine, qps, count / qps, seed)
+    scheduled_ns, late_ns = _traced(bench.folder / "loadgen.1" / "mlperf_log_trace.json")
+    gaps_ns = [math.floor(-math.log(1 - uniform) / qps * 1e9) for uniform in cpp_uniforms(seed, count)]
+    assert len(scheduled_ns) == count
+    np.testing.assert_allclose(np.diff(scheduled_ns), gaps_ns[: count - 1], atol=2)
+    assert (late_ns > 0).all()
+
+
+def cpp_uniforms(seed, count):
+    """std::generate_canonical<double, 53> of std::mt19937: two words each, the lower one first."""
+    words = np.random.RandomState(seed)._bit_generator.random_raw(2 * count).astype(object)
+    return [float((low + high * 2**32) / 2**64) for low, high in zip(words[::2], words[1::2], strict=True)]
+
+
+def test_a_missing_loadgen_is_one_line_with_the_remedy(monkeypatch):
+    monkeypatch.setattr(driving, "find_spec", lambda _name: None)
+    with pytest.raises(UserError, match=r"pip install 'bakeoff\[loadgen\]'"):
+        against.run()
+
+
+def test_a_loadgen_that_fails_is_one_line(bench):
+    pytest.importorskip("mlperf_loadgen")
+    loadgen = driving.LoadGen(bench)
+    with bench.start("steady", 1, answers=loadgen.answers) as engine:
+        loadgen.answers += ".missing"
+        with pytest.raises(UserError, match="LoadGen failed: FileNotFoundError"):
+            loadgen.block(engine, 100.0, 0.1, seed=1)
+
+
+def test_repeats_below_one_are_refused():
+    pytest.importorskip("mlperf_loadgen")
+    with pytest.raises(UserError, match="--repeats"):
+        against.run(repeats=0)

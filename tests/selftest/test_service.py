@@ -1,0 +1,61 @@
+import hashlib
+import json
+import os
+import time
+
+import numpy as np
+
+from bakeoff.backends import Artifact, Setting
+from bakeoff.selftest.service import INPUTS, OUTPUT, Calibrated, digest
+
+KEY = bytes(range(16))
+
+
+def served(folder, rounds, answers=""):
+    path = folder / "service.json"
+    path.write_text(json.dumps({"rounds": rounds, "answers": str(answers)}))
+    return Calibrated().load(Artifact(path, "fp32", INPUTS, (OUTPUT,)), Setting("1x1"), "cpu")
+
+
+def request(stall_ms=0.0):
+    return {"key": np.frombuffer(KEY, np.uint8).reshape(1, 16), "stall_ms": np.array([stall_ms], np.float32)}
+
+
+def test_answers_are_the_keys_digest(tmp_path):
+    session = served(tmp_path, rounds=3)
+    expected = list(hashlib.pbkdf2_hmac("sha256", KEY, b"bakeoff", 3))
+    assert session.infer(request())[OUTPUT].tolist() == [expected]
+    session.close()
+
+
+def test_twice_the_rounds_take_about_twice_as_long():
+    def fastest_ns(rounds):
+        took = []
+        for _ in range(20):
+            begun = time.perf_counter_ns()
+            digest(KEY, rounds)
+            took.append(time.perf_counter_ns() - begun)
+        return min(took)
+
+    assert 1.5 < fastest_ns(8000) / fastest_ns(4000) < 2.5
+
+
+def test_a_stalling_request_takes_that_much_longer(tmp_path):
+    session = served(tmp_path, rounds=0)
+    begun = time.monotonic()
+    session.infer(request(stall_ms=50.0))
+    assert time.monotonic() - begun >= 0.05
+
+
+def test_each_answer_is_told_and_a_full_pipe_holds_nobody_up(tmp_path):
+    pipe = tmp_path / "answers"
+    os.mkfifo(pipe)
+    session = served(tmp_path, rounds=0, answers=pipe)
+    listener = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    for _ in range(3):
+        session.infer(request())
+    assert len(os.read(listener, 100)) == 3
+    for _ in range(70_000):
+        session.infer(request())
+    session.close()
+    os.close(listener)
