@@ -1,4 +1,4 @@
-"""What a run must agree in before it is taken up again: the host and the versions, as old runs and new ones record them."""
+"""What a run must agree in before it is taken up again: the host and the versions, by old records and new."""
 
 import pytest
 

@@ -22,9 +22,11 @@ from bakeoff.contest.load import ClosedLoop, OpenLoop, load_for, screening_loads
 from bakeoff.contest.notebook import Notebook
 from bakeoff.contest.plan import Question
 from bakeoff.contest.reporter import Reporter
+from bakeoff.decide.noise import FULL_PIPE, disturbed
 from bakeoff.decide.quality import evaluate
 from bakeoff.decide.race import MOST_CONTENDERS, contenders
 from bakeoff.measure import host
+from bakeoff.measure.block import Block
 from bakeoff.measure.engine_room import StageFailed
 from bakeoff.store.record import CAPACITY_ROUND, SCREEN_ROUND
 from bakeoff.store.store import Store
@@ -42,6 +44,7 @@ SCORE_LIMIT_S = 900.0
 LOADED_TOGETHER = 3
 BLOCKS_A_ROUND = 2
 MOST_BLOCKS_A_ROUND = 4
+"""Position p + 4 holds the block that was taken because the generator was too late in that of position p."""
 FEWEST_ROUNDS = 3
 MOST_ROUNDS = 8
 
@@ -181,12 +184,22 @@ class Trial:
         has_block = self.notebook.has_block
         todo = {name: [p for p in range(blocks) if not has_block(name, number, p)] for name in loads}
         order = random.Random(f"{self.scenario.seed}/{self.scenario.name}/{number}")
+        again: list[tuple[str, int]] = []
         with self.fleet.loaded(name for name, positions in todo.items() if positions) as engines:
             for position in range(blocks):
                 turn = [name for name in engines if position in todo[name]]
                 order.shuffle(turn)
                 for name in turn:
-                    self.fleet.measure(engines, name, loads[name], number, position)
+                    block = self.fleet.measure(engines, name, loads[name], number, position)
+                    again += [(name, position)] if block is not None and self._was_disturbed(block) else []
+            for name, position in again:
+                if name in engines:
+                    self.fleet.measure(engines, name, loads[name], number, MOST_BLOCKS_A_ROUND + position)
+
+    def _was_disturbed(self, block: Block) -> bool:
+        """Whether the generator was too late, and another block is worth its time: not where the engine is behind."""
+        sla = self.scenario.sla
+        return sla is not None and disturbed(block, sla.limit_ms, sla.percentile) not in ("", FULL_PIPE)
 
     def _contenders(self) -> list[str]:
         standing = contenders(self.notebook.record(), self.limit)
@@ -237,6 +250,7 @@ class Trial:
         leave time for; a resumed run goes on as it began."""
         blocks = [block for each in self.notebook.record().candidates for block in each.blocks]
         earlier = [block.position + 1 for block in blocks if block.round > SCREEN_ROUND]
+        earlier = [count for count in earlier if count <= MOST_BLOCKS_A_ROUND]
         if earlier:
             return max(earlier)
         if math.isinf(self.budget.left):

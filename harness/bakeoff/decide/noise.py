@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bakeoff.measure.block import NEVER, Block, Fact
-from bakeoff.store.record import ScenarioRecord
+from bakeoff.store.record import CAPACITY_ROUND, ScenarioRecord
 
 LATE_SHARE = 0.1
 """A request counts as late from this share of the SLA's limit."""
@@ -103,7 +103,7 @@ def measuring(record: ScenarioRecord) -> Measuring:
     tally = _Tally(_limit(record))
     for candidate in record.candidates:
         for entry in candidate.blocks:
-            tally.add(candidate.id, entry.block)
+            tally.add(candidate.id, entry.block, at_capacity=entry.round == CAPACITY_ROUND)
     return tally.measuring()
 
 
@@ -126,8 +126,8 @@ class _Tally:
         self._energy: dict[str, tuple[float, int]] = {}
         self._sources: set[str] = set()
 
-    def add(self, candidate: str, block: Block) -> None:
-        """Take one block in."""
+    def add(self, candidate: str, block: Block, at_capacity: bool) -> None:
+        """Take one block in; those that look for the capacity overload the engine on purpose."""
         facts = block.facts
         self._sum(blocks=1)
         if "involuntary_switches" in facts:
@@ -137,7 +137,7 @@ class _Tally:
                 shares.append(_number(facts, name))
         if "generator_realtime" in facts:
             self._add_generator(facts)
-        cause = disturbed(block, *self._sla) if self._sla else ""
+        cause = disturbed(block, *self._sla) if self._sla and not at_capacity else ""
         if cause:
             self._disturbed[cause] += 1
         if "energy_j" in facts:
