@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import cycle, islice
 
 import numpy as np
 
-from bakeoff.decide.capacity import capacity_qps
 from bakeoff.decide.sla import judge_sla, percentile_ms
 from bakeoff.measure.block import Block
 from proofs.proof import Proof
@@ -54,7 +52,7 @@ def coverage(runs: int = RUNS, requests: int = RUN_REQUESTS, seed: int = 2) -> P
     """How often the 95 % interval of p99 holds the true one."""
     rng = np.random.default_rng(seed)
     kinds = list(islice(cycle(KINDS), runs))
-    covered = {kind: 0 for kind in KINDS}
+    covered = dict.fromkeys(KINDS, 0)
     for kind in kinds:
         covered[kind] += _covers(SERVICES[kind], requests, rng)
     share = sum(covered.values()) / runs
