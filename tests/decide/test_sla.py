@@ -127,6 +127,32 @@ def test_autocorrelation_time():
     assert sla.autocorrelation_time([]) == 1.0
 
 
+@pytest.mark.parametrize("length", [10, 700, 40_000, 100_000])
+def test_autocorrelation_in_parts_is_that_of_the_whole(length):
+    rng = np.random.default_rng(8)
+    flags = np.repeat(rng.random(length // 10) < 0.2, 10)
+    centred = flags - flags.mean()
+    lags = min(600, length)
+    whole = [float(centred[: length - lag] @ centred[lag:]) for lag in range(0, lags, 7)]
+    assert sla._autocovariance(flags, float(flags.mean()), lags)[::7] == pytest.approx(whole, abs=1e-6)
+
+
+def test_clumps_longer_than_the_first_lags_are_seen():
+    rng = np.random.default_rng(9)
+    flags = np.repeat(rng.random(400) < 0.3, 1000)
+    assert sla.autocorrelation_time([flags]) == pytest.approx(1000, rel=0.35)
+
+
+def test_few_clumps_bound_a_percentile_from_below_alone():
+    rng = np.random.default_rng(10)
+    values = rng.exponential(size=4000)
+    values[2000:2060] += 50.0
+    found = sla.percentile_ms([values], 99.0)
+    assert found.value > 50
+    assert found.low < found.value
+    assert found.high is None
+
+
 def test_a_busy_engine_exactly_at_its_limit_is_hardly_ever_accepted():
     """Rho 0.7, the limit at the true p99, a look after each of six blocks: an error of one in a hundred is promised."""
     from bakeoff.decide.capacity import sojourns_s

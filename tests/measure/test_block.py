@@ -1,3 +1,6 @@
+import tracemalloc
+import zlib
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -75,6 +78,36 @@ def test_bytes_are_compact():
         done_ns=started_ns + rng.integers(500_000, 900_000, len(arrivals_ns)),
     )  # fmt: skip
     assert len(big.to_bytes()) < 16 * len(big)
+
+
+def long_block(count):
+    stamps = np.arange(count, dtype=np.int64) * 1_000_003
+    return block(
+        request=np.arange(count, dtype=np.int32), items=np.ones(count, np.int32), scheduled_ns=stamps,
+        sent_ns=stamps + 7, started_ns=stamps + 11_000, done_ns=stamps + np.arange(count) % 900_000 + 50_000,
+    )  # fmt: skip
+
+
+def test_packing_and_unpacking_take_no_second_copy_of_a_long_block():
+    made = long_block(200_000)
+    size = sum(column.nbytes for column in (made.request, made.items)) + 4 * made.done_ns.nbytes
+    tracemalloc.start()
+    packed = made.to_bytes()
+    packing = tracemalloc.get_traced_memory()[1]
+    tracemalloc.reset_peak()
+    before = tracemalloc.get_traced_memory()[0]
+    Block.from_bytes(packed)
+    unpacking = tracemalloc.get_traced_memory()[1] - before
+    tracemalloc.stop()
+    assert packing < 0.6 * size + len(packed)
+    assert unpacking < 1.4 * size
+
+
+def test_a_damaged_block_is_refused():
+    packed = long_block(2000).to_bytes()
+    for damaged in (packed[:-1], packed[: len(packed) // 2], packed[:-4] + b"1234", packed[:-4]):
+        with pytest.raises((ValueError, zlib.error)):
+            Block.from_bytes(damaged)
 
 
 def test_other_bytes_are_refused():

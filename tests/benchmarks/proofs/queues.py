@@ -96,17 +96,25 @@ SERVICES: Mapping[str, Service] = {
 """M/H2/1: one request in ten takes 4.6 times the mean, for a coefficient of variation of 1.9."""
 
 
-def latencies_s(service: Service, rate: float, count: int, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
-    """Arrivals, service times and latencies of `count` requests in the steady state, in seconds."""
-    total = count + WARM_UP
+def latencies_s(
+    service: Service, rate: float, count: int, rng: np.random.Generator, warm_up: int = WARM_UP
+) -> tuple[Floats, Floats, Floats]:
+    """Arrivals, service times and latencies of `count` requests in the steady state, in seconds.
+
+    Without `warm_up` requests before them they begin at an idle engine.
+    """
+    total = count + warm_up
     arrivals, services = np.cumsum(rng.exponential(1.0 / rate, total)), service.draw(rng, total)
     latencies = sojourns_s(arrivals, services, 1)
-    return arrivals[WARM_UP:] - arrivals[WARM_UP - 1], services[WARM_UP:], latencies[WARM_UP:]
+    begun = arrivals[warm_up - 1] if warm_up else 0.0
+    return arrivals[warm_up:] - begun, services[warm_up:], latencies[warm_up:]
 
 
-def block(service: Service, rate: float, count: int, rng: np.random.Generator, unit_s: float = 1e-3) -> Block:
-    """A simulated engine's block; `unit_s` is its mean service time, so that rates are in requests per that."""
-    arrivals, services, latencies = (unit_s * 1e9 * part for part in latencies_s(service, rate, count, rng))
+def block(
+    service: Service, rate: float, count: int, rng: np.random.Generator, unit_s: float = 1e-3, warm_up: int = WARM_UP
+) -> Block:
+    """A simulated engine's block; `unit_s` is its mean service time, and `rate` in requests per that."""
+    arrivals, services, latencies = (unit_s * 1e9 * part for part in latencies_s(service, rate, count, rng, warm_up))
     done = arrivals + latencies
     scheduled, started, done_ns = (part.astype(np.int64) for part in (arrivals, done - services, done))
     return Block(

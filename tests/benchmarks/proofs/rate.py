@@ -33,18 +33,21 @@ def patterns() -> dict[str, Pattern]:
 def rate() -> Proof:
     """The largest relative difference between the rate offered and the rate asked for."""
     planned = {kind: max(_planned_errors(kind, pattern)) for kind, pattern in patterns().items()}
-    with tempfile.TemporaryDirectory(prefix="bakeoff-proof-") as folder:
-        with Engine.start(echo_order(Path(folder)), 60.0) as engine:
-            sent = {kind: _sent_error(engine, pattern) for kind, pattern in patterns().items()}
+    with tempfile.TemporaryDirectory(prefix="bakeoff-proof-") as folder, _engine(Path(folder)) as engine:
+        sent = {kind: _sent_error(engine, pattern) for kind, pattern in patterns().items()}
     worst_planned, worst_sent = max(planned.values()), max(sent.values())
     return Proof(
         f"the rate offered against the rate asked for ({', '.join(planned)})",
         f"within {WITHIN:.1%}",
-        f"{worst_planned:.4%} off in the schedules, {worst_sent:.4%} as sent",
+        f"{worst_planned:.4%} off in the schedules, {worst_sent:.4%} off as sent",
         max(worst_planned, worst_sent) <= WITHIN,
         {f"{kind}_planned": error for kind, error in planned.items()}
         | {f"{kind}_sent": error for kind, error in sent.items()},
     )
+
+
+def _engine(folder: Path) -> Engine:
+    return Engine.start(echo_order(folder), 60.0)
 
 
 def _planned_errors(kind: str, pattern: Pattern) -> list[float]:

@@ -22,10 +22,8 @@ LEAST = 0.97
 
 def saturated(pairs: int = PAIRS) -> Proof:
     """The median ratio of open to closed throughput, in pairs that take turns in coming first."""
-    asked = shop.question([shop.ENGINE])
-    with tempfile.TemporaryDirectory(prefix="bakeoff-proof-") as folder:
-        with Engine.start(shop.order(asked, shop.ENGINE, Path(folder)), 120.0) as engine:
-            found = [_pair(engine, seed) for seed in range(pairs)]
+    with tempfile.TemporaryDirectory(prefix="bakeoff-proof-") as folder, _engine(Path(folder)) as engine:
+        found = [_pair(engine, seed) for seed in range(pairs)]
     ratio, cpu = (statistics.median(pair[which] for pair in found) for which in ("ratio", "cpu_ratio"))
     bare_qps = statistics.median(pair["closed_qps"] for pair in found)
     return Proof(
@@ -36,6 +34,10 @@ def saturated(pairs: int = PAIRS) -> Proof:
         ratio >= LEAST,
         {"ratio": ratio, "cpu_ratio": cpu, "closed_qps": bare_qps, "lowest": min(pair["ratio"] for pair in found)},
     )
+
+
+def _engine(folder: Path) -> Engine:
+    return Engine.start(shop.order(shop.question([shop.ENGINE]), shop.ENGINE, folder), 120.0)
 
 
 def _pair(engine: Engine, seed: int) -> dict[str, float]:

@@ -15,6 +15,7 @@ from bakeoff.contest.plan import Question
 from bakeoff.decide.compare import Field, Interval
 from bakeoff.decide.court import ERROR_AT_THE_END, convene
 from bakeoff.decide.verdict import verdicts
+from bakeoff.measure import procs
 from bakeoff.store.store import Store
 from proofs import shop
 from proofs.proof import Proof
@@ -95,13 +96,18 @@ def run(asked: Question, budget_s: float = BUDGET_S) -> Likeness:
 
 
 @contextmanager
-def outside_load() -> Iterator[None]:
+def outside_load() -> Iterator[subprocess.Popen[bytes]]:
     """A process for each CPU that computes and rests by turns, as other people's do."""
     with subprocess.Popen(shop.python("-m", "proofs.outside_load"), env=shop.environment()) as process:
         try:
-            yield
+            yield process
         finally:
             process.terminate()
+
+
+def load_s(process: subprocess.Popen[bytes]) -> float:
+    """The CPU time in seconds that the load's processes used so far."""
+    return sum(map(procs.cpu_ns, procs.descendants(process.pid))) / 1e9
 
 
 def _figures(found: list[Likeness]) -> dict[str, float | int | str | None]:
