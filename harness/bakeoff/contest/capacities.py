@@ -37,8 +37,8 @@ class Capacities:
         left_s = self._budget.left * share - self._fleet.start_s
         if not waiting or not traffic.open_loop or left_s < len(waiting) * self._load.seconds:
             return
-        until = time.monotonic() + left_s
         with self._fleet.loaded(waiting) as engines:
+            until = time.monotonic() + left_s
             for count, name in enumerate(waiting):
                 if name in engines:
                     self._bracket(name, engines, max(0.0, until - time.monotonic()) / (len(waiting) - count))
