@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any
 
-from proofs import shop
+from proofs import children
 from proofs.proof import Proof
 
 REPEATS = 6
@@ -18,8 +18,8 @@ LATENESS_P50_US = 2.0
 def against(repeats: int = REPEATS) -> Proof:
     """`bakeoff selftest --against loadgen`, at both of its loads."""
     done = subprocess.run(
-        shop.python("-m", "bakeoff", "selftest", "--against", "loadgen", "--json", "--repeats", str(repeats)),
-        env=shop.environment(),
+        children.python("-m", "bakeoff", "selftest", "--against", "loadgen", "--json", "--repeats", str(repeats)),
+        env=children.environment(),
         capture_output=True,
         text=True,
         timeout=1200,

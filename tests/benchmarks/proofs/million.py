@@ -12,12 +12,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+from proofs import children
 from proofs.proof import Proof
 
 REQUESTS = 1_000_000
 LIMIT_MB = 80.0
 QPS = 60_000.0
-_HERE = Path(__file__).resolve().parents[1]
 
 
 def million() -> Proof:
@@ -35,10 +35,9 @@ def million() -> Proof:
 
 def grown_mb(requests: int) -> dict[str, float]:
     """By how many MB (10^6 bytes) a fresh parent's resident memory peaks above where it was before the block."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(_HERE), os.environ.get("PYTHONPATH", "")])}
     done = subprocess.run(
-        [sys.executable, "-m", "proofs.million", str(requests)],
-        env=environment,
+        children.python("-m", "proofs.million", str(requests)),
+        env=children.environment(),
         capture_output=True,
         text=True,
         check=True,

@@ -6,7 +6,6 @@ The first use downloads and trains it, which takes minutes; it is kept in bakeof
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,14 +67,3 @@ def order(asked: Question, name: str, folder: Path) -> Order:
         log=folder / f"{name.replace('/', '_')}.log",
         generator_cpu=generator_cpu,
     )
-
-
-def environment() -> dict[str, str]:
-    """A child's environment in which it finds this package."""
-    here = str(Path(__file__).resolve().parents[1])
-    return os.environ | {"PYTHONPATH": os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])}
-
-
-def python(*words: str) -> list[str]:
-    """The command of a child."""
-    return [sys.executable, *words]

@@ -17,7 +17,7 @@ from bakeoff.decide.court import ERROR_AT_THE_END, convene
 from bakeoff.decide.verdict import verdicts
 from bakeoff.measure import procs
 from bakeoff.store.store import Store
-from proofs import shop
+from proofs import children, shop
 from proofs.proof import Proof
 
 RUNS = 20
@@ -98,7 +98,7 @@ def run(asked: Question, budget_s: float = BUDGET_S) -> Likeness:
 @contextmanager
 def outside_load() -> Iterator[subprocess.Popen[bytes]]:
     """A process for each CPU that computes and rests by turns, as other people's do."""
-    with subprocess.Popen(shop.python("-m", "proofs.outside_load"), env=shop.environment()) as process:
+    with subprocess.Popen(children.python("-m", "proofs.outside_load"), env=children.environment()) as process:
         try:
             yield process
         finally:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bakeoff.measure.child import thread_environment
 from bakeoff.measure.engine_room import Engine, Order
-from proofs import shop
+from proofs import children, shop
 from proofs.proof import Proof
 
 LIMIT_MB = 60.0
@@ -53,8 +53,8 @@ def alone(order: Order) -> tuple[float, float]:
         "prepared": str(order.prepared),
     }
     done = subprocess.run(
-        shop.python("-m", "proofs.bare", json.dumps(asked)),
-        env=shop.environment() | thread_environment(order.setting.threads),
+        children.python("-m", "proofs.bare", json.dumps(asked)),
+        env=children.environment() | thread_environment(order.setting.threads),
         preexec_fn=lambda: os.sched_setaffinity(0, order.cpus),
         capture_output=True,
         text=True,
