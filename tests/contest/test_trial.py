@@ -20,7 +20,7 @@ def held(tiny_prepared, tmp_path, monkeypatch):
     """The candidate's record after a run at a rate, in which the generator was late for `cause`."""
     monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
 
-    def run(cause, qps=100, budget_s=16.0):
+    def run(cause, qps=100, budget_s=22.0):
         monkeypatch.setattr(trial, "disturbed", lambda *_: cause)
         traffic = {"kind": "server", "qps": qps, "duration": "500ms", "batch_size": 4}
         scenario = from_dict(
