@@ -74,10 +74,8 @@ class Found:
     def resolves(self) -> str:
         """What latency differences this machine can resolve now, as a sentence."""
         parts = [_resolves(load) for load in self.loads]
-        return (
-            f"With {self.seconds:.0f} s of each of two engines, this machine can now tell apart latencies that differ by "
-            f"{'; by '.join(parts)}."
-        )
+        given = f"With {self.seconds:.0f} s of each of two engines, this machine can now tell apart latencies"
+        return f"{given} that differ by {'; by '.join(parts)}."
 
     def as_json(self) -> dict[str, Any]:
         """All figures as JSON-able values."""
