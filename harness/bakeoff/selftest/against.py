@@ -12,12 +12,12 @@ from statistics import median
 from typing import Any
 
 from bakeoff.errors import UserError
-from bakeoff.measure.traffic import poisson
-from bakeoff.selftest.alone import GRACE_S, SERVICE_S, SHARES, block, capacity_qps, check_service
+from bakeoff.measure.traffic import mean_qps, poisson
+from bakeoff.selftest.alone import GRACE_S, SERVICE_S, SHARES, capacity_qps, check_service
 from bakeoff.selftest.bench import Bench
-from bakeoff.selftest.driving import LoadGen, require_loadgen
+from bakeoff.selftest.driving import LoadGen, requests, require_loadgen, schedule_ns
 from bakeoff.selftest.lending import Lendable
-from bakeoff.selftest.reading import Reading
+from bakeoff.selftest.reading import Reading, ours
 
 REPEATS = 6
 FIGURES = ("p50_error_us", "p99_error_us", "lateness_p50_us", "lateness_p99_us", "offered_error")
@@ -92,7 +92,8 @@ class Compared:
 def run(repeats: int = REPEATS, service_s: float = SERVICE_S, block_s: float = _BLOCK_S) -> Compared:
     """Drive one worker with both generators on the same CPUs, a block each at a time, in random order.
 
-    Raises UserError where LoadGen is not installed, and for repeats or a service that make no sense.
+    Both play the schedule that LoadGen draws, so that chance in it favours neither. Raises UserError where LoadGen is
+    not installed, and for repeats or a service that make no sense.
     """
     require_loadgen()
     check_service(service_s)
@@ -111,9 +112,16 @@ def run(repeats: int = REPEATS, service_s: float = SERVICE_S, block_s: float = _
             for seed in range(repeats):
                 turns = [(share, tool) for share in SHARES for tool in tools]
                 for share, tool in random.Random(seed).sample(turns, len(turns)):
-                    play = block if tool is tools[0] else loadgen.block
+                    play = _our_block if tool is tools[0] else loadgen.block
                     tool.readings[share].append(play(engine, share * qps, block_s, seed))
     return Compared(1e3 / qps, qps, bench.generator_cpu is not None, repeats, *tools)
+
+
+def _our_block(engine: Lendable, qps: float, seconds: float, seed: int) -> Reading:
+    """One block of ours on LoadGen's schedule; the rate that counts is what our own schedule offers."""
+    count = requests(qps, seconds)
+    block = engine.open(schedule_ns(qps, count, seed), GRACE_S)
+    return ours(block, qps, offered_qps=mean_qps(poisson(qps, seconds, seed)))
 
 
 def _our_rate_qps(engine: Lendable) -> float:

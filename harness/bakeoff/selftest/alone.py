@@ -60,11 +60,12 @@ class Stall:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the self-test found. `noise` is how restless the machine was just before."""
+    """What the self-test found, from `seconds` at each load; `noise` is how restless the machine was just before."""
 
     service_ms: float
     capacity_qps: float
     own_cpu: bool
+    seconds: float
     noise: Mapping[str, float]
     loads: tuple[Load, ...]
     stall: Stall
@@ -73,7 +74,8 @@ class Found:
     def resolves(self) -> str:
         """What latency differences this machine can resolve now, as a sentence."""
         parts = [_resolves(load) for load in self.loads]
-        return f"This machine now tells latencies apart that differ by {'; by '.join(parts)}."
+        given = f"With {self.seconds:.0f} s of each of two engines, this machine can now tell apart latencies"
+        return f"{given} that differ by {'; by '.join(parts)}."
 
     def as_json(self) -> dict[str, Any]:
         """All figures as JSON-able values."""
@@ -82,6 +84,7 @@ class Found:
             "capacity_qps": self.capacity_qps,
             "own_cpu": self.own_cpu,
             "realtime": all(reading.realtime for load in self.loads for reading in load.readings),
+            "seconds": self.seconds,
             "noise": dict(self.noise),
             "loads": {f"{load.share:.0%}": _figures(load) for load in self.loads},
             "stall": asdict(self.stall),
@@ -108,7 +111,7 @@ def run(service_s: float = SERVICE_S, blocks: int = _BLOCKS, block_s: float = _B
         with bench.start("stalling", rounds, STALL_MS) as engine:
             stall = _stall(engine, SHARES[-1] * qps)
     loads = tuple(Load(share, tuple(found)) for share, found in readings.items())
-    return Found(1e3 / qps, qps, bench.generator_cpu is not None, noise, loads, stall)
+    return Found(1e3 / qps, qps, bench.generator_cpu is not None, blocks * block_s, noise, loads, stall)
 
 
 def check_service(service_s: float) -> None:

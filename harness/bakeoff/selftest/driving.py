@@ -29,6 +29,21 @@ def require_loadgen() -> None:
         raise UserError("--against loadgen: MLPerf LoadGen is not installed; pip install 'bakeoff[loadgen]'")
 
 
+def requests(qps: float, seconds: float) -> int:
+    """How many requests a block of about `seconds` has."""
+    return max(1, round(qps * seconds))
+
+
+def schedule_ns(qps: float, count: int, seed: int) -> Int64:
+    """The moments (ns, from 0 on) at which LoadGen's Server scenario issues `count` requests with this seed.
+
+    Exponential gaps in whole nanoseconds by std::mt19937, as libstdc++ draws them; not rescaled to the asked rate.
+    """
+    uniform = np.frombuffer(np.random.RandomState(seed).bytes(8 * count), "<u8").astype(np.float64) / 2.0**64
+    gaps_ns = -np.log(1.0 - uniform) / qps * 1e9
+    return np.concatenate([[0], np.cumsum(gaps_ns.astype(np.int64))[:-1]])
+
+
 class LoadGen:
     """MLPerf LoadGen's Server scenario over lent engines, which tell their answers to the named pipe `answers`."""
 
@@ -40,7 +55,7 @@ class LoadGen:
 
     def block(self, engine: Lendable, qps: float, seconds: float, seed: int) -> Reading:
         """One block of about `seconds` at `qps`."""
-        logs, service_ns = self._play(engine, qps, max(1, round(qps * seconds)), seed)
+        logs, service_ns = self._play(engine, qps, requests(qps, seconds), seed)
         return loadgens(logs, service_ns, qps)
 
     def rate_qps(self, engine: Lendable, qps: float, count: int, seed: int) -> float:

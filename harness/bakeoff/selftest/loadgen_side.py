@@ -1,13 +1,15 @@
 """MLPerf LoadGen in a process of its own: `python -m bakeoff.selftest.loadgen_side ORDER PARENT_PID`.
 
 It drives a worker of ours as a Python user would: `issue_query` puts the request's number into the worker's queue (its
-request pipe), and a thread that waits for the answers calls `QuerySamplesComplete`. Both threads get the generator's
-CPU and real-time priority where that is permitted; LoadGen's logging thread keeps out of their way.
+request pipe), and a thread that waits for the answers calls `QuerySamplesComplete`. Both threads get all that our own
+generator gets: its CPU, real-time priority where that is permitted, precise sleeps, no garbage collection. LoadGen's
+logging thread keeps out of their way.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import sys
@@ -83,14 +85,16 @@ class Side:
 
 def main(path: str, parent: str) -> None:
     """Play the order, and leave what was seen beside LoadGen's logs."""
+    procs.die_with_parent(int(parent))
     import mlperf_loadgen
 
-    procs.die_with_parent(int(parent))
     order = LoadGenOrder(**json.loads(Path(path).read_text()))
     if order.cpu is not None:
         os.sched_setaffinity(0, {order.cpu})
     side = Side(order, mlperf_loadgen)
     side.forget()
+    gc.freeze()
+    gc.disable()
     answering = threading.Thread(target=side.answer)
     answering.start()
     _test(order, side, mlperf_loadgen)
@@ -118,7 +122,8 @@ def _test(order: LoadGenOrder, side: Side, loadgen: Any) -> None:
 
 
 def _take_priority() -> bool:
-    """Real-time priority for this thread; whether it was permitted."""
+    """Precise sleeps for this thread, and real-time priority; whether that was permitted."""
+    procs.set_timer_slack(1)
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
     except PermissionError:

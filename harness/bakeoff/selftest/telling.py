@@ -48,7 +48,7 @@ def render_compared(compared: Compared, console: Console | None = None) -> None:
     to = console or Console(highlight=False)
     to.print(
         f"One worker, a service of {number(compared.service_ms)} ms, {compared.repeats} blocks of each generator at "
-        f"each load, in turn. Medians; errors against Lindley's recursion over each one's own schedule."
+        f"each load, in turn, on LoadGen's schedules. Medians; errors against Lindley's recursion."
     )
     rows = []
     for share in SHARES:
