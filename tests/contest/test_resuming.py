@@ -1,4 +1,4 @@
-"""What a run must agree in before it is taken up again: the host and the versions, as old runs and new ones record them."""
+"""What must still hold for a run to be taken up again: the host and the versions, as recorded then and now."""
 
 import pytest
 
