@@ -1,4 +1,4 @@
-"""What must still hold for a run to be taken up again: the host and the versions, as recorded then and now."""
+"""What a run must agree in before it is taken up again: the host and the versions, by old records and new."""
 
 import pytest
 
