@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -171,6 +172,26 @@ FATES = {
 
 
 @pytest.mark.slow
+def test_an_engine_with_more_threads_than_its_budget_cannot_win(workplace, tmp_path):
+    install = Path(__file__).parent / "naughty" / "install.py"
+    subprocess.run([sys.executable, str(install), str(tmp_path)], check=True)
+    (workplace / "crowded.yaml").write_text(
+        "workload: model.onnx\n"
+        "traffic: {kind: server, qps: 40, batch_size: 4, duration: 1s}\n"
+        "sla: {p99: 2s}\n"
+        "resources: {cpus: 1}\n"
+        "candidates: {backends: [naughty-crowded], precisions: [fp32]}\n"
+    )
+    words = ("run", "crowded.yaml", "--budget", "60s", "--store", "crowded.db", "--json")
+    paths = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
+    (answer,) = json.loads(bakeoff(*words, folder=workplace, PYTHONPATH=paths).stdout)["scenarios"]
+    (crowded,) = answer["candidates"]
+    assert (crowded["outcome"], crowded["trusted"]) == ("over-budget", False)
+    assert re.search(r"used more threads than allowed \([5-9] busy on 1 CPU\)", crowded["reason"])
+    assert answer["choice"] is None
+
+
+@pytest.mark.slow
 def test_every_misbehaving_engine_gets_its_row_and_all_others_finish(workplace, tmp_path):
     install = Path(__file__).parent / "naughty" / "install.py"
     subprocess.run([sys.executable, str(install), str(tmp_path)], check=True)
@@ -245,6 +266,11 @@ def test_doctor_says_what_each_backend_can_do(tmp_path):
     for each in by_name.values():
         assert each["available"] or (each["reason"] and each["remedy"])
     assert by_name["onnxruntime"]["version"]
+    assert found["host"]["cores"] >= 1
+    assert found["environment"]["packages"]["bakeoff"]
+    assert found["measuring"]["engine_cpus"]
+    assert isinstance(found["measuring"]["realtime_priority"], bool)
+    assert "worst_gap_ms" in found["noise"]
 
 
 def test_schema_is_json(tmp_path):

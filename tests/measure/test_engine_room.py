@@ -276,6 +276,11 @@ def test_a_pool_larger_than_the_budget_is_marked_though_affinity_bounds_its_cpu_
         assert facts["waited_ns"] > 0
 
 
+def test_an_engine_that_has_next_to_nothing_to_do_is_not_crowded(bench):
+    with bench.start("Honest", cpus=bench.order("Honest").cpus[:1]) as engine:
+        assert engine.open(poisson(10, 0.2, 1), 2.0).facts["busy_threads"] == 1
+
+
 def test_a_block_tells_what_its_workers_and_its_generator_took(bench):
     with bench.start("InProcesses", instances="processes", setting=Setting("2x1", instances=2)) as engine:
         closed, opened = engine.closed(0.2), engine.open(poisson(200, 0.5, 3), 2.0)

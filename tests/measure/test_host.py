@@ -169,7 +169,7 @@ def test_noise_tells_shares_of_time():
     noise = host.noise(0.02)
     assert 0 <= noise["lost"] <= 1
     assert noise["worst_gap_ms"] >= 0
-    assert set(noise) - {"psi"} == {"lost", "worst_gap_ms", "switches_per_s", "steal", "load"}
+    assert set(noise) - {"psi"} == {"lost", "worst_gap_ms", "switches_per_second", "steal", "load"}
 
 
 def test_without_git_there_is_no_commit(tmp_path, monkeypatch):

@@ -5,7 +5,6 @@ import hashlib
 import os
 import subprocess
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -162,17 +161,14 @@ class Crowded(_InInfer):
     name = "naughty-crowded"
 
     def session(self, engine):
-        self.pool = ThreadPoolExecutor(8)
-        self.gate = threading.Barrier(8)
+        self.pool = [ThreadPoolExecutor(1) for _ in range(8)]
         return super().session(engine)
 
     def deed(self, inputs, outputs, calls):
-        list(self.pool.map(self.share, range(8)))
+        work = ("sha256", b"work", b"salt", 300)
+        for share in [thread.submit(hashlib.pbkdf2_hmac, *work) for thread in self.pool]:
+            share.result()
         return outputs
-
-    def share(self, _):
-        self.gate.wait()
-        hashlib.pbkdf2_hmac("sha256", b"work", b"salt", 1000)
 
 
 class Aborts(_InInfer):

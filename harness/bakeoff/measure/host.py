@@ -186,8 +186,8 @@ class Pressure:
 def noise(spin_s: float = SPIN_S) -> dict[str, float]:
     """How noisy the machine is now: a loop that does nothing but read the clock, and what kept it from doing so.
 
-    `lost` is the share of the time in gaps over 20 us, `worst_gap_ms` the longest, `switches_per_s` how often another
-    task took the CPU; with pressure (where known), steal and load.
+    `lost` is the share of the time in gaps over 20 us, `worst_gap_ms` the longest, `switches_per_second` how often
+    another task took the CPU; with pressure (where known), steal and load.
     """
     pressure, switches = Pressure.now(), _involuntary_switches()
     begun_ns = last_ns = time.monotonic_ns()
@@ -201,7 +201,7 @@ def noise(spin_s: float = SPIN_S) -> dict[str, float]:
     return {
         "lost": lost_ns / (last_ns - begun_ns),
         "worst_gap_ms": worst_ns / 1e6,
-        "switches_per_s": (_involuntary_switches() - switches) / ((last_ns - begun_ns) / 1e9),
+        "switches_per_second": (_involuntary_switches() - switches) / ((last_ns - begun_ns) / 1e9),
         **pressure.since(),
         "load": os.getloadavg()[0],
     }

@@ -34,15 +34,19 @@ class Usage:
         )
 
     def since(self) -> Message:
-        """CPU time in all and of each thread that is left, run-queue waits of these, and involuntary switches."""
+        """CPU time in all and of each thread that is left, run-queue waits of these, and involuntary switches.
+
+        The worker's first thread is none of the engine's: it waits for the lanes, and reads these counters.
+        """
         now, nothing = Usage.now(self.children), procs.OnCpu(0, 0)
-        gone_by = {thread: (used, self.threads.get(thread, nothing)) for thread, used in now.threads.items()}
+        engines = now.threads.keys() - {os.getpid()}
+        spans = [(self.threads.get(thread, nothing), now.threads[thread]) for thread in engines]
         return {
             "cpu_ns": now.cpu_ns - self.cpu_ns,
-            "waited_ns": sum(used.waited_ns - before.waited_ns for used, before in gone_by.values()),
+            "waited_ns": sum(after.waited_ns - before.waited_ns for before, after in spans),
             "involuntary_switches": now.switches - self.switches,
             "threads": procs.threads(os.getpid()),
-            "thread_cpu_ns": [used.cpu_ns - before.cpu_ns for used, before in gone_by.values()],
+            "thread_cpu_ns": [after.cpu_ns - before.cpu_ns for before, after in spans],
         }
 
     def forget_peaks(self) -> None:
