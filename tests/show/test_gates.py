@@ -52,8 +52,15 @@ def test_what_has_no_limit_says_so(offline):
 
 
 def test_capacity_where_it_is_the_question(win):
-    headroom = gates(replace(win, traffic={"rate": None, "open_loop": True, "qps": "max"}))[2]
-    assert (headroom.status, headroom.figure, headroom.limit) == ("no limit", "612 /s", "no rate asked")
+    asked = {"rate": None, "open_loop": True, "qps": "max"}
+    tried = replace(win.choice, capacity_measured=True, capacity_low_qps=590.0, capacity_high_qps=650.0)
+    capacity = gates(replace(win, traffic=asked, choice=tried))[2]
+    assert (capacity.status, capacity.figure, capacity.limit) == ("no limit", "612 /s", "as much as it can")
+    assert capacity.margin == "holds at 590 /s, fails at 650 /s"
+    assert (
+        gates(replace(win, traffic=asked, choice=replace(tried, capacity_high_qps=None)))[2].margin == "holds at 590 /s"
+    )
+    assert gates(replace(win, traffic=asked))[2].margin.startswith("replayed from service times, 95 % interval")
 
 
 def test_an_absent_figure_never_passes(win):
