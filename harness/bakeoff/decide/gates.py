@@ -138,7 +138,7 @@ def _rounds(evidence: Evidence, scenario: Scenario) -> Gate | None:
     complete = len(evidence.round_costs)
     if complete >= FEWEST_ROUNDS:
         return None
-    by_round = evidence.wall_s / evidence.blocks if evidence.blocks else scenario.traffic.duration_s
+    by_round = evidence.wall_s / (evidence.rounds + 1) if evidence.wall_s else scenario.traffic.duration_s
     if evidence.rounds >= FEWEST_ROUNDS:
         return Gate("open", "serve", "undecided", "its blocks hold too few answers to say what it can carry", by_round)
     reason = f"measured in {complete} of the {FEWEST_ROUNDS} rounds that a comparison takes"
