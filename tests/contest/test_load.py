@@ -29,8 +29,8 @@ def trace(tmp_path) -> Path:
     [
         ({"kind": "server"}, Pattern("poisson")),
         ({"kind": "constant"}, Pattern("constant")),
-        ({"kind": "burst"}, Pattern("burst", 3.0, 0.2, 0.5)),
-        ({"kind": "burst", "burst": {"peak": 2.0, "length": "1s"}}, Pattern("burst", 2.0, 0.2, 1.0)),
+        ({"kind": "burst", "burst": {"length": "40ms"}}, Pattern("burst", 3.0, 0.2, 0.04)),
+        ({"kind": "burst", "burst": {"peak": 2.0, "length": "20ms"}}, Pattern("burst", 2.0, 0.2, 0.02)),
     ],
 )
 def test_open_loops(asked, pattern):
@@ -40,8 +40,13 @@ def test_open_loops(asked, pattern):
     assert load_for(scenario(**asked, qps=2)).seconds == 20, "40 requests at least"
 
 
+def test_a_block_of_bursts_is_never_too_short_to_hold_some():
+    asked = scenario(kind="burst", burst={"length": "500ms", "share": "20%"}, qps=200)
+    assert load_for(asked, longest_s=1.0).seconds == pytest.approx(5 * 0.5 / 0.2)
+
+
 def test_how_much_can_it_take_begins_with_a_closed_loop_on_all_lanes():
-    assert load_for(scenario(kind="burst", qps="max")) == ClosedLoop(4.0)
+    assert load_for(scenario(kind="burst", qps="max")) == ClosedLoop(4.0, fewest=40)
     assert load_for(scenario(kind="server", qps="max"), qps=70.0) == OpenLoop(Pattern(), 70.0, 4.0, 0.5)
 
 

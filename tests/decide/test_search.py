@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.decide.capacity import capacity_qps
-from bakeoff.decide.search import RESOLUTION, Bracket, bracket, find, next_rate
+from bakeoff.decide.search import MOST_BLOCKS, RESOLUTION, Bracket, Found, bracket, find, next_rate
 from bakeoff.decide.sla import SlaResult
 from bakeoff.scenario import Sla
 
@@ -50,7 +50,7 @@ def test_a_simulated_server_of_known_capacity_is_recovered(block, spread, truth)
     idle = block(MEAN_MS, qps=10, seconds=2000.0, kind="closed", spread=spread)
     services = (idle.done_ns - idle.started_ns) / 1e9
     likely = capacity_qps(services, 1, 0.0, 99.0, SLA.limit_ms, seed=3)
-    found = find(play, likely, SLA)
+    found = find(play, likely, SLA).bracket
     capacity = truth(MEAN_MS, SLA.limit_ms)
     assert found.passed_qps < capacity < found.failed_qps
     assert found.failed_qps / found.passed_qps < 1.25
@@ -60,7 +60,7 @@ def test_a_simulated_server_of_known_capacity_is_recovered(block, spread, truth)
 @pytest.mark.parametrize("wrong", [0.2, 0.6, 1.7, 6.0])
 def test_a_wrong_guess_is_put_right(block, wrong):
     capacity = mm1_capacity(MEAN_MS, SLA.limit_ms)
-    found = find(server(block, 1.0), wrong * capacity, SLA)
+    found = find(server(block, 1.0), wrong * capacity, SLA).bracket
     assert found.passed_qps < capacity < found.failed_qps
     assert found.held(wrong * capacity) == pytest.approx(capacity, rel=0.25)
 
@@ -80,8 +80,28 @@ def test_what_is_known_already_is_not_played_again(block):
 
 
 def test_a_candidate_that_fails_and_a_budget_that_ends_leave_what_is_known(block):
-    assert find(lambda rate: None, 100.0, SLA) == Bracket()
-    assert find(server(block, 1.0), 100.0, SLA, may_go_on=lambda: False) == Bracket()
+    assert find(lambda rate: None, 100.0, SLA) == Found(Bracket(), complete=False)
+    assert find(server(block, 1.0), 100.0, SLA, may_go_on=lambda: False) == Found(Bracket(), complete=False)
+
+
+def test_a_rate_that_was_not_settled_is_gone_on_with(block):
+    capacity = mm1_capacity(MEAN_MS, SLA.limit_ms)
+    played = []
+
+    def play(rate):
+        played.append(rate)
+        return block(MEAN_MS, qps=rate, seconds=900 / rate, seed=len(played), spread=1.0)
+
+    known = [play(0.3 * capacity)]
+    find(play, capacity, SLA, known, may_go_on=lambda: len(played) < 3)
+    assert played[1] == played[0]
+    assert played.count(played[0]) <= MOST_BLOCKS
+
+
+def test_an_estimate_that_was_moved_may_be_off_by_the_brackets_width():
+    assert Bracket().log_slack == 0.0
+    assert Bracket(90.0, 100.0).log_slack == pytest.approx(math.log(100 / 90))
+    assert Bracket(90.0, None).log_slack == Bracket(None, 90.0).log_slack == pytest.approx(math.log(1.1))
 
 
 def result(outcome):
@@ -114,6 +134,8 @@ def test_the_search_ends_at_the_capacity_whatever_the_guess(capacity, error, unc
 
 def test_an_engine_that_never_meets_the_limit_ends_the_search(block):
     found = find(lambda rate: block(30.0, qps=rate, seconds=20000 / rate, seed=1), 10.0, SLA)
+    assert found.complete
+    found = found.bracket
     assert found.passed_qps is None
     assert found.failed_qps < 10.0 / 20
     assert np.isfinite(found.failed_qps)

@@ -153,6 +153,10 @@ def test_keys_say_what_would_be_right(good, more, expected):
             "{kind: burst, qps: 1, burst: 3}",
             "traffic.burst: 3: must be a mapping of keys, as in burst: {length",
         ),
+        (
+            "{kind: burst, qps: 1, burst: {length: 30s}}",
+            "traffic.burst: a mapping of 1: come every 150 s; a block of at most 10m must hold 5",
+        ),
         ("{kind: burst, qps: 1, burst: {peak: 1}}", "traffic.burst.peak: 1: must be greater than 1, as in peak: 3"),
         (
             "{kind: burst, qps: 1, burst: {peak: 6}}",

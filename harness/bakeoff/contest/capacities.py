@@ -9,57 +9,90 @@ from collections.abc import Sequence
 from bakeoff.contest.budget import Budget
 from bakeoff.contest.fleet import Engines, Fleet
 from bakeoff.contest.load import ClosedLoop, OpenLoop, load_for, probing_load
-from bakeoff.contest.notebook import Notebook, passed
+from bakeoff.contest.notebook import Notebook
+from bakeoff.contest.reporter import Reporter
 from bakeoff.decide.evidence import decided, likely_capacity
 from bakeoff.decide.search import STEP, find
 from bakeoff.measure.block import Block
 from bakeoff.scenario import Scenario
 from bakeoff.store.record import CAPACITY_ROUND
 
+MOST_BLOCKS = 20
+"""A contender's capacity is worth so many blocks, where it is not the question itself and no budget ends it before."""
+
 
 class Capacities:
-    """Brackets capacities into the notebook, and knows the load that follows from them."""
+    """Brackets capacities into the notebook, and knows the load that follows from them. `load` is the trial's."""
 
     def __init__(
-        self, scenario: Scenario, fleet: Fleet, notebook: Notebook, budget: Budget, load: OpenLoop | ClosedLoop
+        self,
+        scenario: Scenario,
+        fleet: Fleet,
+        notebook: Notebook,
+        budget: Budget,
+        load: OpenLoop | ClosedLoop,
+        reporter: Reporter,
     ) -> None:
         self._scenario = scenario
         self._fleet = fleet
         self._notebook = notebook
         self._budget = budget
         self._load = load
+        self._reporter = reporter
+        self._likely: dict[str, float] = {}
 
     def find(self, contenders: Sequence[str], share: float) -> None:
         """Bracket those that were not yet, within a share of the budget that is left, in equal parts; where that is
-        too short for a block of each, not at all."""
-        traffic = self._scenario.traffic
-        waiting = [name for name in contenders if not passed(self._notebook.candidate(name), "capacity")]
-        left_s = self._budget.left * share - self._fleet.start_s
-        if not waiting or not traffic.open_loop or left_s < len(waiting) * self._load.seconds:
+        too short for a block of each, not at all. An earlier part of a resumed run is gone on with."""
+        if not self._scenario.traffic.open_loop:
             return
+        waiting = [name for name in contenders if name not in self._likely and self._is_open(name)]
+        left_s = self._budget.left * share - self._fleet.start_s
+        if not self._scenario.traffic.asks_capacity:
+            left_s = min(left_s, MOST_BLOCKS * len(waiting) * self._load.seconds)
+        if not waiting or left_s < sum(self._probe(self._likely[name]).seconds for name in waiting):
+            return
+        self._reporter.stage(f"{self._scenario.name}: bracketing what {len(waiting)} can take")
         with self._fleet.loaded(waiting) as engines:
             until = time.monotonic() + left_s
             for count, name in enumerate(waiting):
                 if name in engines:
-                    self._bracket(name, engines, max(0.0, until - time.monotonic()) / (len(waiting) - count))
+                    self._bracket(name, engines, (until - time.monotonic()) / (len(waiting) - count))
+
+    def _is_open(self, name: str) -> bool:
+        """Whether a search may tell something of it that none told yet; where to begin is kept then."""
+        record = self._notebook.candidate(name)
+        row, likely_qps = record.row("capacity"), likely_capacity(record, self._scenario)
+        if likely_qps is None or (row is not None and row.facts.get("complete")):
+            return False
+        self._likely[name] = likely_qps
+        return True
+
+    def _probe(self, qps: float) -> OpenLoop:
+        return probing_load(self._scenario, qps, self._load.seconds)
 
     def _bracket(self, name: str, engines: Engines, limit_s: float) -> None:
-        begun = time.monotonic()
-        record = self._notebook.candidate(name)
+        record, sla, begun = self._notebook.candidate(name), self._scenario.sla, time.monotonic()
         places = [entry.position for entry in record.blocks if entry.round == CAPACITY_ROUND]
         positions = itertools.count(max(places, default=-1) + 1)
-        likely_qps, sla = likely_capacity(record, self._scenario), self._scenario.sla
-        if likely_qps is None or sla is None:
-            return
+        longest_s = 0.0
 
         def play(qps: float) -> Block | None:
-            load = probing_load(self._scenario, qps, self._load.seconds)
-            return self._fleet.measure(engines, name, load, CAPACITY_ROUND, next(positions))
+            nonlocal longest_s
+            since = time.monotonic()
+            block = self._fleet.measure(engines, name, self._probe(qps), CAPACITY_ROUND, next(positions))
+            longest_s = max(longest_s, time.monotonic() - since)
+            return block
 
-        known = [entry.block for entry in record.blocks]
-        find(play, likely_qps, sla, known, lambda: time.monotonic() - begun < limit_s)
-        if name in engines:
-            self._notebook.row(name, "capacity", seconds=time.monotonic() - begun)
+        def may_go_on() -> bool:
+            return time.monotonic() - begun + longest_s <= limit_s
+
+        if sla is not None:
+            known = [entry.block for entry in record.blocks]
+            found = find(play, self._likely[name], sla, known, may_go_on)
+            if name in engines:
+                seconds = time.monotonic() - begun
+                self._notebook.row(name, "capacity", seconds=seconds, facts={"complete": found.complete})
 
     def load_of(self, name: str) -> OpenLoop | ClosedLoop | None:
         """What a candidate's next round is played at: where its capacity is asked for, the highest rate that passed by

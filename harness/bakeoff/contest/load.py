@@ -21,6 +21,8 @@ SHORTEST_S = 1.0
 """A budget shortens blocks, down to this."""
 ROOM = 1.5
 """Requests of a probe, beside the fewest that its test takes."""
+LONGEST_PROBE = 4
+"""A probe may last so many times a block, and at a low rate takes several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +47,13 @@ class ClosedLoop:
     seconds: float
     lanes: int | None = None
     join: int = 1
+    fewest: int = 0
+    """Requests for which a slow engine gets more time."""
 
     def play(self, engine: Engine, seed: int) -> Block:
         """One block; the same seed walks the pool in the same order."""
-        return engine.closed(self.seconds, lanes=self.lanes, join=self.join, seed=seed)
+        needed_s = self.fewest * float(engine.loaded.details["service_ns"]) / 1e9 / engine.lanes
+        return engine.closed(max(self.seconds, needed_s), lanes=self.lanes, join=self.join, seed=seed)
 
 
 def load_for(scenario: Scenario, longest_s: float = math.inf, qps: float | None = None) -> OpenLoop | ClosedLoop:
@@ -64,10 +69,10 @@ def load_for(scenario: Scenario, longest_s: float = math.inf, qps: float | None 
         return ClosedLoop(seconds, lanes=None if asked.kind == "offline" else 1, join=join)
     rate = asked.rate if qps is None else qps
     if rate is None:
-        return ClosedLoop(seconds)
+        return ClosedLoop(seconds, fewest=FEWEST_REQUESTS)
     if sla is None:
         raise ValueError("open-loop traffic has an sla")
-    seconds = max(seconds, FEWEST_REQUESTS / rate)
+    seconds = max(seconds, FEWEST_REQUESTS / rate, asked.shortest_s)
     return OpenLoop(pattern_of(asked), rate, seconds, max(LEAST_GRACE_S, 2 * sla.limit_ms / 1e3))
 
 
@@ -80,12 +85,13 @@ def screening_loads(load: OpenLoop | ClosedLoop, scenario: Scenario, setting: Se
 
 
 def probing_load(scenario: Scenario, qps: float, seconds: float) -> OpenLoop:
-    """The scenario's arrivals at another rate, in blocks long enough to pass at, where no request is over the limit."""
+    """The scenario's arrivals at another rate, in blocks that can pass at once where no request is over the limit, if
+    four of `seconds` are enough for that."""
     load = load_for(scenario, seconds, qps)
     if not isinstance(load, OpenLoop) or scenario.sla is None:
         raise ValueError("only open-loop traffic comes at a rate")
     needed = requests_needed(0.0, 1.0 - scenario.sla.percentile / 100.0) or 0.0
-    return replace(load, seconds=max(load.seconds, ROOM * needed / qps))
+    return replace(load, seconds=max(load.seconds, min(ROOM * needed / qps, LONGEST_PROBE * seconds)))
 
 
 def pattern_of(asked: Traffic) -> Pattern:

@@ -67,7 +67,7 @@ class Trial:
         self.fleet = Fleet(question, self.places, self.notebook, logs, budget, reporter)
         self.load = load_for(self.scenario, self._affordable_s())
         self.limit = MOST_CONTENDERS
-        self.capacities = Capacities(self.scenario, self.fleet, self.notebook, budget, self.load)
+        self.capacities = Capacities(self.scenario, self.fleet, self.notebook, budget, self.load, reporter)
 
     def hold(self) -> None:
         """The whole trial, one part after the other."""
@@ -75,8 +75,6 @@ class Trial:
         self.build_all()
         self.screen_all()
         self.judge_contenders()
-        if self.scenario.traffic.asks_capacity:
-            self.capacities.find(self._contenders(), CAPACITY_SHARE_WHERE_ASKED)
         self.play_rounds()
 
     def make_ready(self) -> None:
@@ -133,9 +131,14 @@ class Trial:
     def _screen(self, name: str, engines: Engines) -> None:
         loads = screening_loads(self.load, self.scenario, self.entries[name].candidate.setting)
         for position, load in enumerate(loads):
-            kept = self.notebook.has_block(name, SCREEN_ROUND, position)
-            if not kept and self.fleet.measure(engines, name, load, SCREEN_ROUND, position) is None:
-                return
+            for place in (position, MOST_BLOCKS_A_ROUND + position):
+                if self.notebook.has_block(name, SCREEN_ROUND, place):
+                    break
+                block = self.fleet.measure(engines, name, load, SCREEN_ROUND, place)
+                if block is None:
+                    return
+                if not self._was_disturbed(block):
+                    break
         self.notebook.row(name, "screen", seconds=sum(load.seconds for load in loads))
 
     def judge_contenders(self) -> None:
@@ -164,6 +167,8 @@ class Trial:
         longest_s = 0.0
         blocks = self._blocks_a_round(len(self._contenders()))
         for number in range(1, MOST_ROUNDS + 1):
+            if self.scenario.traffic.asks_capacity:
+                self.capacities.find(self._contenders(), CAPACITY_SHARE_WHERE_ASKED)
             loads = {name: load for name in self._contenders() if (load := self.capacities.load_of(name)) is not None}
             last = number > 1 and self.budget.left < longest_s
             if number == FEWEST_ROUNDS + 1 and not self.scenario.traffic.asks_capacity:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import stats
@@ -29,10 +29,14 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """The costs of the candidates by round, and how many rivals the intervals must hold for at once."""
+    """The costs of the candidates by round, and the chance of error that all intervals together may have.
+
+    `slack` widens a candidate's intervals, on a log scale: what all its rounds may be off by alike.
+    """
 
     costs: Mapping[str, Mapping[int, float]]
     error: float = ERROR
+    slack: Mapping[str, float] = field(default_factory=dict)
 
     def dearer(self, one: str, other: str) -> Interval | None:
         """How much dearer `one` is than `other`, over the rounds that both had; None with fewer than two."""
@@ -40,9 +44,10 @@ class Field:
         if len(common) < 2:
             return None
         logs = np.array([math.log(self.costs[one][r] / self.costs[other][r]) for r in common])
-        own, field, freedom = float(logs.var(ddof=1)), *self._field_variance()
-        freedom = max(freedom, len(logs) - 1) if field >= 0.0 else len(logs) - 1
-        half = self._quantile(freedom) * math.sqrt(max(own, field) / len(logs))
+        own, whole, freedom = float(logs.var(ddof=1)), *self._field_variance()
+        freedom = max(freedom, len(logs) - 1) if whole >= 0.0 else len(logs) - 1
+        half = self._quantile(freedom) * math.sqrt(max(own, whole) / len(logs))
+        half += self.slack.get(one, 0.0) + self.slack.get(other, 0.0)
         mean = float(logs.mean())
         return Interval(math.expm1(mean), math.expm1(mean - half), math.expm1(mean + half))
 
@@ -52,6 +57,7 @@ class Field:
         if len(logs) < 2:
             return None
         half = float(stats.t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / math.sqrt(len(logs)))
+        half += self.slack.get(name, 0.0)
         return math.exp(float(logs.mean()) - half), math.exp(float(logs.mean()) + half)
 
     def _quantile(self, freedom: int) -> float:

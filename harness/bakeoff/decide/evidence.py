@@ -15,10 +15,10 @@ from bakeoff.decide.batching import batched_capacity_qps, batched_dispatch_s, fi
 from bakeoff.decide.capacity import FEWEST_SERVICES, capacity_qps, made_up
 from bakeoff.decide.cost import cost_per_million
 from bakeoff.decide.noise import over_budget
-from bakeoff.decide.search import Bracket, bracket, judged, next_rate
+from bakeoff.decide.search import Bracket, bracket, judged
 from bakeoff.decide.sla import Percentile, SlaResult, judge_errors, judge_sla, percentile_ms
 from bakeoff.measure.block import Block
-from bakeoff.measure.traffic import Pattern, recorded
+from bakeoff.measure.traffic import Pattern, mean_qps, recorded
 from bakeoff.scenario import Scenario, Sla
 from bakeoff.store.percentile import percentile_or_none
 from bakeoff.store.record import CAPACITY_ROUND, SCREEN_ROUND, CandidateRecord, ScenarioRecord
@@ -26,15 +26,17 @@ from bakeoff.store.record import CAPACITY_ROUND, SCREEN_ROUND, CandidateRecord, 
 DEFAULT_ERROR_RATE = 0.001
 NO_PERCENTILE = Percentile(None, None, None)
 NO_BRACKET = Bracket()
-NO_CAPACITY = "a request alone, with no load at all, misses the limit"
+UNCLEAR_LOAD = 0.3
+"""The share of what its lanes could carry at which an engine is tried whose replayed service times hold at no rate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """One candidate's figures. Mappings go from round to figure; round 0 is the screen. Absent figures are None.
 
-    `capacity_qps` are replayed service times, held within `bracket`, what blocks at nearby rates showed. Latencies and
-    the SLA are at the rate asked for; where the capacity itself is asked for, at the highest that passed.
+    `capacity_qps` are replayed service times (their mean: `replayed_qps`), held within `bracket`, what blocks at nearby
+    rates showed; where that moved them they may be off by `slack`, on a log scale. Latencies and the SLA are at the
+    rate asked for; where the capacity itself is asked for, at the highest that passed.
     """
 
     record: CandidateRecord
@@ -44,7 +46,9 @@ class Evidence:
     mean_ms: float | None = None
     offered_qps: float | None = None
     capacity_qps: Mapping[int, float] | None = None
+    replayed_qps: float | None = None
     bracket: Bracket = NO_BRACKET
+    slack: float = 0.0
     items_per_s: Mapping[int, float] | None = None
     cost: Mapping[int, float] | None = None
     cpu_ms_per_request: float | None = None
@@ -90,25 +94,30 @@ def gather(record: CandidateRecord, scenario: Scenario, cpus: int) -> Evidence:
     everything = [block for number in sorted(by_round) for block in by_round[number]]
     results = judged(everything, scenario.sla) if scenario.sla else {}
     found = bracket(results)
-    rates = _held(_by_round_rates(by_round, record, scenario), found)
+    replayed = _by_round_rates(by_round, record, scenario)
+    rates = _held(replayed, found)
     items_per_s = {number: rate[1] for number, rate in rates.items()}
-    rate = scenario.traffic.rate or found.passed_qps
-    blocks = [block for block in everything if block.offered_qps == rate or block.kind == "closed"]
-    blocks = [block for block in blocks if block.kind == "open"] or blocks
+    live = scenario.traffic.open_loop
+    rate = (scenario.traffic.rate or found.passed_qps) if live else None
+    blocks = [block for block in everything if not live or (rate is not None and block.offered_qps == rate)]
     latencies = [stamps.latency_ms(block) for block in blocks]
     percentile = scenario.sla.percentile if scenario.sla else 99.0
     return Evidence(
         record=record,
-        sla=_capacity_sla(results, found, rates) if scenario.traffic.asks_capacity else _sla(blocks, scenario),
+        sla=_capacity_sla(record, everything, results, found, scenario.sla)
+        if scenario.traffic.asks_capacity and scenario.sla
+        else _sla(blocks, scenario),
         p50_ms=percentile_or_none(stamps.joined(latencies), 50.0),
         tail=percentile_ms(latencies, percentile),
-        mean_ms=_mean_ms(blocks),
-        offered_qps=blocks[-1].offered_qps,
+        mean_ms=_mean_ms(blocks or everything),
+        offered_qps=rate,
         capacity_qps={number: each[0] for number, each in rates.items()},
+        replayed_qps=_mean(replayed),
         bracket=found,
+        slack=found.log_slack if rates != replayed else 0.0,
         items_per_s=items_per_s,
         cost={number: cost_per_million(each, cpus, scenario.price) for number, each in items_per_s.items()},
-        cpu_ms_per_request=_cpu_ms(blocks),
+        cpu_ms_per_request=_cpu_ms(blocks or everything),
         peak_memory_bytes=_peak_memory_bytes(everything),
         requests=sum(len(block) for block in blocks),
         wall_s=sum(block.wall_ns for block in blocks) / stamps.S,
@@ -122,8 +131,10 @@ def gather(record: CandidateRecord, scenario: Scenario, cpus: int) -> Evidence:
 
 def likely_capacity(record: CandidateRecord, scenario: Scenario) -> float | None:
     """The requests per second that the SLA likely allows, by what was measured so far; None where that cannot say."""
-    rates = gather(record, scenario, 1).capacity_qps or {}
-    return _mean({number: (qps, 0.0) for number, qps in rates.items()})
+    found = gather(record, scenario, 1)
+    if found.replayed_qps is not None or found.mean_ms is None:
+        return found.replayed_qps
+    return UNCLEAR_LOAD * record.candidate.setting.instances / (found.mean_ms / 1e3)
 
 
 def decided(record: CandidateRecord, scenario: Scenario) -> Bracket:
@@ -147,15 +158,20 @@ def _sla(blocks: Sequence[Block], scenario: Scenario) -> SlaResult:
 
 
 def _capacity_sla(
-    results: Mapping[float, SlaResult], found: Bracket, rates: Mapping[int, tuple[float, float]]
+    record: CandidateRecord, blocks: Sequence[Block], results: Mapping[float, SlaResult], found: Bracket, sla: Sla
 ) -> SlaResult | None:
-    """Where the capacity is asked for: the test at the highest rate that passed, else at the lowest that failed."""
+    """Where the capacity is asked for: the test at the highest rate that passed, else at the lowest that failed, where
+    the search ended there, else of a closed loop alone, where no request waits for another."""
     if found.passed_qps is not None:
         return results[found.passed_qps]
-    if found.failed_qps is not None and next_rate(found, _mean(rates) or found.failed_qps) is None:
+    row = record.row("capacity")
+    if found.failed_qps is not None and row is not None and row.facts.get("complete"):
         result = results[found.failed_qps]
         return replace(result, reason=f"even at {found.failed_qps:.3g} requests/s {result.reason}")
-    return None if rates else SlaResult("fail", 0, 0.0, math.nan, math.nan, None, NO_CAPACITY)
+    alone = judge_sla(
+        [block for block in blocks if block.kind == "closed"], sla.percentile, sla.limit_ms, sla.error_rate
+    )
+    return replace(alone, reason=f"even with none waiting {alone.reason}") if alone.outcome == "fail" else None
 
 
 def _by_round_rates(
@@ -169,6 +185,8 @@ def _held(rates: Mapping[int, tuple[float, float]], found: Bracket) -> dict[int,
     """All rounds' rates times one factor, which moves their mean into the bracket; what sets rounds apart stays."""
     mean = _mean(rates)
     factor = found.held(mean) / mean if mean else 1.0
+    if factor == 1.0:
+        return dict(rates)
     return {number: (qps * factor, items * factor) for number, (qps, items) in rates.items()}
 
 
@@ -193,6 +211,8 @@ def _rates(blocks: Sequence[Block], record: CandidateRecord, scenario: Scenario)
     if count < FEWEST_SERVICES:
         return None
     qps = _capacity_qps(blocks, record.candidate.setting, scenario, scenario.sla)
+    if qps is not None and scenario.traffic.trace is not None:
+        qps *= _asked_over_had(blocks)
     return None if qps is None else (qps, qps * items / count)
 
 
@@ -223,10 +243,16 @@ def _capacity_qps(blocks: Sequence[Block], setting: Setting, scenario: Scenario,
 def _pattern(blocks: Sequence[Block], scenario: Scenario) -> Pattern:
     """How requests come: of a trace, which need not lie here any more, as they came in these blocks."""
     arrivals = [block.scheduled_ns for block in blocks if block.kind == "open"]
-    if scenario.traffic.trace is None or not arrivals:
+    if scenario.traffic.trace is None or not any(each[-1] > 0 for each in arrivals):
         return made_up(scenario.traffic)
     gaps_ns = np.concatenate([np.diff(each, append=each[-1] + each[-1] // len(each)) for each in arrivals])
     return recorded(np.cumsum(gaps_ns) / stamps.S)
+
+
+def _asked_over_had(blocks: Sequence[Block]) -> float:
+    """What the trace as a whole was asked to have, over what these windows of it had: 1 where none was open loop."""
+    ratios = [block.offered_qps / mean_qps(block.scheduled_ns) for block in blocks if block.offered_qps]
+    return float(np.mean(ratios)) if ratios else 1.0
 
 
 def _mean_ms(blocks: Sequence[Block]) -> float | None:

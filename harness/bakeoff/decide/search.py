@@ -1,7 +1,7 @@
 """How much can it take? The highest rate at which the SLA holds, between a rate that passed and one that failed.
 
-Every rate is decided by the anytime-valid test on open-loop blocks at that rate, so either end of the interval is wrong
-with at most one chance in a hundred.
+Every rate is decided by the anytime-valid test on open-loop blocks at that rate: each such decision is wrong with at
+most one chance in a hundred.
 """
 
 from __future__ import annotations
@@ -42,6 +42,22 @@ class Bracket:
             estimate_qps = max(estimate_qps, self.passed_qps)
         return estimate_qps if self.failed_qps is None else min(estimate_qps, self.failed_qps)
 
+    @property
+    def log_slack(self) -> float:
+        """How far, on a log scale, the capacity may lie from an estimate that was moved to an end."""
+        if self.passed_qps is None and self.failed_qps is None:
+            return 0.0
+        high = self.failed_qps or (self.passed_qps or 0.0) * STEP
+        return math.log(high / (self.passed_qps or high / STEP))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found, and whether it is complete: more blocks would not narrow it."""
+
+    bracket: Bracket
+    complete: bool
+
 
 def bracket(results: Mapping[float, SlaResult]) -> Bracket:
     """The bracket of what was decided at each rate (requests per second); a pass above a failure counts for nothing."""
@@ -53,11 +69,16 @@ def bracket(results: Mapping[float, SlaResult]) -> Bracket:
 
 def judged(blocks: Iterable[Block], sla: Sla) -> dict[float, SlaResult]:
     """The test's result at each rate, from the open-loop blocks among these."""
-    by_rate: dict[float, list[Block]] = {}
+    return {rate: _judge(found, sla) for rate, found in by_rate(blocks).items()}
+
+
+def by_rate(blocks: Iterable[Block]) -> dict[float, list[Block]]:
+    """The open-loop blocks among these by the rate asked for, in the order measured."""
+    found: dict[float, list[Block]] = {}
     for block in blocks:
         if block.kind == "open" and block.offered_qps:
-            by_rate.setdefault(block.offered_qps, []).append(block)
-    return {rate: _judge(found, sla) for rate, found in by_rate.items()}
+            found.setdefault(block.offered_qps, []).append(block)
+    return found
 
 
 def next_rate(found: Bracket, likely_qps: float) -> float | None:
@@ -83,24 +104,22 @@ def find(
     sla: Sla,
     known: Iterable[Block] = (),
     may_go_on: Callable[[], bool] = lambda: True,
-) -> Bracket:
+) -> Found:
     """Bracket the capacity, then bisect, from a likely one: `play` measures a block at a rate (None: it failed).
 
     `known` are blocks measured before. Ends early when `may_go_on` says no, with what is known by then.
     """
-    blocks = [block for block in known if block.kind == "open"]
-    results = judged(blocks, sla)
-    while (rate := next_rate(bracket(results), likely_qps)) is not None and may_go_on():
-        here = [block for block in blocks if block.offered_qps == rate]
-        for _ in range(MOST_BLOCKS):
-            block = play(rate)
-            if block is None:
-                return bracket(results)
-            here.append(block)
-            results[rate] = _judge(here, sla)
-            if not _worth_more(results[rate]) or not may_go_on():
-                break
-    return bracket(results)
+    blocks = by_rate(known)
+    results = {rate: _judge(here, sla) for rate, here in blocks.items()}
+    while may_go_on():
+        unsettled = (rate for rate, here in blocks.items() if len(here) < MOST_BLOCKS and _worth_more(results[rate]))
+        rate = next(unsettled, None) or next_rate(bracket(results), likely_qps)
+        block = None if rate is None else play(rate)
+        if rate is None or block is None:
+            return Found(bracket(results), complete=rate is None)
+        blocks.setdefault(rate, []).append(block)
+        results[rate] = _judge(blocks[rate], sla)
+    return Found(bracket(results), complete=False)
 
 
 def _judge(blocks: list[Block], sla: Sla) -> SlaResult:

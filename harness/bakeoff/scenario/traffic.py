@@ -21,6 +21,8 @@ from bakeoff.scenario.trace import Trace, TraceField
 SHORTEST_BLOCK_S, LONGEST_BLOCK_S = 0.1, 600.0
 FEWEST_REQUESTS = 40
 """A block of fewer says nothing of capacity: at a low rate it lasts longer."""
+FEWEST_BURSTS = 5
+"""A block of fewer is milder than the traffic: it begins with no queue, and ends before long bursts have built theirs."""
 USUAL_SAMPLES = 8
 HIGHEST_QPS = 1_000_000
 MAX = "max"
@@ -181,11 +183,19 @@ class Traffic(Part):
     def _arrivals_fit(self) -> None:
         if self.kind == "trace" and self.trace is None:
             raise fault("missing; give the file of recorded requests, as in trace: requests.csv", "trace")
+        if self.shortest_s > LONGEST_BLOCK_S:
+            every_s = self.shortest_s / FEWEST_BURSTS
+            raise fault(f"come every {every_s:.0f} s; a block of at most 10m must hold {FEWEST_BURSTS}", "burst")
         for name in ("burst", "trace"):
             if self.kind != name and getattr(self, name) is not None:
                 raise fault(f"goes with kind: {name}", name)
         if self.trace and self.trace.sizes and self.batch_size != self.trace.sizes:
             raise fault("comes from the trace, which has items; leave it out", "batch_size")
+
+    @property
+    def shortest_s(self) -> float:
+        """Below this a block holds too few bursts to be like the traffic; 0 for traffic without."""
+        return 0.0 if self.burst is None else FEWEST_BURSTS * self.burst.length_s / self.burst.share
 
     @property
     def open_loop(self) -> bool:
