@@ -22,7 +22,7 @@ SHORTEST_BLOCK_S, LONGEST_BLOCK_S = 0.1, 600.0
 FEWEST_REQUESTS = 40
 """A block of fewer says nothing of capacity: at a low rate it lasts longer."""
 FEWEST_BURSTS = 5
-"""A block of fewer is milder than the traffic: it begins with no queue, and ends before long bursts have built theirs."""
+"""A block of fewer is milder than the traffic: it begins with no queue, and long bursts are cut short."""
 USUAL_SAMPLES = 8
 HIGHEST_QPS = 1_000_000
 MAX = "max"
