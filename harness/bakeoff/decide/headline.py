@@ -80,18 +80,20 @@ def _standing(court: Court, choice: Choice, judged: Mapping[str, Judgement], mar
 
 
 def _next_eliminated(court: Court, choice: Choice) -> str:
-    """How much dearer the nearest of those that lost the race was, by the screen that both had."""
-    best = court.evidence[choice.candidate].screen_cost
-    costs = {
-        name: one.screen_cost
-        for name, one in court.evidence.items()
-        if court.gates[name].status == "eliminated" and one.screen_cost is not None
-        if not (court.provisional and one.record.candidate.lossy)
-    }
-    if best is None or not costs or min(costs.values()) <= best:
+    """How much dearer the nearest of those that lost the race was, by the rounds or the screen that both had."""
+    best = court.evidence[choice.candidate]
+    ratios = {}
+    for name, one in court.evidence.items():
+        if court.gates[name].status != "eliminated" or (court.provisional and one.record.candidate.lossy):
+            continue
+        mine, theirs = (one.mean_cost, best.mean_cost) if one.round_costs else (one.screen_cost, best.screen_cost)
+        if mine is not None and theirs is not None:
+            ratios[name] = mine / theirs
+    if not ratios or min(ratios.values()) <= 1.0:
         return "the only one that passed every gate"
-    nearest = min(costs, key=lambda name: (costs[name], name))
-    return f"the next, {_named(court, nearest)}, is {percent(costs[nearest] / best - 1.0)} dearer by the screen"
+    nearest = min(ratios, key=lambda name: (ratios[name], name))
+    where = "in the rounds" if court.evidence[nearest].round_costs else "by the screen"
+    return f"the next, {_named(court, nearest)}, is {percent(ratios[nearest] - 1.0)} dearer {where}"
 
 
 def _figures(court: Court, chosen: Judgement) -> list[str]:
