@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bakeoff.decide.judgement import Verdict
+    from bakeoff.show.mlperf import Written
 
 DEFAULT_STORE = Path("results/bakeoff.db")
 DEFAULT_SCENARIOS = Path("scenarios")
@@ -81,8 +82,8 @@ class Run:
         path.write_text(page.page(record, found), encoding="utf-8")
         return path
 
-    def export_mlperf(self, folder: str | Path) -> list[Path]:
-        """Write MLPerf LoadGen's summary and detail logs of every measured candidate, and give their folders."""
+    def export_mlperf(self, folder: str | Path) -> Written:
+        """Write MLPerf LoadGen's summary and detail logs of every measured candidate; say where, and who is missing."""
         from bakeoff.show import mlperf
 
         return mlperf.write(self.record(), Path(folder))

@@ -13,6 +13,7 @@ from bakeoff.errors import UserError
 
 if TYPE_CHECKING:
     from bakeoff.decide.judgement import Verdict
+    from bakeoff.show.mlperf import Written
 
 BAD_INPUT = 2
 CHECK_FAILED = 1
@@ -131,6 +132,8 @@ def run(
         api.duration_s("--budget", budget)
     if export:
         _check_format("--export", export[0])
+        if dry_run:
+            raise UserError("--export: writes what was measured; --dry-run measures nothing")
     if dry_run:
         console.render_plan(api.dry_run(*(what or ()), candidates=candidate or (), **options))
         return
@@ -148,7 +151,7 @@ def run(
     _show(done, as_json)
     typer.echo(f"report: {done.report()}", err=as_json)
     if export:
-        done.export_mlperf(export[1])
+        _tell_written(done.export_mlperf(export[1]), err=as_json)
     _exit_by(fail_on, done.verdict())
 
 
@@ -211,8 +214,7 @@ def export(
     from bakeoff import api
 
     _check_format("--format", format_)
-    for folder in api.load(run, store).export_mlperf(to):
-        typer.echo(f"wrote {folder}")
+    _tell_written(api.load(run, store).export_mlperf(to))
 
 
 @app.command(epilog="Example: bakeoff schema > scenario.schema.json")
@@ -226,7 +228,9 @@ def schema() -> None:
 @app.command(epilog="Example: bakeoff selftest --against loadgen --json")
 def selftest(
     against: Annotated[str | None, typer.Option(help="loadgen: drive the same worker with MLPerf LoadGen too.")] = None,
-    repeats: Annotated[int, typer.Option(help="Blocks of each generator at each load, with --against.")] = 6,
+    repeats: Annotated[
+        int | None, typer.Option(help="Blocks of each generator at each load, with --against. Default: 6.")
+    ] = None,
     service: Annotated[str, typer.Option(help="How long the calibrated service takes for a request.")] = "0.83ms",
     as_json: JsonOption = False,
 ) -> None:
@@ -238,8 +242,10 @@ def selftest(
     service_s = api.duration_s("--service", service)
     if against not in (None, "loadgen"):
         raise UserError(f"--against {against}: unknown; it takes loadgen")
+    if repeats is not None and not against:
+        raise UserError("--repeats: goes with --against loadgen")
     if against:
-        compared = comparison.run(repeats, service_s)
+        compared = comparison.run(comparison.REPEATS if repeats is None else repeats, service_s)
         _print_json(compared.as_json()) if as_json else telling.render_compared(compared)
     else:
         found = alone.run(service_s)
@@ -288,6 +294,13 @@ def _check_fail_on(fail_on: str | None) -> None:
 def _check_format(option: str, name: str) -> None:
     if name != "mlperf":
         raise UserError(f"{option} {name}: unknown; it takes mlperf")
+
+
+def _tell_written(written: Written, err: bool = False) -> None:
+    for folder in written.folders:
+        typer.echo(f"wrote {folder}", err=err)
+    if written.left_out:
+        typer.echo(f"left out, with no block under the scenario's load: {', '.join(written.left_out)}", err=True)
 
 
 def _exit_by(fail_on: str | None, verdicts: tuple[Verdict, ...]) -> None:

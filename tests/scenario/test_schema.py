@@ -29,6 +29,11 @@ def test_every_key_is_described():
     assert bare == described_by_the_mapping
 
 
+def test_the_generator_gets_a_core_unless_there_is_but_one():
+    cpus = json_schema()["$defs"]["Resources"]["properties"]["cpus"]["description"]
+    assert "but one, which the load generator gets" in cpus
+
+
 def test_the_schema_speaks_of_what_a_person_writes():
     schema = json_schema()
     traffic = schema["$defs"]["Traffic"]["properties"]

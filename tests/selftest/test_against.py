@@ -29,11 +29,23 @@ def test_both_drove_the_same_worker_at_the_same_loads(compared):
 
 def test_ratios_are_ours_over_theirs(compared):
     told = json.loads(json.dumps(compared.as_json(), allow_nan=False))
-    assert {"p50_error", "p99_error", "lateness_p50", "lateness_p99", "rate"} <= set(told["ratios"])
+    assert set(told["ratios"]) == {"p50_error", "p99_error", "lateness_p50", "lateness_p99", "rate"}
     assert told["ratios"]["p99_error"] == pytest.approx(told["ours"]["p99_error_us"] / told["loadgen"]["p99_error_us"])
     assert told["ratios"]["rate"] == pytest.approx(told["ours"]["rate_qps"] / told["loadgen"]["rate_qps"])
     at80 = told["loads"]["80%"]
     assert at80["ratios"]["lateness_p50"] == at80["ours"]["lateness_p50_us"] / at80["loadgen"]["lateness_p50_us"]
+
+
+def test_the_rates_of_their_own_schedules_stand_beside_and_in_no_ratio(compared):
+    told = compared.as_json()
+    for each in (told, *told["loads"].values()):
+        assert not [name for name in each["ratios"] if "rate" in name and name != "rate"]
+        assert 0 <= each["ours"][against.OWN_SCHEDULE] < 0.02
+    for share, (read,) in compared.loadgen.readings.items():
+        theirs = told["loads"][f"{share:.0%}"]["loadgen"][against.OWN_SCHEDULE]
+        assert theirs == pytest.approx(read.offered_error, abs=1e-4)
+        (ours,) = compared.ours.readings[share]
+        assert ours.offered_error == pytest.approx(theirs, abs=1e-4), "what was played is LoadGen's schedule"
 
 
 def test_both_columns_are_shown(compared):
@@ -44,6 +56,8 @@ def test_both_columns_are_shown(compared):
     assert "LoadGen" in text
     assert text.count("error of p99") == 2
     assert text.count("real-time priority") == 2
+    assert "error of the offered rate" not in text
+    assert "bakeoff's, which were not played here" in " ".join(text.split())
 
 
 def test_the_traced_schedule_is_the_one_we_play(bench):

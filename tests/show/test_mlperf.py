@@ -15,7 +15,14 @@ from bakeoff.candidates import Candidate
 from bakeoff.measure.block import Block
 from bakeoff.scenario import from_dict
 from bakeoff.show import mlperf
-from bakeoff.store.record import BlockRecord, CandidateRecord, RunRecord, ScenarioRecord
+from bakeoff.store.record import (
+    CAPACITY_ROUND,
+    SCREEN_ROUND,
+    BlockRecord,
+    CandidateRecord,
+    RunRecord,
+    ScenarioRecord,
+)
 
 LINE = re.compile(r"^ *(.+?) *: *(.*)$")
 LOADGEN = """
@@ -41,13 +48,17 @@ TRACED = re.compile(r'"name":"Sample".*?"ts":([0-9.]+),"args":\{"sample_seq":([0
 
 def scenario(kind="server", **traffic):
     asked = {"name": "ctr", "workload": "ctr-dlrm", "traffic": {"kind": kind, **traffic}}
-    return from_dict(asked | ({"sla": {"p99": "50ms"}} if kind == "server" else {}))
+    return from_dict(asked | ({"sla": {"p99": "50ms"}} if "qps" in traffic else {}))
 
 
-def run_of(asked, *blocks, screen=()):
+def run_of(asked, *blocks, screen=(), probes=()):
     rounds = [BlockRecord(number, 0, lambda block=block: block) for number, block in enumerate(blocks, start=1)]
-    screened = [BlockRecord(0, 0, lambda block=block: block) for block in screen]
-    candidate = CandidateRecord(Candidate("onnxruntime", "fp32", Setting("1x2")), blocks=(*screened, *rounds))
+    before = [
+        BlockRecord(number, position, lambda block=block: block)
+        for number, part in ((SCREEN_ROUND, screen), (CAPACITY_ROUND, probes))
+        for position, block in enumerate(part)
+    ]
+    candidate = CandidateRecord(Candidate("onnxruntime", "fp32", Setting("1x2")), blocks=(*before, *rounds))
     at = datetime(2026, 11, 21, 14, 12, 5, tzinfo=UTC)
     return RunRecord(
         "r", at, at, "finished", "bakeoff run", {}, {}, None, 1,
@@ -66,7 +77,7 @@ def block_of(scheduled_ns, latencies_ns, kind="open", qps=None):
 
 
 def written(tmp_path, record):
-    (place,) = mlperf.write(record, tmp_path / "out")
+    (place,) = mlperf.write(record, tmp_path / "out").folders
     assert place == tmp_path / "out" / "ctr" / "onnxruntime-fp32-1x2"
     return (place / mlperf.SUMMARY).read_text(), details((place / mlperf.DETAIL).read_text())
 
@@ -179,5 +190,62 @@ def test_a_query_without_an_answer_is_an_error_and_never_valid(tmp_path):
 
 
 def test_what_was_not_measured_has_no_logs(tmp_path):
-    assert mlperf.write(run_of(scenario(qps=100)), tmp_path) == []
+    assert mlperf.write(run_of(scenario(qps=100)), tmp_path) == mlperf.Written(())
     assert list(tmp_path.iterdir()) == []
+
+
+MS = 1_000_000
+LEFT_OUT = mlperf.Written((), ("ctr: onnxruntime/fp32/1x2",))
+
+
+def at(qps, latency_ms, count=2_000):
+    return block_of(np.arange(count) * int(1e9 / qps), np.full(count, int(latency_ms * MS)), qps=qps)
+
+
+def closed(service_ms):
+    return block_of(np.arange(500) * MS, np.full(500, int(service_ms * MS)), "closed")
+
+
+def numbers_of(tmp_path, record):
+    summary, found = written(tmp_path, record)
+    mine = fields(summary)
+    return float(mine["target_qps"]), int(mine["Max latency (ns)"]) / MS, found["result_query_count"]["value"]
+
+
+def test_where_capacity_is_asked_for_the_last_rounds_rate_is_the_test(tmp_path):
+    asked = scenario(qps="max")
+    record = run_of(asked, at(200, 3), at(220, 4), at(220, 5), screen=[closed(1)], probes=[at(220, 90), at(400, 200)])
+    assert numbers_of(tmp_path, record) == (220.0, 5.0, 4_000)
+
+
+def test_without_rounds_it_is_the_highest_rate_that_passed_else_the_most_played(tmp_path):
+    probes = [at(400, 200), at(100, 2), at(200, 3), at(400, 210)]
+    assert numbers_of(tmp_path, run_of(scenario(qps="max"), screen=[closed(1)], probes=probes)) == (200.0, 3.0, 2_000)
+    probes = [at(800, 500), at(400, 200), at(400, 210)]
+    assert numbers_of(tmp_path, run_of(scenario(qps="max"), screen=[closed(1)], probes=probes)) == (400.0, 210.0, 4_000)
+
+
+@pytest.mark.parametrize("kind", ["server", "constant", "burst"])
+def test_who_was_never_under_the_asked_load_is_left_out_by_name(tmp_path, kind):
+    assert mlperf.write(run_of(scenario(kind, qps="max"), screen=[closed(1), closed(2)]), tmp_path) == LEFT_OUT
+    assert mlperf.write(run_of(scenario(qps=100), screen=[closed(1)], probes=[at(200, 3)]), tmp_path) == LEFT_OUT
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_found_the_capacity_at_other_rates_counts_for_nothing(tmp_path):
+    probes = [at(400, 200), at(150, 2)]
+    assert numbers_of(tmp_path, run_of(scenario(qps=100), at(100, 7), probes=probes)) == (100.0, 7.0, 2_000)
+    assert numbers_of(tmp_path, run_of(scenario(qps=100), screen=[at(100, 8)], probes=probes)) == (100.0, 8.0, 2_000)
+
+
+def test_a_batchers_joined_screen_is_no_part_of_a_closed_test(tmp_path):
+    _, found = written(tmp_path, run_of(scenario("single_stream"), screen=[closed(1), closed(9)]))
+    assert found["result_query_count"]["value"] == 500
+    assert found["result_max_latency_ns"]["value"] == MS
+
+
+def test_arrivals_all_at_once_last_as_long_as_their_rate_says(tmp_path):
+    summary, _ = written(tmp_path, run_of(scenario(qps=100), block_of([0], [MS], qps=100.0)))
+    assert fields(summary)["Scheduled samples per second"] == "0.00"
+    summary, _ = written(tmp_path, run_of(scenario(qps=100), block_of([0] * 50, [MS] * 50, qps=100.0)))
+    assert float(fields(summary)["Scheduled samples per second"]) == pytest.approx(98)

@@ -102,7 +102,9 @@ def test_the_host_in_short_and_in_full(record, win):
         "cpu AMD EPYC 9V74 80-Core Processor, cores 4, quota cpus 2, memory 8.32 GB, kernel 6.8.0-1031"
     )
     assert provenance.cores_words(record, win) == "2 cores a replica"
-    assert provenance.cores_words(record, replace(win, scenario="other")) == "all its cores to one replica"
+    assert provenance.cores_words(record, replace(win, scenario="other")) == (
+        "all its cores but the load generator's to one replica"
+    )
     facts = dict(provenance.machine_facts(record))
     assert facts["container"] == "docker"
     assert facts["gpus"] == "NVIDIA L4, 570.86.15, 24.0 GB"
@@ -128,6 +130,17 @@ def test_looks_at_the_noise_before_and_after(record):
         "before (2)",
         "after (2)",
     ]
+    before, after = record.noise
+    stopped = replace(record, host={"noise": [before, before, before, after]})
+    assert [when for when, _ in provenance.noise_looks(stopped)] == [
+        "before (1)",
+        "before (2)",
+        "before (3)",
+        "after (3)",
+    ]
+    once = replace(record, host={"noise": [before, before]})
+    assert [when for when, _ in provenance.noise_looks(once)] == ["before (1)", "before (2)"]
+    assert [when for when, _ in provenance.noise_looks(replace(record, host={"noise": [before]}))] == ["before"]
     assert provenance.noise_looks(replace(record, host={})) == ()
 
 

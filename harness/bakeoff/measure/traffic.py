@@ -66,14 +66,14 @@ def poisson(qps: float, seconds: float, seed: int) -> Int64:
     A Poisson process with a given count is that many independent uniform moments, sorted: drawn so, the offered load
     is exactly the one asked for (MLPerf's LoadGen, which draws gaps, offers 406.6 QPS when asked for 400).
     """
-    count = _count(qps, seconds)
+    count = request_count(qps, seconds)
     moments = np.random.default_rng(seed).uniform(0, count / qps * 1e9, count)
     return np.sort(moments).astype(np.int64)
 
 
 def constant(qps: float, seconds: float) -> Int64:
     """Evenly spaced arrivals in ns from 0 on: round(qps x seconds) of them (at least one)."""
-    return (np.arange(_count(qps, seconds)) * (1e9 / qps)).astype(np.int64)
+    return (np.arange(request_count(qps, seconds)) * (1e9 / qps)).astype(np.int64)
 
 
 def mean_qps(arrivals_ns: Int64) -> float:
@@ -82,7 +82,8 @@ def mean_qps(arrivals_ns: Int64) -> float:
     return len(arrivals_ns) / (last_s * (1 + 1 / len(arrivals_ns))) if last_s > 0 else float("inf")
 
 
-def _count(qps: float, seconds: float) -> int:
+def request_count(qps: float, seconds: float) -> int:
+    """How many requests a block of `seconds` at `qps` has: at least one."""
     return max(1, round(qps * seconds))
 
 
@@ -93,7 +94,7 @@ def _bursts(pattern: Pattern, qps: float, seconds: float, seed: int) -> Int64:
     bursts take exactly their share of it: so the rate and the height of the bursts are as asked in every block.
     """
     rng = np.random.default_rng(seed)
-    count = _count(qps, seconds)
+    count = request_count(qps, seconds)
     span_s = count / qps
     bursts = _how_many(span_s * pattern.share / pattern.length_s, rng)
     quiet = max(0.0, 1 - pattern.peak * pattern.share) / (1 - pattern.share)

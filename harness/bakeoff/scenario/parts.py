@@ -67,7 +67,8 @@ class Resources(Part):
         gt=0,
         le=4096,
         examples=[2],
-        description="Cores of one replica. Default: all that this process may use.",
+        description="Cores of one replica. Default: all that this process may use but one, which the load generator"
+        " gets; the only one where there is no other.",
     )
     memory_bytes: Bytes | None = Field(
         default=None,

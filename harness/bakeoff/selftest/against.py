@@ -5,22 +5,25 @@ from __future__ import annotations
 import random
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from bakeoff.errors import UserError
-from bakeoff.measure.traffic import mean_qps, poisson
+from bakeoff.measure.block import Int64
+from bakeoff.measure.traffic import mean_qps, poisson, request_count
 from bakeoff.selftest.alone import GRACE_S, SERVICE_S, SHARES, capacity_qps, check_service
 from bakeoff.selftest.bench import Bench
-from bakeoff.selftest.driving import LoadGen, requests, require_loadgen, schedule_ns
+from bakeoff.selftest.driving import LoadGen, require_loadgen, schedule_ns
 from bakeoff.selftest.lending import Lendable
 from bakeoff.selftest.reading import Reading, ours
 
 REPEATS = 6
-FIGURES = ("p50_error_us", "p99_error_us", "lateness_p50_us", "lateness_p99_us", "offered_error")
+FIGURES = ("p50_error_us", "p99_error_us", "lateness_p50_us", "lateness_p99_us")
+OWN_SCHEDULE = "own_schedule_rate_error"
+"""How far the rate of the schedule that a tool draws itself, played or not, is from the one asked for: a fraction."""
 _BLOCK_S = 4.0
 _RATE_COUNT = 50_000
 """Requests in a test of the highest rate: no more than the pipe for the answers holds."""
@@ -29,11 +32,15 @@ _RATE_ASKED_QPS = 1e8
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One generator's blocks by load, and the rates at which it sent to a service that does nothing."""
+    """One generator's blocks by load, how far its own schedules' rates were off, and the rates at which it sent.
+
+    The latter to a service that does nothing, and the errors (fractions) by load as well.
+    """
 
     name: str
-    readings: dict[float, list[Reading]]
-    rates_qps: list[float]
+    readings: dict[float, list[Reading]] = field(default_factory=lambda: {share: [] for share in SHARES})
+    own_schedule_errors: dict[float, list[float]] = field(default_factory=lambda: {share: [] for share in SHARES})
+    rates_qps: list[float] = field(default_factory=list)
 
     @property
     def realtime(self) -> bool:
@@ -49,6 +56,10 @@ class Tool:
         """Medians over the blocks of these loads."""
         readings = [reading for share in shares for reading in self.readings[share]]
         return {name: median(getattr(reading, name) for reading in readings) for name in FIGURES}
+
+    def own_schedule_rate_error(self, shares: Sequence[float] = SHARES) -> float:
+        """How far the rate of its own schedules was from the one asked for, as a fraction: the median."""
+        return median(error for share in shares for error in self.own_schedule_errors[share])
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +87,8 @@ class Compared:
             "ratios": self.ratios() | {"rate": rate},
             "loads": {
                 f"{share:.0%}": {
-                    "ours": self.ours.figures([share]),
-                    "loadgen": self.loadgen.figures([share]),
+                    "ours": _at(self.ours, [share]),
+                    "loadgen": _at(self.loadgen, [share]),
                     "ratios": self.ratios([share]),
                 }
                 for share in SHARES
@@ -99,7 +110,7 @@ def run(repeats: int = REPEATS, service_s: float = SERVICE_S, block_s: float = _
     check_service(service_s)
     if repeats < 1:
         raise UserError("--repeats: must be 1 or more")
-    tools = [Tool(name, {share: [] for share in SHARES}, []) for name in ("bakeoff", "LoadGen")]
+    tools = [Tool(name) for name in ("bakeoff", "LoadGen")]
     with tempfile.TemporaryDirectory(prefix="bakeoff-selftest-") as folder:
         bench = Bench.here(Path(folder))
         loadgen = LoadGen(bench)
@@ -114,14 +125,23 @@ def run(repeats: int = REPEATS, service_s: float = SERVICE_S, block_s: float = _
                 for share, tool in random.Random(seed).sample(turns, len(turns)):
                     play = _our_block if tool is tools[0] else loadgen.block
                     tool.readings[share].append(play(engine, share * qps, block_s, seed))
+                    draw = poisson if tool is tools[0] else _loadgens
+                    tool.own_schedule_errors[share].append(_rate_error(draw(share * qps, block_s, seed), share * qps))
     return Compared(1e3 / qps, qps, bench.generator_cpu is not None, repeats, *tools)
 
 
 def _our_block(engine: Lendable, qps: float, seconds: float, seed: int) -> Reading:
-    """One block of ours on LoadGen's schedule; the rate that counts is what our own schedule offers."""
-    count = requests(qps, seconds)
-    block = engine.open(schedule_ns(qps, count, seed), GRACE_S)
-    return ours(block, qps, offered_qps=mean_qps(poisson(qps, seconds, seed)))
+    """One block of ours on LoadGen's schedule."""
+    return ours(engine.open(_loadgens(qps, seconds, seed), GRACE_S), qps)
+
+
+def _loadgens(qps: float, seconds: float, seed: int) -> Int64:
+    """LoadGen's schedule of a block."""
+    return schedule_ns(qps, request_count(qps, seconds), seed)
+
+
+def _rate_error(arrivals_ns: Int64, qps: float) -> float:
+    return abs(mean_qps(arrivals_ns) / qps - 1)
 
 
 def _our_rate_qps(engine: Lendable) -> float:
@@ -132,7 +152,11 @@ def _our_rate_qps(engine: Lendable) -> float:
 
 
 def _column(tool: Tool) -> dict[str, Any]:
-    return tool.figures() | {"rate_qps": tool.rate_qps, "realtime": tool.realtime}
+    return _at(tool, SHARES) | {"rate_qps": tool.rate_qps, "realtime": tool.realtime}
+
+
+def _at(tool: Tool, shares: Sequence[float]) -> dict[str, float]:
+    return tool.figures(shares) | {OWN_SCHEDULE: tool.own_schedule_rate_error(shares)}
 
 
 def _over(mine: float, theirs: float) -> float | None:

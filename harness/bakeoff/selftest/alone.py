@@ -28,7 +28,7 @@ GRACE_S = 10.0
 STALL_MS = 200.0
 _BLOCKS, _BLOCK_S, _STALL_S = 5, 2.0, 3.0
 _CAPACITY_S = 1.0
-_CONFIDENCE = 0.95
+_CONFIDENCE, _POWER = 0.95, 0.8
 _STALL_AT = (0.2, 0.4)
 
 
@@ -44,7 +44,7 @@ class Load:
         return float(median(getattr(reading, name) for reading in self.readings))
 
     def resolves_us(self, name: str) -> float:
-        """The least difference in `name` (in ms) between two engines that as many blocks of each would show."""
+        """The least difference in `name` (in ms) between two engines that as many blocks of each mostly show, in us."""
         return smallest_difference([getattr(reading, name) for reading in self.readings]) * 1e3
 
 
@@ -72,10 +72,15 @@ class Found:
 
     @property
     def resolves(self) -> str:
-        """What latency differences this machine can resolve now, as a sentence."""
+        """What latency differences this machine can resolve now, and what that rests on, in two sentences."""
         parts = [_resolves(load) for load in self.loads]
-        given = f"With {self.seconds:.0f} s of each of two engines, this machine can now tell apart latencies"
-        return f"{given} that differ by {'; by '.join(parts)}."
+        blocks = len(self.loads[0].readings)
+        return (
+            f"With {self.seconds:.0f} s of each of two engines, this machine can now tell apart latencies that differ"
+            f" by {'; by '.join(parts)}. That rests on the spread just now of {blocks} blocks of one schedule:"
+            f" with as many of each engine, so large a difference is significant (a t test at"
+            f" {100 * (1 - _CONFIDENCE):.0f} %) {100 * _POWER:.0f} % of the time."
+        )
 
     def as_json(self) -> dict[str, Any]:
         """All figures as JSON-able values."""
@@ -131,10 +136,13 @@ def block(engine: Lendable, qps: float, seconds: float, seed: int) -> Reading:
 
 
 def smallest_difference(values: Sequence[float]) -> float:
-    """The least difference between the means of two such samples that a t test at 5 % would show."""
+    """The least difference between the means of two such samples that a t test at 5 % shows four times in five.
+
+    The usual sum of two quantiles: what is significant when seen, and what it takes to see that much so often.
+    """
     count = len(values)
-    quantile = float(stats.t.ppf((1 + _CONFIDENCE) / 2, 2 * (count - 1)))
-    return quantile * stdev(values) * math.sqrt(2 / count)
+    significant, often = stats.t.ppf([(1 + _CONFIDENCE) / 2, _POWER], 2 * (count - 1))
+    return float(significant + often) * stdev(values) * math.sqrt(2 / count)
 
 
 def _stall(engine: Lendable, qps: float) -> Stall:

@@ -14,6 +14,7 @@ import numpy as np
 
 from bakeoff.errors import UserError
 from bakeoff.measure.block import Int64
+from bakeoff.measure.traffic import request_count
 from bakeoff.selftest.bench import Bench
 from bakeoff.selftest.lending import Lendable
 from bakeoff.selftest.loadgen_side import SEEN, LoadGenOrder
@@ -27,11 +28,6 @@ def require_loadgen() -> None:
     """Raise UserError with the remedy where LoadGen is not installed."""
     if find_spec(_MODULE) is None:
         raise UserError("--against loadgen: MLPerf LoadGen is not installed; pip install 'bakeoff[loadgen]'")
-
-
-def requests(qps: float, seconds: float) -> int:
-    """How many requests a block of about `seconds` has."""
-    return max(1, round(qps * seconds))
 
 
 def schedule_ns(qps: float, count: int, seed: int) -> Int64:
@@ -55,7 +51,7 @@ class LoadGen:
 
     def block(self, engine: Lendable, qps: float, seconds: float, seed: int) -> Reading:
         """One block of about `seconds` at `qps`."""
-        logs, service_ns = self._play(engine, qps, requests(qps, seconds), seed)
+        logs, service_ns = self._play(engine, qps, request_count(qps, seconds), seed)
         return loadgens(logs, service_ns, qps)
 
     def rate_qps(self, engine: Lendable, qps: float, count: int, seed: int) -> float:

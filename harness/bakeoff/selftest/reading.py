@@ -54,11 +54,8 @@ class Reading:
         return abs(self.offered_qps / self.asked_qps - 1)
 
 
-def ours(block: Block, asked_qps: float, offered_qps: float | None = None) -> Reading:
-    """What bakeoff reports of an open block in which every request was answered, by its nearest-rank percentiles.
-
-    `offered_qps` is that of the block's own schedule unless another is given.
-    """
+def ours(block: Block, asked_qps: float) -> Reading:
+    """What bakeoff reports of an open block in which every request was answered, by its nearest-rank percentiles."""
     p50_ms, p99_ms = _nearest_rank(block.latency_ms())
     true_p50_ms, true_p99_ms = _nearest_rank(_true_ms(block.scheduled_ns, block.done_ns - block.started_ns))
     late_p50_ms, late_p99_ms = _nearest_rank(block.lateness_ms())
@@ -70,7 +67,7 @@ def ours(block: Block, asked_qps: float, offered_qps: float | None = None) -> Re
         lateness_p50_us=late_p50_ms * 1e3,
         lateness_p99_us=late_p99_ms * 1e3,
         asked_qps=asked_qps,
-        offered_qps=offered_qps or mean_qps(block.scheduled_ns),
+        offered_qps=mean_qps(block.scheduled_ns),
         realtime=bool(block.facts["generator_realtime"]),
     )
 

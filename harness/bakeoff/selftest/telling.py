@@ -17,7 +17,6 @@ _FIGURES = {
     "p99_error_us": "error of p99",
     "lateness_p50_us": "lateness p50",
     "lateness_p99_us": "lateness p99",
-    "offered_error": "error of the offered rate",
 }
 
 
@@ -55,14 +54,18 @@ def render_compared(compared: Compared, console: Console | None = None) -> None:
         mine, theirs = compared.ours.figures([share]), compared.loadgen.figures([share])
         ratios = compared.ratios([share])
         for name, words in _FIGURES.items():
-            show = percent if name == "offered_error" else _us
             ratio = number(ratios[name.removesuffix("_us")])
-            rows.append([f"{share:.0%}", words, show(mine[name]), show(theirs[name]), ratio])
+            rows.append([f"{share:.0%}", words, _us(mine[name]), _us(theirs[name]), ratio])
     rates = [tool.rate_qps for tool in (compared.ours, compared.loadgen)]
     rows.append([ABSENT, "highest rate sent", *(f"{number(rate)}/s" for rate in rates), number(rates[0] / rates[1])])
     to.print(_table(("load", "", "bakeoff", "LoadGen", "ratio"), rows))
     for tool in (compared.ours, compared.loadgen):
         to.print(f"{tool.name} had {_had(compared.own_cpu, tool.realtime)}{_way(tool, compared)}.")
+    own, foreign = (percent(tool.own_schedule_rate_error()) for tool in (compared.ours, compared.loadgen))
+    to.print(
+        f"The schedules that each draws itself miss the rate asked for by {own} (bakeoff's, which were not played "
+        f"here) and {foreign} (LoadGen's)."
+    )
 
 
 def _way(tool: Tool, compared: Compared) -> str:

@@ -1,8 +1,8 @@
 """A run in the log format of MLPerf LoadGen, for those who read such logs: a folder for each candidate.
 
 `mlperf_log_summary.txt` has the lines that LoadGen 6 writes, `mlperf_log_detail.txt` its MLLOG lines. All rounds of a
-candidate count as one test; VALID means what it means there (LoadGen's default minima and its early stopping), which
-is not our verdict.
+candidate at one rate count as one test; VALID means what it means there (LoadGen's default minima and its early
+stopping), which is not our verdict.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -25,18 +26,30 @@ _RULE = "================================================"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
 
 
-def write(record: RunRecord, folder: Path) -> list[Path]:
-    """Write the logs of every measured candidate to folder/SCENARIO/CANDIDATE, and give those folders."""
-    written = []
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The folders of those with logs, and "SCENARIO: CANDIDATE" of those with no block under its load."""
+
+    folders: tuple[Path, ...]
+    left_out: tuple[str, ...] = ()
+
+
+def write(record: RunRecord, folder: Path) -> Written:
+    """Write the logs of every measured candidate to folder/SCENARIO/CANDIDATE."""
+    written: list[Path] = []
+    left_out: list[str] = []
     for one in record.scenarios:
         scenario = restore(dict(one.definition))
         for candidate, test in tests_of(one, scenario):
+            if test is None:
+                left_out.append(f"{one.name}: {candidate}")
+                continue
             place = folder / _safe(one.name) / _safe(candidate)
             place.mkdir(parents=True, exist_ok=True)
             (place / SUMMARY).write_text(summary(test, candidate), encoding="utf-8")
             (place / DETAIL).write_text(detail(test, candidate, record.started_at, scenario), encoding="utf-8")
             written.append(place)
-    return written
+    return Written(tuple(written), tuple(left_out))
 
 
 def summary(test: LoadGenTest, name: str) -> str:

@@ -5,15 +5,18 @@ Source: https://github.com/mlcommons/inference/blob/master/loadgen/results.cc.
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from bakeoff.decide.early_stopping import discarded, least_under
+from bakeoff.decide.search import bracket, judged
 from bakeoff.measure.block import Block, Int64
 from bakeoff.measure.traffic import mean_qps
 from bakeoff.scenario import Scenario
+from bakeoff.show.early_stopping import discarded, least_under
 from bakeoff.store.record import SCREEN_ROUND, CandidateRecord, ScenarioRecord
 
 PERCENTILES = (50.0, 90.0, 95.0, 97.0, 99.0, 99.9)
@@ -21,7 +24,6 @@ MIN_DURATION_MS, MIN_QUERIES = 10_000, 100
 """LoadGen's defaults."""
 _KINDS = {"single_stream": "SingleStream", "multi_stream": "MultiStream", "offline": "Offline"}
 _USUAL_SHARE = {"SingleStream": 0.9, "MultiStream": 0.99, "Offline": 0.9}
-_NEVER_ANSWERED = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,24 +167,48 @@ class LoadGenTest:
         return int(self.latencies_ns[int(self.queries * share)])
 
 
-def tests_of(record: ScenarioRecord, scenario: Scenario) -> Iterator[tuple[str, LoadGenTest]]:
-    """Each measured candidate's id with its test: its rounds, or its screen where it was in none."""
+def tests_of(record: ScenarioRecord, scenario: Scenario) -> Iterator[tuple[str, LoadGenTest | None]]:
+    """Each measured candidate's id with its test: its rounds, or what came before them where it was in none.
+
+    None for one with no request under the scenario's load, as where only its screen was played, in a closed loop.
+    """
     for candidate in record.candidates:
-        blocks = _blocks(candidate)
-        if blocks:
-            yield candidate.id, _test(blocks, scenario)
+        if candidate.blocks:
+            blocks = _open_blocks(candidate, scenario) if scenario.traffic.open_loop else _closed_blocks(candidate)
+            yield candidate.id, _test(blocks, scenario) if blocks else None
 
 
-def _blocks(record: CandidateRecord) -> list[Block]:
-    for rounds in ([each for each in record.blocks if each.round > SCREEN_ROUND], record.blocks):
-        blocks = [entry.block for entry in rounds if entry.round >= SCREEN_ROUND]
-        if any(len(block) for block in blocks):
-            return [block for block in blocks if len(block)]
-    return []
+def _closed_blocks(record: CandidateRecord) -> list[Block]:
+    """The rounds', or the screen's first: in its second, which a batcher has, a call joins requests as it would."""
+    rounds = [entry.block for entry in record.blocks if entry.round > SCREEN_ROUND]
+    screen = [entry.block for entry in record.blocks if entry.round == SCREEN_ROUND and entry.position == 0]
+    return _filled(rounds) or _filled(screen)
+
+
+def _open_blocks(record: CandidateRecord, scenario: Scenario) -> list[Block]:
+    """The rounds' open blocks of one rate, or all others of that rate; what found the capacity is mostly of another."""
+    played = [(entry.round, entry.block) for entry in sorted(record.blocks, key=lambda entry: entry.round)]
+    opened = [(number, block) for number, block in played if block.kind == "open" and len(block)]
+    rate = scenario.traffic.rate or _likeliest_rate(opened, scenario)
+    same = [(number, block) for number, block in opened if block.offered_qps == rate]
+    return [block for number, block in same if number > SCREEN_ROUND] or [block for _, block in same]
+
+
+def _likeliest_rate(opened: Sequence[tuple[int, Block]], scenario: Scenario) -> float | None:
+    """Where the capacity was asked for: the last round's rate, else the highest that passed, else the most played."""
+    if not opened or opened[-1][0] > SCREEN_ROUND:
+        return opened[-1][1].offered_qps if opened else None
+    blocks = [block for _, block in opened]
+    passed_qps = bracket(judged(blocks, scenario.sla)).passed_qps if scenario.sla else None
+    return passed_qps or Counter(block.offered_qps for block in blocks).most_common(1)[0][0]
+
+
+def _filled(blocks: Sequence[Block]) -> list[Block]:
+    return [block for block in blocks if len(block)]
 
 
 def _test(blocks: Sequence[Block], scenario: Scenario) -> LoadGenTest:
-    kind = "Server" if blocks[0].kind == "open" else _KINDS[scenario.traffic.kind]
+    kind = _KINDS.get(scenario.traffic.kind, "Server")
     offered = [block.offered_qps for block in blocks if block.offered_qps]
     all_done_s = sum(block.wall_ns for block in blocks) / 1e9
     return LoadGenTest(
@@ -190,16 +216,22 @@ def _test(blocks: Sequence[Block], scenario: Scenario) -> LoadGenTest:
         samples_per_query=scenario.traffic.samples_per_query if kind == "MultiStream" else 1,
         latencies_ns=np.sort(np.concatenate([_latencies_ns(block, kind) for block in blocks])),
         unanswered=sum(int((~block.answered).sum()) for block in blocks),
-        scheduled_s=sum(len(block) / mean_qps(block.scheduled_ns) for block in blocks) if offered else all_done_s,
+        scheduled_s=sum(map(_scheduled_s, blocks)) if offered else all_done_s,
         all_done_s=all_done_s,
-        target_qps=float(np.mean(offered)) if offered else sum(map(len, blocks)) / all_done_s,
+        target_qps=offered[0] if offered else sum(map(len, blocks)) / all_done_s,
         limit_ns=round(scenario.sla.limit_ms * 1e6) if scenario.sla else 0,
         share=scenario.sla.percentile / 100 if scenario.sla else _USUAL_SHARE.get(kind, 0.99),
         blocks=len(blocks),
     )
 
 
+def _scheduled_s(block: Block) -> float:
+    """How long the block's schedule is; by the rate asked for where all of it was due at once."""
+    qps = mean_qps(block.scheduled_ns)
+    return len(block) / (block.offered_qps if block.offered_qps and math.isinf(qps) else qps)
+
+
 def _latencies_ns(block: Block, kind: str) -> Int64:
     """From the schedule to the answer; offline, where all is due at once, from the start of the block."""
-    done_ns = np.where(block.done_ns == _NEVER_ANSWERED, block.wall_ns, block.done_ns)
+    done_ns = np.where(block.answered, block.done_ns, block.wall_ns)
     return done_ns if kind == "Offline" else done_ns - block.scheduled_ns

@@ -31,15 +31,16 @@ def software_facts(record: RunRecord) -> tuple[tuple[str, str], ...]:
 
 
 def noise_looks(record: RunRecord) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
-    """Each look at the machine's noise: its "when" with the number of the look where a run was resumed, and its facts.
+    """Each look at the machine's noise: its "when" and its facts; where a run was resumed, "when" says in which part.
 
-    None where nobody looked.
+    Every part of a run begins with a look before; one that was stopped has none after. () where nobody looked.
     """
+    begun = [look.get("when") == "before" for look in record.noise]
     looks = []
-    for number, look in enumerate(record.noise):
-        again = f" ({number // 2 + 1})" if len(record.noise) > 2 else ""
+    for number, look in enumerate(record.noise, start=1):
+        part = f" ({sum(begun[:number])})" if sum(begun) > 1 else ""
         facts = {key: value for key, value in look.items() if key != "when"}
-        looks.append((numbers.clean(look.get("when", "")) + again, noise_facts(facts)))
+        looks.append((numbers.clean(look.get("when", "")) + part, noise_facts(facts)))
     return tuple(looks)
 
 
@@ -67,7 +68,9 @@ def cores_words(record: RunRecord, verdict: Verdict) -> str:
     """How many of the cores one replica was given."""
     asked = next((one.definition.get("resources") for one in record.scenarios if one.name == verdict.scenario), None)
     cpus = asked.get("cpus") if isinstance(asked, Mapping) else None
-    return f"{cpus} core{'s' if cpus != 1 else ''} a replica" if cpus else "all its cores to one replica"
+    if not cpus:
+        return "all its cores but the load generator's to one replica"
+    return f"{cpus} core{'s' if cpus != 1 else ''} a replica"
 
 
 def engine_words(record: RunRecord, verdict: Verdict) -> str:

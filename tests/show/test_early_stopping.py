@@ -3,7 +3,7 @@
 import pytest
 from scipy import stats
 
-from bakeoff.decide.early_stopping import discarded, least_under
+from bakeoff.show.early_stopping import discarded, least_under
 
 
 @pytest.mark.parametrize(("over", "queries"), [(0, 459), (1, 662), (2, 838), (5, 1307), (10, 2010)])
