@@ -97,9 +97,10 @@ def gather(record: CandidateRecord, scenario: Scenario, cpus: int) -> Evidence:
     replayed = _by_round_rates(by_round, record, scenario)
     rates = _held(replayed, found)
     items_per_s = {number: rate[1] for number, rate in rates.items()}
-    live = scenario.traffic.open_loop
-    rate = (scenario.traffic.rate or found.passed_qps) if live else None
-    blocks = [block for block in everything if not live or (rate is not None and block.offered_qps == rate)]
+    if scenario.traffic.asks_capacity:
+        blocks = [block for block in everything if found.passed_qps and block.offered_qps == found.passed_qps]
+    else:
+        blocks = [block for number in sorted(by_round) if number != CAPACITY_ROUND for block in by_round[number]]
     latencies = [stamps.latency_ms(block) for block in blocks]
     percentile = scenario.sla.percentile if scenario.sla else 99.0
     return Evidence(
@@ -110,7 +111,7 @@ def gather(record: CandidateRecord, scenario: Scenario, cpus: int) -> Evidence:
         p50_ms=percentile_or_none(stamps.joined(latencies), 50.0),
         tail=percentile_ms(latencies, percentile),
         mean_ms=_mean_ms(blocks or everything),
-        offered_qps=rate,
+        offered_qps=blocks[-1].offered_qps if blocks else None,
         capacity_qps={number: each[0] for number, each in rates.items()},
         replayed_qps=_mean(replayed),
         bracket=found,

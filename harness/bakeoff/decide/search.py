@@ -37,18 +37,20 @@ class Bracket:
     undecided_qps: tuple[float, ...] = ()
 
     def held(self, estimate_qps: float) -> float:
-        """The estimate, moved to the nearer end where it lies outside."""
-        if self.passed_qps is not None:
-            estimate_qps = max(estimate_qps, self.passed_qps)
-        return estimate_qps if self.failed_qps is None else min(estimate_qps, self.failed_qps)
+        """The estimate; where it lies outside, what the bracket alone says: its middle, or a step below the failure."""
+        low, high = self.passed_qps, self.failed_qps
+        if (low is None or estimate_qps >= low) and (high is None or estimate_qps <= high):
+            return estimate_qps
+        if low is None or high is None:
+            return low if high is None and low is not None else (high or estimate_qps) / STEP
+        return math.sqrt(low * high)
 
     @property
     def log_slack(self) -> float:
-        """How far, on a log scale, the capacity may lie from an estimate that was moved to an end."""
-        if self.passed_qps is None and self.failed_qps is None:
-            return 0.0
-        high = self.failed_qps or (self.passed_qps or 0.0) * STEP
-        return math.log(high / (self.passed_qps or high / STEP))
+        """How far, on a log scale, the capacity may lie from an estimate that `held` moved."""
+        if self.passed_qps is None or self.failed_qps is None:
+            return math.log(STEP)
+        return math.log(self.failed_qps / self.passed_qps) / 2
 
 
 @dataclass(frozen=True, slots=True)
