@@ -172,7 +172,7 @@ FATES = {
 
 
 @pytest.mark.slow
-def test_an_engine_with_more_threads_than_its_budget_cannot_win(workplace, tmp_path):
+def test_an_engine_with_more_threads_than_its_budget_or_on_other_cpus_cannot_win(workplace, tmp_path):
     install = Path(__file__).parent / "naughty" / "install.py"
     subprocess.run([sys.executable, str(install), str(tmp_path)], check=True)
     (workplace / "crowded.yaml").write_text(
@@ -180,13 +180,16 @@ def test_an_engine_with_more_threads_than_its_budget_cannot_win(workplace, tmp_p
         "traffic: {kind: server, qps: 40, batch_size: 4, duration: 1s}\n"
         "sla: {p99: 2s}\n"
         "resources: {cpus: 1}\n"
-        "candidates: {backends: [naughty-crowded], precisions: [fp32]}\n"
+        "candidates: {backends: [naughty-crowded, naughty-strays], precisions: [fp32]}\n"
     )
     words = ("run", "crowded.yaml", "--budget", "60s", "--store", "crowded.db", "--json")
     paths = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
     (answer,) = json.loads(bakeoff(*words, folder=workplace, PYTHONPATH=paths).stdout)["scenarios"]
-    (crowded,) = answer["candidates"]
-    assert (crowded["outcome"], crowded["trusted"]) == ("over-budget", False)
+    by_name = {each["backend"]: each for each in answer["candidates"]}
+    crowded, strays = by_name["naughty-crowded"], by_name["naughty-strays"]
+    for each in (crowded, strays):
+        assert (each["outcome"], each["trusted"]) == ("over-budget", False)
+    assert strays["reason"] == "it left the CPUs it was given"
     assert re.search(r"used more threads than allowed \([5-9] busy on 1 CPU\)", crowded["reason"])
     assert answer["choice"] is None
 

@@ -1,13 +1,17 @@
 """One engine through a whole trial, in its parts: which blocks are taken, and when."""
 
+import numpy as np
 import pytest
 
-from bakeoff.backends import Setting
+from bakeoff.backends import Batching, Setting
 from bakeoff.candidates import Candidate
-from bakeoff.contest import trial
+from bakeoff.contest import artifacts, trial
+from bakeoff.contest.budget import Budget
 from bakeoff.contest.contest import hold
 from bakeoff.contest.plan import Entry, Question
+from bakeoff.contest.reporter import Silent
 from bakeoff.decide.noise import FULL_PIPE, STOLEN
+from bakeoff.decide.quality import evaluate
 from bakeoff.scenario import from_dict
 from bakeoff.store.record import CAPACITY_ROUND, SCREEN_ROUND
 from bakeoff.store.store import Store
@@ -66,3 +70,45 @@ def test_where_capacity_is_the_question_the_rounds_are_played_at_rates_that_were
     played = {entry.block.offered_qps for entry in candidate.blocks if entry.round > SCREEN_ROUND}
     assert played
     assert min(played) >= min(found) / 1.2
+
+
+LOSSY = "int8-dynamic"
+
+
+@pytest.fixture
+def made_ready(tiny_prepared, tmp_path, monkeypatch):
+    """A trial of fp32 and int8, alone and behind batchers, whose artifacts are built and judged; and the record."""
+    monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
+    alone = Setting("1x1")
+    settings = [alone, *(alone.batched(batching) for batching in (Batching(350, 1.0), Batching(350, 2.5)))]
+    candidates = [Candidate("onnxruntime", precision, each) for precision in ("fp32", LOSSY) for each in settings]
+    entries = tuple(Entry(candidate, ENTRY.target, "threads", build_key="one") for candidate in candidates)
+    traffic = {"kind": "server", "qps": 100, "duration": "500ms", "batch_size": 4}
+    scenario = from_dict(
+        {"name": "tried", "workload": "ctr-dlrm", "traffic": traffic, "sla": {"p50": "1s"}, "quality": {"auc": 0.5}}
+    )
+    with Store.open(tmp_path / "runs.db") as store:
+        run = store.begin("bakeoff prepare", {}, {})
+        store.add_scenario(run, "tried", scenario.definition(), {})
+        for candidate in candidates:
+            store.add_candidate(run, "tried", candidate, {})
+        held = trial.Trial(Question(scenario, tiny_prepared, entries), store, run, tmp_path, Budget(None), Silent())
+        held.make_ready()
+        yield held, store.load(run).scenarios[0]
+
+
+@pytest.mark.slow
+def test_what_a_lossy_candidate_loses_behind_a_batcher_is_judged_in_joined_calls(made_ready, tiny_prepared):
+    held, record = made_ready
+    assert {each.row("quality").outcome for each in record.candidates} == {"ok"}
+    places = {name.split("/")[1]: place for name, place in held.places.items()}
+    files = {precision: {path.name for path in place.glob("*.npy")} for precision, place in places.items()}
+    assert files == {"fp32": {"scores.npy"}, LOSSY: {"scores.npy", "scores+b350.npy"}}
+    alone, joined = (np.load(places[LOSSY] / name) for name in ("scores.npy", "scores+b350.npy"))
+    assert not np.array_equal(alone, joined), "each call has a scale of its own"
+    by_name = {each.candidate.setting.name: each for each in record.candidates if each.candidate.lossy}
+    for name, scores in (("1x1", alone), ("1x1+b350-1ms", joined), ("1x1+b350-2.5ms", joined)):
+        assert by_name[name].quality == evaluate(tiny_prepared.holdout(), scores, tiny_prepared.metrics)
+    assert by_name["1x1"].quality != by_name["1x1+b350-1ms"].quality
+    deployed = {row.facts["artifact_bytes"] for each in by_name.values() if (row := each.row("build"))}
+    assert deployed == {artifacts.size_bytes(places[LOSSY])}, "the scores are no part of it"

@@ -7,6 +7,7 @@ import pytest
 
 from bakeoff.decide import noise
 from bakeoff.decide.noise import disturbed, measuring
+from bakeoff.store.record import LedgerRow
 
 LIMIT_MS = 20.0
 QUIET = {"steal": 0.0, "psi": 0.0, "generator_wall_ns": 8 * 10**9, "generator_waited_ns": 0, "generator_cpu": 0}
@@ -71,6 +72,12 @@ def test_blocks_over_the_budget_say_of_what(block):
     assert noise.over_budget([within, crowded]) == "more threads than allowed (9 busy on 1 CPU)"
     assert noise.over_budget([within, crowded, greedy]) == "more CPU time than allowed (2.3 of 1 CPUs)"
     assert noise.over_budget([block(over_budget=1)]) == "more CPU than allowed"
+
+
+def test_where_nothing_tells_of_its_cpus_an_engine_kept_to_them(block):
+    assert not noise.left_cpus([LedgerRow("load", "ok"), block(), block(affinity_kept=1)])
+    assert noise.left_cpus([LedgerRow("load", "ok"), block(), block(affinity_kept=0)])
+    assert noise.left_cpus([LedgerRow("load", "ok", facts={"affinity_kept": 0}), block(affinity_kept=1)])
 
 
 def test_a_scenarios_measuring_adds_up(scenario, engine):

@@ -35,6 +35,19 @@ def test_those_that_miss_a_gate_go(scenario, engine):
     assert "20 ms" in found.eliminated["late/fp32/1x1"]
 
 
+def test_nobody_goes_in_favour_of_one_that_used_more_cpu_than_allowed(scenario, engine):
+    greedy = {"kind": "open", "over_budget": 1}
+    field = {"greedy": engine(2.0, rounds=0, blocks=greedy), "good": engine(4.0, rounds=0)}
+    found = contenders(scenario(field))
+    assert (found.contenders, found.eliminated) == (("greedy/fp32/1x1", "good/fp32/1x1"), {})
+    field["greedy"].blocks = {}
+    assert contenders(scenario(field)).contenders == ("greedy/fp32/1x1",)
+    field["greedy"] = engine(2.0, rounds=1, blocks=greedy)
+    found = contenders(scenario(field))
+    assert found.contenders == ("good/fp32/1x1",)
+    assert found.eliminated == {"greedy/fp32/1x1": "it used more CPU than allowed in 2 of 2 blocks"}
+
+
 def test_those_that_failed_or_were_dropped_before_are_not_dropped_again(scenario, engine):
     field = {
         "good": engine(2.0, rounds=0),

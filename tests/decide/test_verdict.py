@@ -246,6 +246,54 @@ def test_an_engine_that_takes_more_cpu_than_allowed_is_out(scenario, engine):
     assert greedy.trust_notes == ("used more CPU than allowed in 5 of 5 blocks",)
 
 
+@pytest.mark.parametrize(("over", "chosen"), [(1, "greedy"), (2, "greedy"), (3, "good")])
+def test_more_cpu_than_allowed_in_a_quarter_of_the_blocks_may_be_an_accident(scenario, engine, over, chosen):
+    """Of eight blocks."""
+    field = {"greedy": engine(1.0, rounds=7, blocks={"over_budget": 0}), "good": engine(3.0, rounds=7)}
+    found = judge_scenario(with_facts(scenario(field), {"over_budget": 1}, range(over)))
+    assert found.choice.backend == chosen
+    greedy = judged(found, "greedy")
+    assert greedy.trust_notes == (f"used more CPU than allowed in {over} of 8 blocks",)
+    assert greedy.trusted == (chosen == "greedy")
+
+
+def test_one_block_alone_over_the_budget_leaves_it_open(scenario, engine):
+    found = judge_scenario(scenario({"greedy": engine(1.0, rounds=0, blocks={"over_budget": 1})}))
+    assert judged(found, "greedy").outcome == "undecided"
+
+
+def with_facts(record, facts, numbers):
+    """The record, in which these blocks of the first candidate hold `facts` too."""
+    first, *others = record.candidates
+    blocks = list(first.blocks)
+    for number in numbers:
+        changed = replace(blocks[number].block, facts={**blocks[number].block.facts, **facts})
+        blocks[number] = replace(blocks[number], fetch=lambda changed=changed: changed)
+    return replace(record, candidates=(replace(first, blocks=tuple(blocks)), *others))
+
+
+@pytest.mark.parametrize(
+    ("loaded", "numbers", "fate"),
+    [(1, [], "ok"), (0, [], "over-budget"), (1, [3], "over-budget"), (None, [0], "over-budget")],
+)
+def test_an_engine_that_leaves_the_cpus_it_was_given_is_out(scenario, engine, loaded, numbers, fate):
+    load = () if loaded is None else (LedgerRow("load", "ok", facts={"affinity_kept": loaded}),)
+    field = {"stray": engine(1.0, ledger=load), "good": engine(3.0)}
+    found = judge_scenario(with_facts(scenario(field), {"affinity_kept": 0}, numbers))
+    stray = judged(found, "stray")
+    assert (stray.outcome, stray.trusted) == (fate, fate == "ok")
+    assert found.choice.backend == ("stray" if fate == "ok" else "good")
+    if fate != "ok":
+        assert stray.reason == "it left the CPUs it was given"
+        assert stray.trust_notes == ("left the CPUs it was given",)
+
+
+def test_an_engine_that_leaves_its_cpus_as_it_loads_is_out_before_it_is_measured(scenario, engine):
+    load = LedgerRow("load", "ok", facts={"affinity_kept": 0})
+    found = judge_scenario(scenario({"stray": engine(None, ledger=(load,)), "good": engine(3.0)}))
+    assert judged(found, "stray").outcome == "over-budget"
+
+
 def test_an_undecided_rival_that_may_be_cheaper_makes_a_win_a_tie(scenario, engine):
     field = {"good": engine(3.0), "young": engine(2.0, rounds=2)}
     found = judge_scenario(scenario(field))

@@ -16,7 +16,16 @@ from hypothesis import strategies as st
 from bakeoff.backends import Artifact, Batching, Setting, Tensor, Unsupported
 from bakeoff.decide.batching import batched_dispatch_s, batched_sojourns_s, fit_service
 from bakeoff.decide.capacity import sojourns_s
-from bakeoff.measure.batching import Batcher, Baton, Joiner, batched_loop, fillings, require_joinable, require_rows
+from bakeoff.measure.batching import (
+    Batcher,
+    Baton,
+    Joiner,
+    batched_loop,
+    filled,
+    fillings,
+    require_joinable,
+    require_rows,
+)
 from bakeoff.measure.engine_room import StageFailed
 from bakeoff.measure.serve import NUMBER_BYTES, STOP, Left
 from bakeoff.measure.stamps import FAILED, Stamps
@@ -196,6 +205,15 @@ def test_joined_calls_are_filled_with_referenced_requests(tiny_prepared, tmp_pat
     assert fillings(make_pool(tmp_path, [40, 40]), 64) == [], "no two of them fit"
 
 
+@given(st.lists(st.integers(1, 40), max_size=50), st.integers(1, 64))
+def test_calls_hold_all_requests_in_order_and_as_many_as_fit(items, most_items):
+    calls = filled(items, range(len(items)), most_items)
+    sizes = [sum(items[index] for index in call) for call in calls]
+    assert [index for call in calls for index in call] == list(range(len(items)))
+    assert all(size <= most_items or len(call) == 1 for size, call in zip(sizes, calls, strict=True))
+    assert all(size + items[after[0]] > most_items for size, after in zip(sizes, calls[1:], strict=False))
+
+
 @pytest.mark.parametrize(
     ("tensor", "words"),
     [
@@ -242,6 +260,26 @@ def test_an_engine_behind_a_batcher_plays_blocks(bench, tiny_prepared, tmp_path,
         assert set(closed.items.tolist()) <= {4, 8}, "in a closed loop nothing waits"
         engine.score(tmp_path / "scores.npy", 30)
         np.testing.assert_allclose(np.load(tmp_path / "scores.npy"), tiny_prepared.holdout().reference, atol=1e-5)
+
+
+@pytest.mark.parametrize("instances", ["threads", "processes"])
+def test_held_out_requests_are_scored_in_joined_calls_where_that_is_asked(bench, tiny_prepared, tmp_path, instances):
+    """2,000 rows in requests of 100, by an engine whose answer depends on all that is in a call."""
+    reference = tiny_prepared.holdout().reference
+
+    def coarse(rows):
+        step = np.abs(reference[rows]).max() / 20
+        return np.round(reference[rows] / step) * step
+
+    scored = {}
+    setting = Setting("2x1", instances=2).batched(Batching(350, 1.0))
+    with bench.start("Coarse", instances=instances, setting=setting, lossy=True) as engine:
+        for most_items, size in ((None, 100), (350, 300), (50, 100)):
+            engine.score(tmp_path / "scores.npy", 30, most_items)
+            scored[most_items] = np.load(tmp_path / "scores.npy")
+            expected = np.concatenate([coarse(slice(at, at + size)) for at in range(0, len(reference), size)])
+            np.testing.assert_allclose(scored[most_items], expected, atol=1e-5)
+    assert np.mean(np.abs(scored[350] - scored[None]) > 1e-3) > 0.1
 
 
 def test_joining_carries_what_one_at_a_time_cannot(bench):

@@ -1,5 +1,6 @@
 """Engines in their own processes: what a well-behaved one gives, and how each misbehaving one ends."""
 
+import os
 import sys
 import time
 
@@ -274,6 +275,37 @@ def test_a_pool_larger_than_the_budget_is_marked_though_affinity_bounds_its_cpu_
         assert facts["cpus"] == 1
         assert (facts["busy_threads"] > 4) == crowded
         assert facts["waited_ns"] > 0
+
+
+STRAYING = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="with one CPU there is nowhere to stray to")
+
+
+@STRAYING
+@pytest.mark.parametrize(("name", "kept"), [("Honest", 1), ("Strays", 0), ("StraysInAChild", 0)])
+def test_an_engine_that_leaves_its_cpus_is_marked_once_loaded_and_after_each_block(bench, name, kept):
+    with bench.start(name, cpus=bench.order(name).cpus[:1]) as engine:
+        blocks = [engine.closed(0.1), engine.open(poisson(100, 0.2, 1), 2.0)]
+    assert engine.loaded.details["affinity_kept"] == kept
+    assert [block.facts["affinity_kept"] for block in blocks] == [kept, kept]
+
+
+@STRAYING
+@pytest.mark.parametrize("instances", ["threads", "processes"])
+def test_an_engine_that_leaves_its_cpus_in_a_block_is_marked_then(bench, cue, instances):
+    setting = Setting("2x1", instances=2)
+    cpus = bench.order("StraysLater").cpus[:1]
+    with bench.start("StraysLater", instances=instances, setting=setting, cpus=cpus) as engine:
+        before = engine.closed(0.1)
+        cue.touch()
+        during = engine.open(poisson(100, 0.2, 1), 2.0)
+    found = [engine.loaded.details["affinity_kept"], *(block.facts["affinity_kept"] for block in (before, during))]
+    assert found == [1, 1, 0]
+
+
+def test_an_engine_may_keep_to_fewer_cpus_than_it_was_given():
+    workers = [{"affinity": [2]}, {"affinity": [2, 3]}]
+    assert assembly.affinity_kept(workers, (2, 3, 4))
+    assert not assembly.affinity_kept(workers, (2, 4))
 
 
 def test_an_engine_that_has_next_to_nothing_to_do_is_not_crowded(bench):

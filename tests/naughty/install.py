@@ -24,6 +24,7 @@ CLASSES = {
     "naughty-raises-in-build": "RaisesInBuild",
     "naughty-raises-in-load": "RaisesInLoad",
     "naughty-segfaults": "Segfaults",
+    "naughty-strays": "Strays",
     "naughty-unavailable": "IsNotHere",
     "naughty-unsupported": "CannotBuild",
     "naughty-wrong-shape": "WrongShape",

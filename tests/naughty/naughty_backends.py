@@ -171,6 +171,37 @@ class Crowded(_InInfer):
         return outputs
 
 
+class Strays(_InInfer):
+    """Lets its threads run on all CPUs of the machine, once it is loaded."""
+
+    name = "naughty-strays"
+
+    def deed(self, inputs, outputs, calls):
+        os.sched_setaffinity(0, range(os.cpu_count()))
+        return outputs
+
+
+class StraysLater(Strays):
+    """The same, and only while the file named by NAUGHTY_CUE is there."""
+
+    name = "naughty-strays-later"
+
+    def deed(self, inputs, outputs, calls):
+        cue = os.path.exists(os.environ["NAUGHTY_CUE"])  # noqa: PTH110 - called in a hot loop
+        return super().deed(inputs, outputs, calls) if cue else outputs
+
+
+class StraysInAChild(Honest):
+    """Has a process of its own that may run on all CPUs."""
+
+    name = "naughty-strays-in-a-child"
+
+    def load(self, artifact, setting, device):
+        self.child = subprocess.Popen(["sleep", "1000"], stdout=subprocess.DEVNULL)
+        os.sched_setaffinity(self.child.pid, range(os.cpu_count()))
+        return super().load(artifact, setting, device)
+
+
 class Aborts(_InInfer):
     name = "naughty-aborts"
 
@@ -293,6 +324,16 @@ class Crosswise(_InInfer):
     def deed(self, inputs, outputs, calls):
         joined = len(inputs["ids"]) > 8
         return {name: value - value.mean() if joined else value for name, value in outputs.items()}
+
+
+class Coarse(_InInfer):
+    """Lossy: twenty steps from 0 to the largest answer of the call, as where int8 is scaled by what a call holds."""
+
+    name = "naughty-coarse"
+
+    def deed(self, inputs, outputs, calls):
+        steps = {name: np.abs(value).max() / 20 for name, value in outputs.items()}
+        return {name: np.round(value / steps[name]) * steps[name] for name, value in outputs.items()}
 
 
 class Glutton(Honest):

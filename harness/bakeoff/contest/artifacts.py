@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bakeoff.backends import Artifact, Tensor
+from bakeoff.candidates import Candidate
 from bakeoff.contest.plan import Entry
 from bakeoff.measure import host
 from bakeoff.measure.engine_room import Built, StageFailed, build
@@ -18,7 +19,7 @@ from bakeoff.workloads import cache_dir
 from bakeoff.workloads.prepared import Prepared
 
 ARTIFACT = "artifact.json"
-SCORES = "scores.npy"
+SCORES = "scores"
 BUILD_LIMIT_S = 900.0
 SHORTEST_BUILD_S = 1.0
 MEMORY_SHARE = 0.6
@@ -102,7 +103,23 @@ def _keep(built: Built, into: Path, place: Path) -> None:
     into.rename(place)
 
 
+def scored_items(candidate: Candidate) -> int | None:
+    """How many items the calls have at most in which held-out requests are joined; None: each is a call of its own.
+
+    A lossy precision may scale by what else is in the call, so that joining changes what it loses; at a lossless one
+    answers taken apart were found to be those of the requests alone.
+    """
+    batching = candidate.setting.batching
+    return batching.most_items if batching and candidate.lossy else None
+
+
+def scores(place: Path, candidate: Candidate) -> Path:
+    """Where a candidate's answers to the held-out data lie, beside its artifact: all that call it alike share them."""
+    most_items = scored_items(candidate)
+    return place / (f"{SCORES}.npy" if most_items is None else f"{SCORES}+b{most_items}.npy")
+
+
 def size_bytes(place: Path) -> int:
     """The size of what is deployed: the artifact's files, without what we keep beside them."""
-    ours = {ARTIFACT, SCORES}
-    return sum(path.stat().st_size for path in place.rglob("*") if path.is_file() and path.name not in ours)
+    ours = {place / ARTIFACT, *place.glob(f"{SCORES}*.npy")}
+    return sum(path.stat().st_size for path in place.rglob("*") if path.is_file() and path not in ours)

@@ -215,10 +215,11 @@ class Trial:
 
     def _score(self, name: str, engines: Engines) -> None:
         half = self._scores(name).with_suffix(".half.npy")
+        most_items = artifacts.scored_items(self.entries[name].candidate)
         limit_s = min(SCORE_LIMIT_S, max(1.0, self.budget.left))
         try:
             for engine in engines.values():
-                engine.score(half, limit_s)
+                engine.score(half, limit_s, most_items)
                 half.rename(self._scores(name))
         except StageFailed as failed:
             short = failed.outcome == "timeout" and limit_s < SCORE_LIMIT_S
@@ -229,7 +230,7 @@ class Trial:
             half.unlink(missing_ok=True)
 
     def _scores(self, name: str) -> Path:
-        return self.places[name] / artifacts.SCORES
+        return artifacts.scores(self.places[name], self.entries[name].candidate)
 
     def _has_quality(self, name: str) -> bool:
         return bool(self.notebook.candidate(name).quality)

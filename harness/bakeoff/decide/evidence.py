@@ -14,7 +14,7 @@ from bakeoff.decide import stamps
 from bakeoff.decide.batching import batched_capacity_qps, batched_dispatch_s, fit_service
 from bakeoff.decide.capacity import FEWEST_SERVICES, capacity_qps, made_up
 from bakeoff.decide.cost import cost_per_million
-from bakeoff.decide.noise import over_budget
+from bakeoff.decide.noise import left_cpus, over_budget
 from bakeoff.decide.search import Bracket, bracket, judged
 from bakeoff.decide.sla import Percentile, SlaResult, judge_errors, judge_sla, percentile_ms
 from bakeoff.measure.block import Block
@@ -57,6 +57,7 @@ class Evidence:
     wall_s: float = 0.0
     blocks_over_budget: int = 0
     over_budget: str = ""
+    left_cpus: bool = False
     blocks: int = 0
     backwards: bool = False
     rounds: int = 0
@@ -87,7 +88,7 @@ def cpus_held(record: ScenarioRecord, scenario: Scenario) -> int:
 def gather(record: CandidateRecord, scenario: Scenario, cpus: int) -> Evidence:
     """Read a candidate's blocks, once each."""
     if not record.blocks:
-        return Evidence(record)
+        return Evidence(record, left_cpus=left_cpus(record.ledger))
     by_round: dict[int, list[Block]] = {}
     for entry in record.blocks:
         by_round.setdefault(entry.round, []).append(entry.block)
@@ -124,6 +125,7 @@ def gather(record: CandidateRecord, scenario: Scenario, cpus: int) -> Evidence:
         wall_s=sum(block.wall_ns for block in blocks) / stamps.S,
         blocks_over_budget=sum(bool(block.facts.get("over_budget")) for block in everything),
         over_budget=over_budget(everything),
+        left_cpus=left_cpus([*record.ledger, *everything]),
         blocks=len(everything),
         backwards=any(stamps.backwards(block) for block in everything),
         rounds=len(by_round.keys() - {SCREEN_ROUND, CAPACITY_ROUND}),

@@ -13,6 +13,8 @@ from bakeoff.store.record import OK, CandidateRecord, Quality
 
 FEWEST_ROUNDS = 3
 _BLOCKS_A_ROUND = 2
+_FEWEST_OVER_BUDGET = 2
+"""So many blocks over the CPU budget are no accident, where they are also more than a quarter of all."""
 
 Status = Literal["ok", "failed", "open", "settled", "eliminated"]
 """failed: never acceptable. open: more time would settle it. settled: undecided, and no time would change that."""
@@ -103,12 +105,19 @@ def _loss(quality: Quality, allowed: float) -> str:
     return f"{quality.metric} {moved} by {abs(quality.delta):.2g}, the floor allows {allowed:.2g}"
 
 
+def often_over_budget(evidence: Evidence) -> bool:
+    """Whether it used more CPU than allowed in more than a quarter of its blocks."""
+    return 4 * evidence.blocks_over_budget > evidence.blocks
+
+
 def _latency(evidence: Evidence) -> Gate | None:
     if evidence.backwards:
         return Gate("failed", "serve", "failed", "it claims answers before their requests: its stamps run backwards")
+    if evidence.left_cpus:
+        return Gate("failed", "serve", "over-budget", "it left the CPUs it was given")
     if evidence.sla is not None and evidence.sla.outcome == "fail":
         return Gate("failed", "serve", "sla-missed", evidence.sla.reason)
-    if 2 * evidence.blocks_over_budget > evidence.blocks:
+    if often_over_budget(evidence) and evidence.blocks_over_budget >= _FEWEST_OVER_BUDGET:
         reason = f"it used {evidence.over_budget} in {evidence.blocks_over_budget} of {evidence.blocks} blocks"
         return Gate("failed", "serve", "over-budget", reason)
     return None

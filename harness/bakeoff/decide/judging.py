@@ -122,13 +122,16 @@ def _fleet(capacity_qps: float | None, cpus: int, scenario: Scenario) -> tuple[i
 
 
 def _trusted(evidence: Evidence, found: Gate) -> bool:
-    return not evidence.backwards and not (found.outcome == "over-budget" and evidence.blocks_over_budget)
+    over = evidence.left_cpus or evidence.blocks_over_budget
+    return not evidence.backwards and not (found.outcome == "over-budget" and over)
 
 
 def _trust_notes(evidence: Evidence) -> tuple[str, ...]:
     notes = []
     if evidence.blocks_over_budget:
         notes.append(f"used {evidence.over_budget} in {evidence.blocks_over_budget} of {evidence.blocks} blocks")
+    if evidence.left_cpus:
+        notes.append("left the CPUs it was given")
     if evidence.backwards:
         notes.append("claims answers before their requests")
     if evidence.sla is not None and evidence.sla.unanswered > 0.0:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bakeoff.measure.block import NEVER, Block, Fact
-from bakeoff.store.record import CAPACITY_ROUND, ScenarioRecord
+from bakeoff.store.record import CAPACITY_ROUND, LedgerRow, ScenarioRecord
 
 LATE_SHARE = 0.1
 """A request counts as late from this share of the SLA's limit."""
@@ -71,6 +71,11 @@ def over_budget(blocks: Sequence[Block]) -> str:
     used = max(block.cpu_ns / block.wall_ns if block.wall_ns else 0.0 for block in over)
     allowed = int(_number(over[0].facts, "cpus"))
     return f"more CPU time than allowed ({used:.1f} of {allowed} CPUs)" if allowed else "more CPU than allowed"
+
+
+def left_cpus(seen: Iterable[LedgerRow | Block]) -> bool:
+    """Whether some thread could run on CPUs that it was not given, as a load or a block found at its end."""
+    return any(each.facts.get("affinity_kept") == 0 for each in seen)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from bakeoff.decide.compare import ERROR, Field
 from bakeoff.decide.evidence import Evidence, cpus_held, gather
-from bakeoff.decide.gates import FEWEST_ROUNDS, Gate, gate
+from bakeoff.decide.gates import FEWEST_ROUNDS, Gate, gate, often_over_budget
 from bakeoff.decide.wording import percent
 from bakeoff.scenario import Scenario, restore
 from bakeoff.store.record import ScenarioRecord
@@ -78,8 +78,9 @@ def _cheapness(evidence: Evidence) -> tuple[float, str]:
 
 
 def _promising(evidence: Evidence, scenario: Scenario) -> bool:
-    """Whether others may be dropped in favour of this one: so far it is within the SLA, with room at the asked rate."""
-    if evidence.mean_cost is None:
+    """Whether others may be dropped in favour of this one: so far it is within the SLA, with room at the asked rate,
+    and within the CPU budget."""
+    if evidence.mean_cost is None or often_over_budget(evidence):
         return False
     if scenario.sla is None or scenario.traffic.asks_capacity:
         return True

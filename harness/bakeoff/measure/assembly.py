@@ -40,8 +40,14 @@ def busy_threads(cpu_ns: Iterable[int]) -> int:
     return int(np.searchsorted(np.cumsum(used), BUSY_SHARE * total) + 1) if total > 0 else 0
 
 
-def worker_facts(replies: Sequence[Message], cpus: int, lanes: int) -> dict[str, Fact]:
+def affinity_kept(replies: Iterable[Message], cpus: Iterable[int]) -> bool:
+    """Whether all threads of the workers may run on `cpus` (CPU ids) alone; on fewer of them is their own affair."""
+    return {cpu for reply in replies for cpu in reply["affinity"]} <= set(cpus)
+
+
+def worker_facts(replies: Sequence[Message], cpu_ids: Sequence[int], lanes: int) -> dict[str, Fact]:
     """What the workers of one block report, put together; with several, what each of them took as well."""
+    cpus = len(cpu_ids)
     facts: dict[str, Fact] = {key: sum(reply[key] for reply in replies) for key in TOTALS}
     facts["worst_error"] = max(reply["worst_error"] for reply in replies)
     first_error = next((reply["first_error"] for reply in replies if reply["first_error"]), "")
@@ -51,6 +57,7 @@ def worker_facts(replies: Sequence[Message], cpus: int, lanes: int) -> dict[str,
     wall_ns = max(reply["wall_ns"] for reply in replies)
     facts |= {"cpus": cpus, "busy_threads": busy, "over_threads": int(over_threads(busy, cpus, lanes))}
     facts["over_cpu"] = int(over_cpu(_cpu_ns(replies), wall_ns, cpus))
+    facts["affinity_kept"] = int(affinity_kept(replies, cpu_ids))
     facts["over_budget"] = int(facts["over_cpu"] or facts["over_threads"])
     return facts | (_each(replies) if len(replies) > 1 else {})
 

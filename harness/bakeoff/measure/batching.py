@@ -205,13 +205,21 @@ def require_rows(outputs: Arrays, rows: int) -> None:
 def fillings(requests: Requests, most_items: int) -> list[list[int]]:
     """Pool indices of joined calls, each of two or more requests and as full as `most_items` lets it be; only of
     requests with reference outputs, where there are any."""
-    batches: list[list[int]] = [[]]
-    room = most_items
-    for index in range(requests.references or requests.count):
-        items = int(requests.items[index])
-        if items > room:
-            batches.append([])
+    indices = range(requests.references or requests.count)
+    return [batch for batch in filled(requests.items, indices, most_items) if len(batch) > 1]
+
+
+def filled(items: Sequence[int], indices: Sequence[int], most_items: int) -> list[list[int]]:
+    """`indices` in order, cut into calls as full as `most_items` lets them be; `items[i]` is what request i scores.
+
+    A request that is too large for any call has one of its own.
+    """
+    calls: list[list[int]] = []
+    room = 0
+    for index in indices:
+        if not calls or items[index] > room:
+            calls.append([])
             room = most_items
-        batches[-1].append(index)
-        room -= items
-    return [batch for batch in batches if len(batch) > 1]
+        calls[-1].append(index)
+        room -= int(items[index])
+    return calls

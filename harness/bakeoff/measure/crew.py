@@ -59,6 +59,11 @@ class Crew:
         now, peak = (sum(map(size, everyone)) for size in (procs.resident_bytes, procs.peak_resident_bytes))
         return Memory(now - mapped, max(now, peak) - mapped)
 
+    def affinity(self) -> list[int]:
+        """The CPUs that any thread of this process, and of all that it started, may run on."""
+        everyone = {os.getpid(), *procs.descendants(os.getpid())}
+        return sorted(set().union(*map(procs.affinity, everyone)))
+
 
 def together(jobs: Iterable[tuple[Lane, Callable[[], None]]]) -> None:
     """Do one job on each lane, all at once; raises the first error once all have ended."""

@@ -18,7 +18,7 @@ import numpy as np
 
 from bakeoff.backends import Artifact, Setting
 from bakeoff.measure import loadgen
-from bakeoff.measure.assembly import closed_block, open_block, worker_facts
+from bakeoff.measure.assembly import affinity_kept, closed_block, open_block, worker_facts
 from bakeoff.measure.batching import Baton
 from bakeoff.measure.block import Block, Fact, Int32, Int64
 from bakeoff.measure.child import Child, Launch, StageFailed
@@ -159,7 +159,7 @@ class Engine:
             start_ns = time.monotonic_ns() + HEAD_START_NS
             self._tell({"do": "go", "start_ns": start_ns, "until_ns": start_ns + round(seconds * 1e9)})
             replies = self._replies("serve", seconds + self.order.patience_s)
-            facts |= witness.since() | worker_facts(replies, len(self.order.cpus), lanes)
+            facts |= witness.since() | worker_facts(replies, self.order.cpus, lanes)
             return closed_block(start_ns, stamps.arrays(), steps, self._requests.items, replies, facts)
 
     def open(
@@ -188,19 +188,23 @@ class Engine:
             limit_s = 0.0 if played.interrupted else self.order.patience_s
             loadgen.stop(self._pipe, self.lanes, limit_s)
             replies = self._replies("serve", self.order.patience_s)
-            facts |= witness.since() | worker_facts(replies, len(self.order.cpus), self.lanes) | got
+            facts |= witness.since() | worker_facts(replies, self.order.cpus, self.lanes) | got
             offered_qps = offered_qps or mean_qps(arrivals_ns)
             return open_block(
                 arrivals_ns, offered_qps, played, stamps.arrays(), steps, self._requests.items, replies, facts
             )
 
-    def score(self, into: Path, limit_s: float) -> float:
-        """Run the held-out data and write the judged output, [rows, ...], to a .npy file; seconds it took."""
+    def score(self, into: Path, limit_s: float, most_items: int | None = None) -> float:
+        """Run the held-out data and write the judged output, [rows, ...], to a .npy file; seconds it took.
+
+        Each request is a call of its own, or joined with the next ones while the call has at most `most_items` items.
+        """
         reference = self._prepared.holdout().reference
         rows = np.lib.format.open_memmap(into, mode="w+", dtype=reference.dtype, shape=reference.shape)
         rows.flush()
         for first, child in zip(self._first_lanes(), self._children, strict=True):
-            child.send({"do": "score", "into": str(into), "first_lane": first, "stride": self.lanes})
+            share = {"first_lane": first, "stride": self.lanes}
+            child.send({"do": "score", "into": str(into), "most_items": most_items} | share)
         return max(float(reply["seconds"]) for reply in self._replies("quality", limit_s))
 
     def dismiss(self) -> None:
@@ -252,7 +256,6 @@ class Engine:
     def _loaded(self, loads: list[Message], starts: list[Message]) -> Loaded:
         self._service_ns = min(start["service_ns"] for start in starts)
         answered_ns = zip((start["first_answer_ns"] for start in starts), self._children, strict=True)
-        outside = {cpu for start in starts for cpu in start["cpus"]} - set(self.order.cpus)
         return Loaded(
             load_s=max(load["load_s"] for load in loads),
             startup_s=max(ns - child.started_ns for ns, child in answered_ns) / 1e9,
@@ -264,7 +267,7 @@ class Engine:
                 "peak_memory_bytes": sum(load["peak_memory_bytes"] for load in loads),
                 "verified": sum(start["verified"] for start in starts),
                 "service_ns": self._service_ns,
-                "affinity_kept": int(not outside),
+                "affinity_kept": int(affinity_kept(starts, self.order.cpus)),
             },
         )
 

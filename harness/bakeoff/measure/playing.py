@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bakeoff.backends import Arrays
-from bakeoff.measure.batching import Joiner, batched_loop
+from bakeoff.measure.batching import Joiner, batched_loop, filled
 from bakeoff.measure.crew import Crew, Lane, together
 from bakeoff.measure.serve import Fetch, Left, closed_loop, fetcher, open_loop
 from bakeoff.measure.stamps import Stamps
@@ -45,20 +45,27 @@ def play(crew: Crew, channel: Channel, message: Message) -> Message:
         loops = _loops(crew, message, go, fetch, walk, stamps, lefts)
         used = _measured(before, lambda: together(zip(lanes, loops, strict=True)))
     memory = crew.memory()
-    return used | _checked(crew, walk, lefts) | {"memory_bytes": memory.bytes, "peak_memory_bytes": memory.peak_bytes}
+    used |= {"memory_bytes": memory.bytes, "peak_memory_bytes": memory.peak_bytes, "affinity": crew.affinity()}
+    return used | _checked(crew, walk, lefts)
 
 
 def score(crew: Crew, message: Message) -> Message:
-    """Run this worker's share of the holdout and write the judged output's rows into the shared .npy file."""
-    requests = crew.prepared.holdout().requests
+    """Run this worker's share of the holdout and write the judged output's rows into the shared .npy file.
+
+    Requests in order are joined up to "most_items" a call, where that is not None, as a batcher with much to do would.
+    """
+    requests, most_items = crew.prepared.holdout().requests, message["most_items"]
+    indices = range(requests.count)
+    calls = [[index] for index in indices] if most_items is None else filled(requests.items, indices, most_items)
+    joiner = Joiner(requests, np.arange(requests.count))
     into = np.load(message["into"], mmap_mode="r+")
     name = crew.prepared.judged
     begun_ns = time.monotonic_ns()
 
     def run(lane: Lane, first: int) -> None:
-        for index in range(first, requests.count, message["stride"]):
-            answer = np.asarray(lane.infer(requests.get(index))[name])
-            rows = slice(requests.offsets[index], requests.offsets[index + 1])
+        for call in calls[first :: message["stride"]]:
+            answer = np.asarray(lane.infer(joiner.join(call))[name])
+            rows = slice(requests.offsets[call[0]], requests.offsets[call[-1] + 1])
             if answer.shape != into[rows].shape:
                 raise WrongOutput(f"output {name!r} has shape {answer.shape}, the reference {into[rows].shape}")
             if not np.isfinite(answer).all():

@@ -120,6 +120,15 @@ def threads(pid: int) -> int:
     return len(_entries(_PROC / str(pid) / "task"))
 
 
+def affinity(pid: int) -> set[int]:
+    """The CPUs that any thread of a process may run on."""
+    found: set[int] = set()
+    for entry in _entries(_PROC / str(pid) / "task"):
+        with contextlib.suppress(OSError):
+            found |= os.sched_getaffinity(int(entry.name))
+    return found
+
+
 def marked(mark: str) -> set[int]:
     """Processes whose environment carries this mark, or one below it ("run" finds "run.3"); never this process."""
     exact = f"{MARK}={mark}".encode()
