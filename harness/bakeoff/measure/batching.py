@@ -209,7 +209,7 @@ def fillings(requests: Requests, most_items: int) -> list[list[int]]:
     return [batch for batch in filled(requests.items, indices, most_items) if len(batch) > 1]
 
 
-def filled(items: Sequence[int], indices: Sequence[int], most_items: int) -> list[list[int]]:
+def filled(items: Sequence[int] | np.ndarray[Any, Any], indices: Sequence[int], most_items: int) -> list[list[int]]:
     """`indices` in order, cut into calls as full as `most_items` lets them be; `items[i]` is what request i scores.
 
     A request that is too large for any call has one of its own.
