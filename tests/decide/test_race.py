@@ -107,3 +107,15 @@ def test_closed_loops_race_too(scenario, engine, kind):
 
 def test_an_empty_field(scenario):
     assert contenders(scenario({})).contenders == ()
+
+
+def test_a_stall_in_the_screen_alone_drops_nobody(scenario, engine):
+    """Twins, one of which the machine held up now and then: its tail shows it, its CPU time does not."""
+    found = contenders(
+        scenario({"one": engine(2.0, rounds=0), "held-up": engine(2.0, rounds=0, blocks={"spread": 1.0})})
+    )
+    assert set(found.contenders) == {"one/fp32/1x1", "held-up/fp32/1x1"}
+    dearer = contenders(
+        scenario({"one": engine(2.0, rounds=0), "dearer": engine(2.5, rounds=0, blocks={"spread": 1.0})})
+    )
+    assert dearer.contenders == ("one/fp32/1x1",)

@@ -180,7 +180,9 @@ def _capacity_sla(
 def _by_round_rates(
     by_round: Mapping[int, Sequence[Block]], record: CandidateRecord, scenario: Scenario
 ) -> dict[int, tuple[float, float]]:
-    rates = {number: _rates(part, record, scenario) for number, part in by_round.items() if number != CAPACITY_ROUND}
+    rates = {
+        number: _rates(part, record, scenario, number) for number, part in by_round.items() if number != CAPACITY_ROUND
+    }
     return {number: rate for number, rate in rates.items() if rate is not None}
 
 
@@ -199,7 +201,9 @@ def _mean(rates: Mapping[int, tuple[float, float]]) -> float | None:
     return math.exp(math.fsum(map(math.log, known)) / len(known)) if known else None
 
 
-def _rates(blocks: Sequence[Block], record: CandidateRecord, scenario: Scenario) -> tuple[float, float] | None:
+def _rates(
+    blocks: Sequence[Block], record: CandidateRecord, scenario: Scenario, number: int
+) -> tuple[float, float] | None:
     """Requests and items per second that a replica can carry, by one round's blocks; None where they cannot say.
 
     Live traffic: the highest rate within the SLA, by replaying service times. Else what was carried.
@@ -213,14 +217,14 @@ def _rates(blocks: Sequence[Block], record: CandidateRecord, scenario: Scenario)
         return count / seconds, items / seconds
     if count < FEWEST_SERVICES:
         return None
-    qps = _capacity_qps(blocks, record.candidate.setting, scenario, scenario.sla)
+    qps = _capacity_qps(blocks, record.candidate.setting, scenario, scenario.sla, scenario.seed + number)
     if qps is not None and scenario.traffic.trace is not None:
         qps *= _asked_over_had(blocks)
     return None if qps is None else (qps, qps * items / count)
 
 
-def _capacity_qps(blocks: Sequence[Block], setting: Setting, scenario: Scenario, sla: Sla) -> float | None:
-    """By replaying what calls took, through the queue that the setting has."""
+def _capacity_qps(blocks: Sequence[Block], setting: Setting, scenario: Scenario, sla: Sla, seed: int) -> float | None:
+    """By replaying what calls took, through the queue that the setting has; each round draws its own arrivals."""
     lanes, pattern, batching = setting.instances, _pattern(blocks, scenario), setting.batching
     if batching is not None:
         started, done, items = (
@@ -235,12 +239,12 @@ def _capacity_qps(blocks: Sequence[Block], setting: Setting, scenario: Scenario,
             dispatch,
             sla.percentile,
             sla.limit_ms,
-            scenario.seed,
+            seed,
             pattern,
         )
     services = stamps.joined([stamps.service_s(block) for block in blocks])
     dispatch = float(np.median([stamps.dispatch_s(block, lanes) for block in blocks]))
-    return capacity_qps(services, lanes, dispatch, sla.percentile, sla.limit_ms, scenario.seed, pattern)
+    return capacity_qps(services, lanes, dispatch, sla.percentile, sla.limit_ms, seed, pattern)
 
 
 def _pattern(blocks: Sequence[Block], scenario: Scenario) -> Pattern:

@@ -14,8 +14,8 @@ from bakeoff.scenario import Scenario, restore
 from bakeoff.store.record import ScenarioRecord
 
 SCREEN_MARGIN = 0.3
-"""After one screening block each, a candidate this much dearer than the leader is dropped: rounds differ by a tenth
-of that."""
+"""After one screening block each, a candidate this much dearer than the leader is dropped, if its CPU time is higher by
+half of that: rounds differ by a tenth of it."""
 
 MOST_CONTENDERS = 3
 
@@ -107,7 +107,7 @@ def _too_dear(one: Evidence, leader: Evidence, field_: Field) -> str | None:
             return f"{percent(loss.value)} dearer than {best} (at least {percent(loss.low)}) after {one.rounds} rounds"
         return None
     ratio = _screen_ratio(one, leader)
-    if ratio is None or ratio <= 1.0 + SCREEN_MARGIN:
+    if ratio is None or ratio <= 1.0 + SCREEN_MARGIN or not _takes_more_cpu(one, leader):
         return None
     return f"{percent(ratio - 1.0)} dearer than {best} in the screening block"
 
@@ -117,6 +117,12 @@ def _screen_ratio(one: Evidence, leader: Evidence) -> float | None:
     if one.rounds or mine is None or best is None:
         return None
     return mine / best
+
+
+def _takes_more_cpu(one: Evidence, leader: Evidence) -> bool:
+    """Whether the CPU time of a request bears out that it is dearer: a stall in one short block does not show there."""
+    mine, best = one.cpu_ms_per_request, leader.cpu_ms_per_request
+    return mine is None or best is None or mine > best * (1.0 + SCREEN_MARGIN / 2)
 
 
 def _judged(kept: Sequence[Evidence], gates: Mapping[str, Gate], scenario: Scenario) -> bool:
