@@ -33,10 +33,11 @@ def scenario(**changes: Any) -> Scenario:
     return restore(definition)
 
 
-def question(candidates: Sequence[str], **changes: Any) -> Question:
+def question(candidates: Sequence[str], batch_size: int | None = None, **changes: Any) -> Question:
     """The scenario with these candidates alone, built."""
     backends = tuple(dict.fromkeys(name.partition("/")[0] for name in candidates))
-    asked = ask([override(scenario(**changes), backends=backends)], candidates=candidates)[0]
+    narrowed = override(scenario(**changes), backends=backends, batch_size=batch_size)
+    asked = ask([narrowed], candidates=candidates)[0]
     for entry in asked.entries:
         build(asked, entry)
     return asked

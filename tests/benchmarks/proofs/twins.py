@@ -21,11 +21,13 @@ from proofs import children, shop
 from proofs.proof import Proof
 
 RUNS = 20
-BUDGET_S = 45.0
+BUDGET_S = 48.0
 LIKE = 0.02
 AT_LEAST = 0.95
-TRAFFIC = {"qps": 500.0, "duration_s": 0.25}
-"""Many short blocks in turn: a machine's moods last from milliseconds to minutes, and short turns share them out."""
+ITEMS = 700
+TRAFFIC = {"qps": 200.0, "duration_s": 0.5}
+"""Many short blocks in turn, for a machine's moods last from milliseconds to minutes; and requests of MLPerf's largest
+size, for an idle CPU of a virtual machine takes tens of microseconds, now more, now less, to wake up."""
 LENIENT_SLA = {"limit_ms": 200.0, "error_rate": 0.05}
 """Under outside load the latency is the machine's, not the engine's; what is compared is cost."""
 
@@ -46,7 +48,7 @@ class Likeness:
 
 def twins_quiet(runs: int = RUNS) -> Proof:
     """How far apart the twins' p50 are, on a machine that does nothing else."""
-    asked = paired(shop.question([shop.ENGINE], traffic=TRAFFIC))
+    asked = paired(shop.question([shop.ENGINE], batch_size=ITEMS, traffic=TRAFFIC))
     found = [run(asked) for _ in range(runs)]
     like = sum(each.apart < LIKE for each in found)
     median, worst = sorted(each.apart for each in found)[runs // 2], max(each.apart for each in found)
@@ -61,7 +63,7 @@ def twins_quiet(runs: int = RUNS) -> Proof:
 
 def twins_loaded(runs: int = RUNS) -> Proof:
     """How often the interval of the twins' costs covers "no difference" while others use the machine."""
-    asked = paired(shop.question([shop.ENGINE], traffic=TRAFFIC, sla=LENIENT_SLA))
+    asked = paired(shop.question([shop.ENGINE], batch_size=ITEMS, traffic=TRAFFIC, sla=LENIENT_SLA))
     with outside_load():
         found = [run(asked) for _ in range(runs)]
     covered = sum(each.no_difference for each in found)
