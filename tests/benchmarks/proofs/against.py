@@ -10,7 +10,7 @@ from typing import Any
 from proofs import children
 from proofs.proof import Proof
 
-REPEATS = 6
+REPEATS = 16
 P50_ERROR, P99_ERROR, LATENESS_P99 = 0.5, 1.0, 1.0
 LATENESS_P50_US = 2.0
 
