@@ -48,6 +48,14 @@ def test_an_engine_that_misses_the_limit_with_none_waiting_is_rejected_by_the_te
     assert "even with none waiting" in gate_.reason
 
 
+def test_full_batches_that_are_too_slow_reject_no_batcher(block):
+    """At a low rate its batches are small."""
+    alone = block(5.0, qps=200, seconds=1.0, kind="closed", items=4)
+    joined = block(30.0, qps=30, seconds=100.0, kind="closed", items=64)
+    found = gather(record((SCREEN_ROUND, alone), (SCREEN_ROUND, joined)), asked("max"), 1)
+    assert judged(found, asked("max")).status == "open"
+
+
 @pytest.mark.parametrize(("complete", "status"), [(True, "failed"), (False, "open"), (None, "open")])
 def test_failing_at_every_rate_is_a_verdict_once_the_search_is_through(block, complete, status):
     screen = block(5.0, qps=200, seconds=4.0, kind="closed")
