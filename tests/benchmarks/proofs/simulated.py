@@ -1,4 +1,4 @@
-"""Proofs on simulated engines, whose truth is known exactly: the test of the SLA, intervals, and capacity."""
+"""Proofs on simulated engines, whose truth is known exactly: the test of the SLA, and intervals."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ ENGINES, LOOKS, LOOK_REQUESTS = 200, 24, 1000
 MOST_WRONG = 0.02
 RUNS, RUN_REQUESTS, RUN_BLOCKS = 300, 40_000, 10
 LEAST_COVERED = 0.90
-WITHIN = 0.05
 
 
 def borderline(engines: int = ENGINES, looks: int = LOOKS, seed: int = 1) -> Proof:
