@@ -43,8 +43,8 @@ question."""
 SCORE_LIMIT_S = 900.0
 LOADED_TOGETHER = 3
 BLOCKS_A_ROUND = 2
-MOST_BLOCKS_A_ROUND = 4
-"""Position p + 4 holds the block that was taken because the generator was too late in that of position p."""
+MOST_BLOCKS_A_ROUND = 32
+"""Position p + 32 holds the block that was taken because the generator was too late in that of position p."""
 FEWEST_ROUNDS = 3
 MOST_ROUNDS = 8
 
@@ -163,7 +163,8 @@ class Trial:
                 self.notebook.quality(name, figures, time.monotonic() - begun)
 
     def play_rounds(self) -> None:
-        """Rounds of fresh processes, blocks in random order, until the verdict stands or the time is used up."""
+        """Rounds of fresh processes until the verdict stands or the time is used up. Their blocks come in random order
+        and in the reverse of it by turns, so that nobody is the first more often."""
         longest_s = 0.0
         blocks = self._blocks_a_round(len(self._contenders()))
         for number in range(1, MOST_ROUNDS + 1):
@@ -191,10 +192,10 @@ class Trial:
         order = random.Random(f"{self.scenario.seed}/{self.scenario.name}/{number}")
         again: list[tuple[str, int]] = []
         with self.fleet.loaded(name for name, positions in todo.items() if positions) as engines:
+            turns = list(engines)
             for position in range(blocks):
-                turn = [name for name in engines if position in todo[name]]
-                order.shuffle(turn)
-                for name in turn:
+                turns.reverse() if position % 2 else order.shuffle(turns)
+                for name in [name for name in turns if name in engines and position in todo[name]]:
                     block = self.fleet.measure(engines, name, loads[name], number, position)
                     again += [(name, position)] if block is not None and self._was_disturbed(block) else []
             for name, position in again:
@@ -252,8 +253,8 @@ class Trial:
         return MOST_CONTENDERS if self.budget.left >= self._fewest_rounds_s(MOST_CONTENDERS + 1) else 2
 
     def _blocks_a_round(self, rivals: int) -> int:
-        """More blocks steady a round, and more rounds are worth more than more blocks: as many as the fewest rounds
-        leave time for; a resumed run goes on as it began."""
+        """As many as fill the budget in the most rounds that measure at least as long as their engines take to start: a
+        round is the unit of statistics, its blocks steady it. A resumed run goes on as it began."""
         blocks = [block for each in self.notebook.record().candidates for block in each.blocks]
         earlier = [block.position + 1 for block in blocks if block.round > SCREEN_ROUND]
         earlier = [count for count in earlier if count <= MOST_BLOCKS_A_ROUND]
@@ -261,5 +262,7 @@ class Trial:
             return max(earlier)
         if math.isinf(self.budget.left):
             return BLOCKS_A_ROUND
-        round_s = self.budget.left * (1.0 - CAPACITY_SHARE) / FEWEST_ROUNDS - self.fleet.start_s
-        return min(MOST_BLOCKS_A_ROUND, max(1, int(round_s / (max(1, rivals) * self.load.seconds))))
+        left_s = self.budget.left * (1.0 - CAPACITY_SHARE)
+        rounds = min(MOST_ROUNDS, max(FEWEST_ROUNDS, int(left_s / (2.0 * self.fleet.start_s))))
+        blocks_s = left_s / rounds - self.fleet.start_s
+        return min(MOST_BLOCKS_A_ROUND, max(1, int(blocks_s / (max(1, rivals) * self.load.seconds))))
