@@ -67,12 +67,13 @@ def twins_loaded(runs: int = RUNS) -> Proof:
     with outside_load():
         found = [run(asked) for _ in range(runs)]
     covered = sum(each.no_difference for each in found)
+    figures = _figures(found) | {"covered": covered}
     return Proof(
         f"runs of two copies of {shop.ENGINE} whose interval of cost covers no difference, under outside load",
         f"at least {math.ceil(AT_LEAST * runs)} of {runs}",
-        f"{covered} of {runs}",
+        f"{covered} of {runs} (median half-width {figures['median_half_width']:.1%})",
         covered >= AT_LEAST * runs,
-        _figures(found) | {"covered": covered},
+        figures,
     )
 
 
@@ -92,7 +93,8 @@ def run(asked: Question, budget_s: float = BUDGET_S) -> Likeness:
         (verdict,) = verdicts(store.load(name))
     one, other = (court.evidence[entry.candidate.id] for entry in asked.entries)
     costs = {each.record.id: each.round_costs for each in (one, other)}
-    dearer = Field(costs, ERROR_AT_THE_END).dearer(*costs)
+    slack = {each.record.id: each.slack for each in (one, other)}
+    dearer = Field(costs, ERROR_AT_THE_END, slack).dearer(*costs)
     if one.p50_ms is None or other.p50_ms is None:
         return Likeness(math.inf, dearer, verdict.verdict)
     return Likeness(abs(math.log(one.p50_ms / other.p50_ms)), dearer, verdict.verdict)
@@ -113,7 +115,7 @@ def load_s(process: subprocess.Popen[bytes]) -> float:
     return sum(map(procs.cpu_ns, procs.descendants(process.pid))) / 1e9
 
 
-def _figures(found: list[Likeness]) -> dict[str, float | int | str | None]:
+def _figures(found: list[Likeness]) -> dict[str, float | int]:
     intervals = [each.dearer for each in found if each.dearer is not None]
     return {
         "runs": len(found),
@@ -121,5 +123,5 @@ def _figures(found: list[Likeness]) -> dict[str, float | int | str | None]:
         "intervals": len(intervals),
         "median_half_width": sorted((i.high - i.low) / 2 for i in intervals)[len(intervals) // 2]
         if intervals
-        else None,
+        else math.inf,
     }
