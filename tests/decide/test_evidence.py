@@ -84,11 +84,13 @@ def test_what_blocks_showed_moves_the_replayed_capacity_and_widens_what_is_claim
     assert (found.bracket.passed_qps, found.bracket.failed_qps) == (250.0, 300.0)
     assert free.replayed_qps == found.replayed_qps > 300.0
     assert max(found.capacity_qps.values()) == pytest.approx((300 * 250) ** 0.5, rel=0.05)
-    assert (free.slack, found.slack) == (0.0, pytest.approx(np.log(300 / 250) / 2))
-    costs = {"found": found.round_costs, "free": free.round_costs}
-    surely, perhaps = (Field(costs, slack=slack).dearer("found", "free") for slack in ({}, {"found": found.slack}))
-    assert surely.value == perhaps.value
-    assert perhaps.high - perhaps.low > surely.high - surely.low + 0.15
+    moved = -np.log(free.replayed_qps / (300 * 250) ** 0.5)
+    assert (free.bounds.moved, found.bounds.moved) == (0.0, pytest.approx(moved))
+    assert found.bounds.high / found.bounds.low == pytest.approx(300 / 250)
+    assert found.bounds.low < found.mean_cost < found.bounds.high
+    costs, bounds = {"found": found.round_costs, "free": free.round_costs}, {"found": found.bounds}
+    surely, perhaps = (Field(costs, bounds=each).dearer("found", "free") for each in ({}, bounds))
+    assert surely.low > 0.0 >= perhaps.low
 
 
 def test_a_traces_capacity_counts_as_its_rate_does(block, tmp_path):

@@ -97,7 +97,7 @@ def _against_today(court: Court, chosen: str) -> tuple[Answer | None, Interval |
 def _eliminated_gain(court: Court, incumbent: str, chosen: str) -> Interval | None:
     """Against an incumbent that passed the gates and lost the race; None where the two had too few rounds together."""
     costs = {name: court.evidence[name].round_costs for name in (incumbent, chosen)}
-    loss = Field(costs, court.field.error, court.field.slack).dearer(incumbent, chosen)
+    loss = Field(costs, court.field.error, court.field.bounds).dearer(incumbent, chosen)
     return None if loss is None else _saved(loss)
 
 

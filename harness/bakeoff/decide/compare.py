@@ -2,7 +2,9 @@
 
 The unit is the round. A difference's interval is Student's t on the rounds' differences of log cost. The variance is
 the larger of the pair's own and that of the whole field (candidates x rounds, two-way), so that a pair that happens to
-agree in three rounds claims nothing; simultaneous over all rivals by Bonferroni.
+agree in three rounds claims nothing, nor is it ever under FLOOR; simultaneous over all rivals by Bonferroni.
+
+Costs come from capacities, and where blocks at nearby rates showed what those are, comparisons heed it: see Bounds.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from scipy import stats
 
 ERROR = 0.03
 """The chance that a verdict's claims may be wrong: all intervals hold together with 97 %."""
+FLOOR = 0.01
+"""Fresh processes of one engine differ by at least so much (a standard deviation); too few rounds may hide it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +32,34 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
-    """The costs of the candidates by round, and the chance of error that all intervals together may have.
+class Bounds:
+    """What blocks showed of a candidate's cost: how far they moved all its rounds (on a log scale), and between what
+    costs it lies by them alone.
 
-    `slack` widens a candidate's intervals, on a log scale: what all its rounds may be off by alike.
+    Estimates share their model, and so may share its error. Only by what moved one candidate and not the other may
+    their costs be off against each other.
     """
+
+    moved: float = 0.0
+    low: float = 0.0
+    high: float = math.inf
+
+    def over(self, other: Bounds) -> tuple[float, float]:
+        """The least and the greatest that log(this cost / that one) can be."""
+        return _log(self.low) - _log(other.high), _log(self.high) - _log(other.low)
+
+
+NO_BOUNDS = Bounds()
+ONE = Bounds(0.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """The costs of the candidates by round, the chance of error that all intervals together may have, and bounds."""
 
     costs: Mapping[str, Mapping[int, float]]
     error: float = ERROR
-    slack: Mapping[str, float] = field(default_factory=dict)
+    bounds: Mapping[str, Bounds] = field(default_factory=dict)
 
     def dearer(self, one: str, other: str) -> Interval | None:
         """How much dearer `one` is than `other`, over the rounds that both had; None with fewer than two."""
@@ -46,10 +69,11 @@ class Field:
         logs = np.array([math.log(self.costs[one][r] / self.costs[other][r]) for r in common])
         own, whole, freedom = float(logs.var(ddof=1)), *self._field_variance()
         freedom = max(freedom, len(logs) - 1) if whole >= 0.0 else len(logs) - 1
-        half = self._quantile(freedom) * math.sqrt(max(own, whole) / len(logs))
-        half += self.slack.get(one, 0.0) + self.slack.get(other, 0.0)
-        mean = float(logs.mean())
-        return Interval(math.expm1(mean), math.expm1(mean - half), math.expm1(mean + half))
+        half = self._quantile(freedom) * math.sqrt(max(own, whole, FLOOR**2) / len(logs))
+        mine, theirs = self.bounds.get(one, NO_BOUNDS), self.bounds.get(other, NO_BOUNDS)
+        half += abs(mine.moved - theirs.moved)
+        value, low, high = _within(float(logs.mean()), half, mine.over(theirs))
+        return Interval(math.expm1(value), math.expm1(low), math.expm1(high))
 
     def interval(self, name: str) -> tuple[float, float] | None:
         """The 95 % interval of one candidate's own cost, over its rounds; None with fewer than two."""
@@ -57,8 +81,9 @@ class Field:
         if len(logs) < 2:
             return None
         half = float(stats.t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / math.sqrt(len(logs)))
-        half += self.slack.get(name, 0.0)
-        return math.exp(float(logs.mean()) - half), math.exp(float(logs.mean()) + half)
+        mine = self.bounds.get(name, NO_BOUNDS)
+        _, low, high = _within(float(logs.mean()), half + abs(mine.moved), mine.over(ONE))
+        return math.exp(low), math.exp(high)
 
     def _quantile(self, freedom: int) -> float:
         rivals = max(1, len(self.costs) - 1)
@@ -74,6 +99,19 @@ class Field:
         rest = logs - logs.mean(axis=1, keepdims=True) - logs.mean(axis=0, keepdims=True) + logs.mean()
         freedom = (count - 1) * (width - 1)
         return 2.0 * float((rest**2).sum()) / freedom, freedom
+
+
+def _within(value: float, half: float, outer: tuple[float, float]) -> tuple[float, float, float]:
+    """The value and the ends of its interval, as far as the outer one goes; the outer one where they have nothing in
+    common."""
+    low, high = max(value - half, outer[0]), min(value + half, outer[1])
+    if low > high:
+        low, high = outer
+    return min(max(value, low), high), low, high
+
+
+def _log(cost: float) -> float:
+    return math.log(cost) if cost > 0.0 else -math.inf
 
 
 def _common(costs: Iterable[Mapping[int, float]]) -> set[int]:

@@ -68,8 +68,8 @@ def convene(record: ScenarioRecord, error: float = ERROR_AT_THE_END) -> Court:
     evidence = {one.id: gather(one, scenario, cpus) for one in record.candidates}
     gates = {name: gate(one, scenario, provisional) for name, one in evidence.items()}
     costs = {name: evidence[name].round_costs for name, found in gates.items() if found.status == "ok"}
-    slack = {name: one.slack for name, one in evidence.items()}
-    return Court(scenario, provisional, cpus, evidence, gates, _by_cost(costs), Field(costs, error, slack))
+    bounds = {name: one.bounds for name, one in evidence.items()}
+    return Court(scenario, provisional, cpus, evidence, gates, _by_cost(costs), Field(costs, error, bounds))
 
 
 def _by_cost(costs: Mapping[str, Mapping[int, float]]) -> tuple[str, ...]:
@@ -90,8 +90,8 @@ def _close_in_screen(one: Evidence, best: Evidence) -> bool:
 
 
 def _may_be_cheaper(one: Evidence, best: Evidence, error: float) -> bool:
-    slack = {"one": one.slack, "best": best.slack}
-    loss = Field({"one": one.round_costs, "best": best.round_costs}, error, slack).dearer("one", "best")
+    bounds = {"one": one.bounds, "best": best.bounds}
+    loss = Field({"one": one.round_costs, "best": best.round_costs}, error, bounds).dearer("one", "best")
     if loss is not None:
         return loss.low <= 0.0
     if one.mean_cost is None or best.mean_cost is None:

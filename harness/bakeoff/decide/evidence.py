@@ -13,6 +13,7 @@ from bakeoff.backends import Setting
 from bakeoff.decide import stamps
 from bakeoff.decide.batching import batched_capacity_qps, batched_dispatch_s, fit_service
 from bakeoff.decide.capacity import FEWEST_SERVICES, capacity_qps, made_up
+from bakeoff.decide.compare import NO_BOUNDS, Bounds
 from bakeoff.decide.cost import cost_per_million
 from bakeoff.decide.noise import left_cpus, over_budget
 from bakeoff.decide.search import Bracket, bracket, judged
@@ -35,7 +36,7 @@ class Evidence:
     """One candidate's figures. Mappings go from round to figure; round 0 is the screen. Absent figures are None.
 
     `capacity_qps` are replayed service times (their mean: `replayed_qps`), held within `bracket`, what blocks at nearby
-    rates showed; where that moved them they may be off by `slack`, on a log scale. Latencies and the SLA are at the
+    rates showed; `bounds` say what that comes to in costs. Latencies and the SLA are at the
     rate asked for; where the capacity itself is asked for, at the highest that passed.
     """
 
@@ -48,7 +49,7 @@ class Evidence:
     capacity_qps: Mapping[int, float] | None = None
     replayed_qps: float | None = None
     bracket: Bracket = NO_BRACKET
-    slack: float = 0.0
+    bounds: Bounds = NO_BOUNDS
     items_per_s: Mapping[int, float] | None = None
     cost: Mapping[int, float] | None = None
     cpu_ms_per_request: float | None = None
@@ -75,8 +76,7 @@ class Evidence:
     @property
     def mean_cost(self) -> float | None:
         """The geometric mean of the rounds' costs; by the screen where there was no round."""
-        known = list(self.round_costs.values()) or [cost for cost in [self.screen_cost] if cost is not None]
-        return math.exp(math.fsum(map(math.log, known)) / len(known)) if known else None
+        return _mean(self.cost or {})
 
 
 def cpus_held(record: ScenarioRecord, scenario: Scenario) -> int:
@@ -97,7 +97,10 @@ def gather(record: CandidateRecord, scenario: Scenario, cpus: int) -> Evidence:
     found = bracket(results)
     replayed = _by_round_rates(by_round, record, scenario)
     rates = _held(replayed, found)
-    items_per_s = {number: rate[1] for number, rate in rates.items()}
+    capacity = {number: qps for number, (qps, _) in rates.items()}
+    items_per_s = {number: items for number, (_, items) in rates.items()}
+    cost = {number: cost_per_million(each, cpus, scenario.price) for number, each in items_per_s.items()}
+    replayed_qps = _mean({number: qps for number, (qps, _) in replayed.items()})
     if scenario.traffic.asks_capacity:
         blocks = [block for block in everything if found.passed_qps and block.offered_qps == found.passed_qps]
     else:
@@ -113,12 +116,12 @@ def gather(record: CandidateRecord, scenario: Scenario, cpus: int) -> Evidence:
         tail=percentile_ms(latencies, percentile),
         mean_ms=_mean_ms(blocks or everything),
         offered_qps=blocks[-1].offered_qps if blocks else None,
-        capacity_qps={number: each[0] for number, each in rates.items()},
-        replayed_qps=_mean(replayed),
+        capacity_qps=capacity,
+        replayed_qps=replayed_qps,
         bracket=found,
-        slack=found.log_slack if rates != replayed else 0.0,
+        bounds=_bounds(found, replayed_qps, _mean(capacity), _mean(cost)),
         items_per_s=items_per_s,
-        cost={number: cost_per_million(each, cpus, scenario.price) for number, each in items_per_s.items()},
+        cost=cost,
         cpu_ms_per_request=_cpu_ms(blocks or everything),
         peak_memory_bytes=_peak_memory_bytes(everything),
         requests=sum(len(block) for block in blocks),
@@ -188,16 +191,25 @@ def _by_round_rates(
 
 def _held(rates: Mapping[int, tuple[float, float]], found: Bracket) -> dict[int, tuple[float, float]]:
     """All rounds' rates times one factor, which moves their mean into the bracket; what sets rounds apart stays."""
-    mean = _mean(rates)
+    mean = _mean({number: qps for number, (qps, _) in rates.items()})
     factor = found.held(mean) / mean if mean else 1.0
     if factor == 1.0:
         return dict(rates)
     return {number: (qps * factor, items * factor) for number, (qps, items) in rates.items()}
 
 
-def _mean(rates: Mapping[int, tuple[float, float]]) -> float | None:
-    """The geometric mean of the rounds' requests per second; the screen's where there was no round."""
-    known = [rate[0] for number, rate in rates.items() if number > SCREEN_ROUND] or [rate[0] for rate in rates.values()]
+def _bounds(found: Bracket, replayed_qps: float | None, qps: float | None, cost: float | None) -> Bounds:
+    """What a bracket says of the mean cost, which is that of the mean `qps`."""
+    if not replayed_qps or not qps or not cost:
+        return NO_BOUNDS
+    low = cost * qps / found.failed_qps if found.failed_qps else 0.0
+    high = cost * qps / found.passed_qps if found.passed_qps else math.inf
+    return Bounds(math.log(qps / replayed_qps), low, high)
+
+
+def _mean(by_round: Mapping[int, float]) -> float | None:
+    """The geometric mean of the rounds; the screen's where there was no round."""
+    known = [each for number, each in by_round.items() if number > SCREEN_ROUND] or list(by_round.values())
     return math.exp(math.fsum(map(math.log, known)) / len(known)) if known else None
 
 

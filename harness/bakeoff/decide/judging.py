@@ -25,7 +25,7 @@ def judgement(court: Court, name: str, reason: str, rank: int | None) -> Judgeme
     record, scenario = evidence.record, court.scenario
     candidate = record.candidate
     capacity, capacity_low, capacity_high = _capacity(evidence)
-    low, high = Field({name: evidence.round_costs}, slack={name: evidence.slack}).interval(name) or (None, None)
+    low, high = Field({name: evidence.round_costs}, bounds={name: evidence.bounds}).interval(name) or (None, None)
     count, yearly = _fleet(capacity, court.cpus, scenario)
     return Judgement(
         candidate=name,

@@ -95,8 +95,8 @@ def _field(alive: Sequence[Evidence]) -> Field:
     """The rounds' costs, with the error of one look of many: over all looks together it stays within ERROR."""
     costs = {one.record.id: one.round_costs for one in alive if len(one.round_costs) >= 2}
     looks = max((one.rounds for one in alive), default=0)
-    slack = {one.record.id: one.slack for one in alive}
-    return Field(costs, ERROR / max(1, looks * (looks - 1)), slack)
+    bounds = {one.record.id: one.bounds for one in alive}
+    return Field(costs, ERROR / max(1, looks * (looks - 1)), bounds)
 
 
 def _too_dear(one: Evidence, leader: Evidence, field_: Field) -> str | None:

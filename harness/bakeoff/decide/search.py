@@ -37,20 +37,14 @@ class Bracket:
     undecided_qps: tuple[float, ...] = ()
 
     def held(self, estimate_qps: float) -> float:
-        """The estimate; where it lies outside, what the bracket alone says: its middle, or a step below the failure."""
+        """The estimate; where it is below what passed, that; where it is above what failed, the middle of the bracket,
+        or a step below the failure where nothing passed."""
         low, high = self.passed_qps, self.failed_qps
-        if (low is None or estimate_qps >= low) and (high is None or estimate_qps <= high):
-            return estimate_qps
-        if low is None or high is None:
-            return low if high is None and low is not None else (high or estimate_qps) / STEP
-        return math.sqrt(low * high)
-
-    @property
-    def log_slack(self) -> float:
-        """How far, on a log scale, the capacity may lie from an estimate that `held` moved."""
-        if self.passed_qps is None or self.failed_qps is None:
-            return math.log(STEP)
-        return math.log(self.failed_qps / self.passed_qps) / 2
+        if low is not None and estimate_qps < low:
+            return low
+        if high is not None and estimate_qps > high:
+            return high / STEP if low is None else math.sqrt(low * high)
+        return estimate_qps
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,8 +93,8 @@ def run(asked: Question, budget_s: float = BUDGET_S) -> Likeness:
         (verdict,) = verdicts(store.load(name))
     one, other = (court.evidence[entry.candidate.id] for entry in asked.entries)
     costs = {each.record.id: each.round_costs for each in (one, other)}
-    slack = {each.record.id: each.slack for each in (one, other)}
-    dearer = Field(costs, ERROR_AT_THE_END, slack).dearer(*costs)
+    bounds = {each.record.id: each.bounds for each in (one, other)}
+    dearer = Field(costs, ERROR_AT_THE_END, bounds).dearer(*costs)
     if one.p50_ms is None or other.p50_ms is None:
         return Likeness(math.inf, dearer, verdict.verdict)
     return Likeness(abs(math.log(one.p50_ms / other.p50_ms)), dearer, verdict.verdict)

@@ -1,0 +1,85 @@
+"""Intervals of cost ratios: what rounds, and what brackets of the capacity, let anyone claim."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bakeoff.decide.compare import FLOOR, Bounds, Field
+
+NOISE = (0.01, -0.02, 0.015, 0.0, -0.01, 0.02, -0.015, 0.005)
+
+
+def field(ratio=1.0, one=None, other=None, noise=NOISE):
+    """Two candidates, the first `ratio` times as dear as the second, and what is known of their brackets."""
+    costs = {
+        "one": {number: ratio * math.exp(each) for number, each in enumerate(noise, 1)},
+        "other": dict.fromkeys(range(1, len(noise) + 1), 1.0),
+    }
+    return Field(costs, bounds={name: each for name, each in {"one": one, "other": other}.items() if each})
+
+
+def test_rounds_that_happen_to_agree_claim_no_more_than_fresh_processes_differ():
+    found = field(1.03, noise=(0.0, 0.0, 0.0)).dearer("one", "other")
+    assert found.value == pytest.approx(0.03)
+    assert found.low < 0.0 < found.high
+    assert math.log1p(found.high) - math.log1p(found.value) > FLOOR
+
+
+def test_what_moved_one_and_not_the_other_may_be_all_that_they_differ_by():
+    alike, moved = field(1.3), field(1.3, one=Bounds(moved=0.25))
+    assert alike.dearer("one", "other").low > 0.2
+    assert moved.dearer("one", "other").low < 0.05
+    assert field(1.3, Bounds(moved=0.25), Bounds(moved=0.25)).dearer("one", "other") == alike.dearer("one", "other")
+
+
+def test_brackets_that_lie_apart_tell_what_moved_estimates_cannot():
+    """A batcher whose replay promised twice of what it can carry, beside an engine whose replay was right."""
+    batcher, plain = Bounds(moved=0.7, low=1.7, high=2.1), Bounds(low=0.9, high=1.1)
+    found = field(1.9, batcher, plain).dearer("one", "other")
+    assert found.low == pytest.approx(1.7 / 1.1 - 1)
+    assert found.high == pytest.approx(2.1 / 0.9 - 1)
+
+
+def test_brackets_are_believed_where_rounds_say_the_contrary():
+    found = field(1.0, Bounds(low=1.5, high=2.0), Bounds(low=0.9, high=1.0)).dearer("one", "other")
+    assert (found.low, found.high) == (pytest.approx(0.5), pytest.approx(2.0 / 0.9 - 1))
+    assert found.low <= found.value <= found.high
+
+
+def test_a_candidates_own_interval_keeps_to_its_bracket():
+    low, high = field(1.0, Bounds(moved=0.5, low=0.95)).interval("one")
+    assert low == pytest.approx(0.95)
+    assert high > 1.5
+
+
+bounds = st.builds(
+    lambda moved, low, width: Bounds(moved, low, low * width),
+    st.floats(-1.0, 1.0),
+    st.sampled_from([0.0, 0.5, 0.9, 1.1]),
+    st.sampled_from([1.0, 1.2, 3.0, math.inf]),
+).filter(lambda each: not math.isnan(each.high) and each.high > 0.0)
+
+
+@given(st.floats(0.5, 2.0), bounds, bounds)
+def test_the_other_way_round_says_the_same(ratio, one, other):
+    there, back = field(ratio, one, other).dearer("one", "other"), field(ratio, one, other).dearer("other", "one")
+    ends = (there.value, there.low, there.high)
+    mirrored = (back.value, back.high, back.low)
+    for end, image in zip(ends, mirrored, strict=True):
+        if math.isfinite(end) and math.isfinite(image):
+            assert (1.0 + end) * (1.0 + image) == pytest.approx(1.0)
+    assert there.low <= there.value <= there.high
+
+
+def test_twins_are_told_apart_as_seldom_as_is_claimed():
+    dice = np.random.default_rng(5)
+    missed = 0
+    for _ in range(2000):
+        rounds = range(1, 6)
+        costs = {name: {n: float(np.exp(dice.normal(0.0, 0.02))) for n in rounds} for name in ("one", "other")}
+        found = Field(costs, error=0.05).dearer("one", "other")
+        missed += not found.low <= 0.0 <= found.high
+    assert 0.03 < missed / 2000 < 0.07
