@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from bakeoff.backends import Setting
 from bakeoff.contest import contest
-from bakeoff.contest.load import ClosedLoop, OpenLoop, load_for, pattern_of
+from bakeoff.contest.load import SHORTEST_S, ClosedLoop, OpenLoop, load_for, pattern_of, screening_loads
 from bakeoff.errors import UserError
 from bakeoff.measure import host, traffic
 from bakeoff.measure.traffic import Pattern
@@ -48,6 +49,16 @@ def test_a_block_of_bursts_is_never_too_short_to_hold_some():
 def test_how_much_can_it_take_begins_with_a_closed_loop_on_all_lanes():
     assert load_for(scenario(kind="burst", qps="max")) == ClosedLoop(4.0, fewest=40)
     assert load_for(scenario(kind="server", qps="max"), qps=70.0) == OpenLoop(Pattern(), 70.0, 4.0, 0.5)
+
+
+@pytest.mark.parametrize("kind", ["server", "single_stream"])
+def test_a_screen_is_long_enough_to_drop_somebody_by(kind):
+    asked = scenario(kind=kind, duration="250ms", **({"qps": 200} if kind == "server" else {}))
+    load = load_for(asked)
+    assert load.seconds == 0.25
+    assert [each.seconds for each in screening_loads(load, asked, Setting("1x1"))] == [SHORTEST_S]
+    longer = load_for(scenario(kind=kind, **({"qps": 200} if kind == "server" else {})))
+    assert screening_loads(longer, asked, Setting("1x1")) == [longer]
 
 
 @pytest.mark.parametrize(

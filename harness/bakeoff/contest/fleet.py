@@ -45,15 +45,13 @@ class Fleet:
         budget: Budget,
         reporter: Reporter,
     ) -> None:
+        self._question = question
         self._scenario = question.scenario
-        self._prepared = question.prepared
-        self._entries = {entry.candidate.id: entry for entry in question.entries}
         self._places = places
         self._notebook = notebook
         self._logs = logs
         self._budget = budget
         self._reporter = reporter
-        self._cpus, self._generator_cpu = host.engine_cpus(self._scenario.resources.cpus)
         self.start_s = START_GUESS_S
 
     @contextmanager
@@ -106,27 +104,31 @@ class Fleet:
         engines: Engines = {}
         for name in names:
             try:
-                engines[name] = Engine.launch(self._order(name))
+                log = log_path(self._logs, self._scenario.name, name, "serve")
+                engines[name] = Engine.launch(order(self._question, name, self._places[name], log))
             except StageFailed as failed:
                 self._notebook.failed(name, failed)
         return engines
 
-    def _order(self, name: str) -> Order:
-        entry = self._entries[name]
-        artifact, _ = artifacts.kept_or_fail(self._places[name])
-        return Order(
-            target=entry.target,
-            artifact=artifact,
-            setting=entry.candidate.setting,
-            device=entry.candidate.device,
-            instances=entry.instances,
-            cpus=self._cpus,
-            memory_bytes=self._scenario.resources.memory_bytes,
-            prepared=self._prepared.folder,
-            log=log_path(self._logs, self._scenario.name, name, "serve"),
-            lossy=entry.candidate.lossy,
-            generator_cpu=self._generator_cpu,
-        )
+
+def order(question: Question, name: str, place: Path, log: Path) -> Order:
+    """What starts a candidate on the scenario's CPUs: its artifact lies at `place`, what it prints goes to `log`."""
+    (entry,) = (each for each in question.entries if each.candidate.id == name)
+    artifact, _ = artifacts.kept_or_fail(place)
+    cpus, generator_cpu = host.engine_cpus(question.scenario.resources.cpus)
+    return Order(
+        target=entry.target,
+        artifact=artifact,
+        setting=entry.candidate.setting,
+        device=entry.candidate.device,
+        instances=entry.instances,
+        cpus=cpus,
+        memory_bytes=question.scenario.resources.memory_bytes,
+        prepared=question.prepared.folder,
+        log=log,
+        lossy=entry.candidate.lossy,
+        generator_cpu=generator_cpu,
+    )
 
 
 def _bytes(engines: Engines) -> int:

@@ -18,7 +18,7 @@ from bakeoff.scenario.traffic import FEWEST_REQUESTS
 
 LEAST_GRACE_S = 0.5
 SHORTEST_S = 1.0
-"""A budget shortens blocks, down to this."""
+"""A budget shortens blocks, down to this; a screen is no shorter, for who is dropped there has no other block."""
 ROOM = 1.5
 """Requests of a probe, beside the fewest that its test takes."""
 LONGEST_PROBE = 4
@@ -78,6 +78,7 @@ def load_for(scenario: Scenario, longest_s: float = math.inf, qps: float | None 
 
 def screening_loads(load: OpenLoop | ClosedLoop, scenario: Scenario, setting: Setting) -> list[OpenLoop | ClosedLoop]:
     """What a candidate is screened with; where the load is closed, a batcher's calls show in a second, joined block."""
+    load = replace(load, seconds=max(load.seconds, SHORTEST_S))
     if setting.batching is None or not isinstance(load, ClosedLoop):
         return [load]
     joined = max(2, int(setting.batching.most_items / scenario.traffic.mean_items))

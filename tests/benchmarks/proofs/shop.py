@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bakeoff.contest import artifacts
+from bakeoff.contest import artifacts, fleet
 from bakeoff.contest.contest import ask
 from bakeoff.contest.plan import Entry, Question
 from bakeoff.measure import host
@@ -53,18 +53,5 @@ def build(asked: Question, entry: Entry) -> Path:
 
 def order(asked: Question, name: str, folder: Path) -> Order:
     """What a run would start the candidate with; its output goes to `folder`."""
-    entry = next(entry for entry in asked.entries if entry.candidate.id == name)
-    artifact, _ = artifacts.kept_or_fail(build(asked, entry))
-    cpus, generator_cpu = host.engine_cpus(asked.scenario.resources.cpus)
-    return Order(
-        target=entry.target,
-        artifact=artifact,
-        setting=entry.candidate.setting,
-        device=entry.candidate.device,
-        instances=entry.instances,
-        cpus=cpus,
-        memory_bytes=None,
-        prepared=asked.prepared.folder,
-        log=folder / f"{name.replace('/', '_')}.log",
-        generator_cpu=generator_cpu,
-    )
+    entry = next(each for each in asked.entries if each.candidate.id == name)
+    return fleet.order(asked, name, build(asked, entry), folder / f"{name.replace('/', '_')}.log")
