@@ -8,6 +8,7 @@ from bakeoff.candidates import Candidate
 from bakeoff.decide.compare import Field
 from bakeoff.decide.evidence import gather, likely_capacity
 from bakeoff.decide.gates import gate
+from bakeoff.decide.holding import gather_all
 from bakeoff.scenario import from_dict
 from bakeoff.store.record import CAPACITY_ROUND, SCREEN_ROUND, BlockRecord, CandidateRecord, LedgerRow
 
@@ -80,7 +81,7 @@ def test_what_blocks_showed_moves_the_replayed_capacity_and_widens_what_is_claim
         (CAPACITY_ROUND, block(6.0, qps=300.0, seconds=10.0)),
         (CAPACITY_ROUND, block(2.0, qps=250.0, seconds=20.0)),
     ]
-    found = gather(record(*rounds, *slow), scenario, 1)
+    (found,) = gather_all([record(*rounds, *slow)], scenario, 1)
     assert (found.bracket.passed_qps, found.bracket.failed_qps) == (250.0, 300.0)
     assert free.replayed_qps == found.replayed_qps > 300.0
     assert max(found.capacity_qps.values()) == pytest.approx((300 * 250) ** 0.5, rel=0.05)

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bakeoff.decide.compare import ERROR, Field, Interval
-from bakeoff.decide.evidence import Evidence, cpus_held, gather
+from bakeoff.decide.evidence import Evidence, cpus_held
 from bakeoff.decide.gates import Gate, gate
+from bakeoff.decide.holding import gather_all
 from bakeoff.decide.race import SCREEN_MARGIN, is_provisional
 from bakeoff.scenario import Scenario, restore
 from bakeoff.store.record import ScenarioRecord
@@ -65,7 +66,7 @@ def convene(record: ScenarioRecord, error: float = ERROR_AT_THE_END) -> Court:
     scenario = restore(dict(record.definition))
     cpus = cpus_held(record, scenario)
     provisional = is_provisional(record)
-    evidence = {one.id: gather(one, scenario, cpus) for one in record.candidates}
+    evidence = {one.record.id: one for one in gather_all(record.candidates, scenario, cpus)}
     gates = {name: gate(one, scenario, provisional) for name, one in evidence.items()}
     costs = {name: evidence[name].round_costs for name, found in gates.items() if found.status == "ok"}
     bounds = {name: one.bounds for name, one in evidence.items()}

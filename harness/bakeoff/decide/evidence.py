@@ -36,8 +36,8 @@ class Evidence:
     """One candidate's figures. Mappings go from round to figure; round 0 is the screen. Absent figures are None.
 
     `capacity_qps` are replayed service times (their mean: `replayed_qps`), held within `bracket`, what blocks at nearby
-    rates showed; `bounds` say what that comes to in costs. Latencies and the SLA are at the
-    rate asked for; where the capacity itself is asked for, at the highest that passed.
+    rates showed; `bounds` say what that comes to in costs. Latencies and the SLA are at the rate asked for; where the
+    capacity itself is asked for, at the highest that passed.
     """
 
     record: CandidateRecord
@@ -86,7 +86,7 @@ def cpus_held(record: ScenarioRecord, scenario: Scenario) -> int:
 
 
 def gather(record: CandidateRecord, scenario: Scenario, cpus: int) -> Evidence:
-    """Read a candidate's blocks, once each."""
+    """Read a candidate's blocks, once each; its capacity is as replayed (holding.py holds it within its bracket)."""
     if not record.blocks:
         return Evidence(record, left_cpus=left_cpus(record.ledger))
     by_round: dict[int, list[Block]] = {}
@@ -95,12 +95,11 @@ def gather(record: CandidateRecord, scenario: Scenario, cpus: int) -> Evidence:
     everything = [block for number in sorted(by_round) for block in by_round[number]]
     results = judged(everything, scenario.sla) if scenario.sla else {}
     found = bracket(results)
-    replayed = _by_round_rates(by_round, record, scenario)
-    rates = _held(replayed, found)
+    rates = _by_round_rates(by_round, record, scenario)
     capacity = {number: qps for number, (qps, _) in rates.items()}
     items_per_s = {number: items for number, (_, items) in rates.items()}
     cost = {number: cost_per_million(each, cpus, scenario.price) for number, each in items_per_s.items()}
-    replayed_qps = _mean({number: qps for number, (qps, _) in replayed.items()})
+    replayed_qps = _mean(capacity)
     if scenario.traffic.asks_capacity:
         blocks = [block for block in everything if found.passed_qps and block.offered_qps == found.passed_qps]
     else:
@@ -119,7 +118,7 @@ def gather(record: CandidateRecord, scenario: Scenario, cpus: int) -> Evidence:
         capacity_qps=capacity,
         replayed_qps=replayed_qps,
         bracket=found,
-        bounds=_bounds(found, replayed_qps, _mean(capacity), _mean(cost)),
+        bounds=_bounds(found, replayed_qps, _mean(cost)),
         items_per_s=items_per_s,
         cost=cost,
         cpu_ms_per_request=_cpu_ms(blocks or everything),
@@ -189,22 +188,12 @@ def _by_round_rates(
     return {number: rate for number, rate in rates.items() if rate is not None}
 
 
-def _held(rates: Mapping[int, tuple[float, float]], found: Bracket) -> dict[int, tuple[float, float]]:
-    """All rounds' rates times one factor, which moves their mean into the bracket; what sets rounds apart stays."""
-    mean = _mean({number: qps for number, (qps, _) in rates.items()})
-    factor = found.held(mean) / mean if mean else 1.0
-    if factor == 1.0:
-        return dict(rates)
-    return {number: (qps * factor, items * factor) for number, (qps, items) in rates.items()}
-
-
-def _bounds(found: Bracket, replayed_qps: float | None, qps: float | None, cost: float | None) -> Bounds:
+def _bounds(found: Bracket, qps: float | None, cost: float | None) -> Bounds:
     """What a bracket says of the mean cost, which is that of the mean `qps`."""
-    if not replayed_qps or not qps or not cost:
+    if not qps or not cost:
         return NO_BOUNDS
     low = cost * qps / found.failed_qps if found.failed_qps else 0.0
-    high = cost * qps / found.passed_qps if found.passed_qps else math.inf
-    return Bounds(math.log(qps / replayed_qps), low, high)
+    return Bounds(0.0, low, cost * qps / found.passed_qps if found.passed_qps else math.inf)
 
 
 def _mean(by_round: Mapping[int, float]) -> float | None:

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bakeoff.decide.compare import ERROR, Field
-from bakeoff.decide.evidence import Evidence, cpus_held, gather
+from bakeoff.decide.evidence import Evidence, cpus_held
 from bakeoff.decide.gates import FEWEST_ROUNDS, Gate, gate, often_over_budget
+from bakeoff.decide.holding import gather_all
 from bakeoff.decide.wording import percent
 from bakeoff.scenario import Scenario, restore
 from bakeoff.store.record import ScenarioRecord
@@ -41,7 +42,8 @@ def contenders(record: ScenarioRecord, limit: int = MOST_CONTENDERS) -> Standing
     scenario = restore(dict(record.definition))
     provisional = is_provisional(record)
     cpus = cpus_held(record, scenario)
-    evidence = [gather(one, scenario, cpus) for one in record.candidates if one.blocks and one.failure is None]
+    running = [one for one in record.candidates if one.blocks and one.failure is None]
+    evidence = gather_all(running, scenario, cpus)
     gates = {one.record.id: gate(one, scenario, provisional) for one in evidence}
     incumbent = scenario.incumbent.candidate if scenario.incumbent else None
     eliminated = {one: found.reason for one, found in gates.items() if _hopeless(found)}
