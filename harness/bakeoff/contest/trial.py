@@ -43,6 +43,8 @@ question."""
 SCORE_LIMIT_S = 900.0
 LOADED_TOGETHER = 3
 BLOCKS_A_ROUND = 2
+FEW_BLOCKS_A_ROUND = 4
+"""Where time is short rounds have up to so many blocks before there are more rounds: an SLA takes requests."""
 MOST_BLOCKS_A_ROUND = 32
 """Position p + 32 holds the block that was taken because the generator was too late in that of position p."""
 FEWEST_ROUNDS = 3
@@ -254,7 +256,8 @@ class Trial:
 
     def _blocks_a_round(self, rivals: int) -> int:
         """As many as fill the budget in the most rounds that measure at least as long as their engines take to start: a
-        round is the unit of statistics, its blocks steady it. A resumed run goes on as it began."""
+        round is the unit of statistics, its blocks steady it. Where those are few, what the fewest rounds leave time
+        for. A resumed run goes on as it began."""
         blocks = [block for each in self.notebook.record().candidates for block in each.blocks]
         earlier = [block.position + 1 for block in blocks if block.round > SCREEN_ROUND]
         earlier = [count for count in earlier if count <= MOST_BLOCKS_A_ROUND]
@@ -263,6 +266,9 @@ class Trial:
         if math.isinf(self.budget.left):
             return BLOCKS_A_ROUND
         left_s = self.budget.left * (1.0 - CAPACITY_SHARE)
-        rounds = min(MOST_ROUNDS, max(FEWEST_ROUNDS, int(left_s / (2.0 * self.fleet.start_s))))
-        blocks_s = left_s / rounds - self.fleet.start_s
-        return min(MOST_BLOCKS_A_ROUND, max(1, int(blocks_s / (max(1, rivals) * self.load.seconds))))
+        worth = min(MOST_ROUNDS, max(FEWEST_ROUNDS, int(left_s / (2.0 * self.fleet.start_s))))
+        many, few = (
+            int((left_s / rounds - self.fleet.start_s) / (max(1, rivals) * self.load.seconds))
+            for rounds in (worth, FEWEST_ROUNDS)
+        )
+        return max(1, min(MOST_BLOCKS_A_ROUND, many), min(FEW_BLOCKS_A_ROUND, few))
