@@ -28,7 +28,7 @@ from bakeoff.decide.race import MOST_CONTENDERS, contenders
 from bakeoff.measure import host
 from bakeoff.measure.block import Block
 from bakeoff.measure.engine_room import StageFailed
-from bakeoff.store.record import CAPACITY_ROUND, SCREEN_ROUND
+from bakeoff.store.record import SCREEN_ROUND
 from bakeoff.store.store import Store
 
 BUILD_SHARE = 0.4
@@ -168,7 +168,6 @@ class Trial:
         """Rounds of fresh processes until the verdict stands or the time is used up. Their blocks come in random order
         and in the reverse of it by turns, so that nobody is the first more often."""
         longest_s = 0.0
-        blocks = self._blocks_a_round(len(self._contenders()))
         for number in range(1, MOST_ROUNDS + 1):
             if self.scenario.traffic.asks_capacity:
                 self.capacities.find(self._contenders(), CAPACITY_SHARE_WHERE_ASKED)
@@ -181,12 +180,12 @@ class Trial:
             if not loads or settled or last:
                 break
             begun = time.monotonic()
-            self._play_round(number, loads, blocks)
+            self._play_round(number, loads, self._blocks_in(number, len(loads)))
             longest_s = max(longest_s, time.monotonic() - begun)
         for candidate in self.notebook.record().candidates:
-            rounds = len({block.round for block in candidate.blocks} - {SCREEN_ROUND, CAPACITY_ROUND})
-            if candidate.failure is None and rounds:
-                self.notebook.row(candidate.id, "serve", seconds=rounds * blocks * self.load.seconds)
+            played = [block for block in candidate.blocks if block.round > SCREEN_ROUND]
+            if candidate.failure is None and played:
+                self.notebook.row(candidate.id, "serve", seconds=len(played) * self.load.seconds)
 
     def _play_round(self, number: int, loads: Mapping[str, OpenLoop | ClosedLoop], blocks: int) -> None:
         has_block = self.notebook.has_block
@@ -254,21 +253,21 @@ class Trial:
         """With little time left two see it through; more would see no one through."""
         return MOST_CONTENDERS if self.budget.left >= self._fewest_rounds_s(MOST_CONTENDERS + 1) else 2
 
-    def _blocks_a_round(self, rivals: int) -> int:
+    def _blocks_in(self, number: int, rivals: int) -> int:
         """As many as fill the budget in the most rounds that measure at least as long as their engines take to start: a
         round is the unit of statistics, its blocks steady it. Where those are few, what the fewest rounds leave time
-        for. A resumed run goes on as it began."""
-        blocks = [block for each in self.notebook.record().candidates for block in each.blocks]
-        earlier = [block.position + 1 for block in blocks if block.round > SCREEN_ROUND]
-        earlier = [count for count in earlier if count <= MOST_BLOCKS_A_ROUND]
-        if earlier:
-            return max(earlier)
+        for. A round that a resumed run finds begun ends as it is."""
+        record = self.notebook.record()
+        begun = [block.position for each in record.candidates for block in each.blocks if block.round == number]
+        if begun:
+            return 1 + max(position for position in begun if position < MOST_BLOCKS_A_ROUND)
         if math.isinf(self.budget.left):
             return BLOCKS_A_ROUND
-        left_s = self.budget.left * (1.0 - CAPACITY_SHARE)
-        worth = min(MOST_ROUNDS, max(FEWEST_ROUNDS, int(left_s / (2.0 * self.fleet.start_s))))
+        left_s = self.budget.left * (1.0 if number > FEWEST_ROUNDS else 1.0 - CAPACITY_SHARE)
+        most, fewest = (max(1, rounds + 1 - number) for rounds in (MOST_ROUNDS, FEWEST_ROUNDS))
+        worth = min(most, max(fewest, int(left_s / (2.0 * self.fleet.start_s))))
         many, few = (
             int((left_s / rounds - self.fleet.start_s) / (max(1, rivals) * self.load.seconds))
-            for rounds in (worth, FEWEST_ROUNDS)
+            for rounds in (worth, fewest)
         )
         return max(1, min(MOST_BLOCKS_A_ROUND, many), min(FEW_BLOCKS_A_ROUND, few))
