@@ -22,6 +22,7 @@ from bakeoff.contest.load import ClosedLoop, OpenLoop, load_for, screening_loads
 from bakeoff.contest.notebook import Notebook
 from bakeoff.contest.plan import Question
 from bakeoff.contest.reporter import Reporter
+from bakeoff.decide.gates import BLOCKS_A_ROUND, FEWEST_ROUNDS
 from bakeoff.decide.noise import FULL_PIPE, disturbed
 from bakeoff.decide.quality import evaluate
 from bakeoff.decide.race import MOST_CONTENDERS, contenders
@@ -42,12 +43,10 @@ CAPACITY_SHARE, CAPACITY_SHARE_WHERE_ASKED = 0.2, 0.5
 question."""
 SCORE_LIMIT_S = 900.0
 LOADED_TOGETHER = 3
-BLOCKS_A_ROUND = 2
 FEW_BLOCKS_A_ROUND = 4
 """Where time is short rounds have up to so many blocks before there are more rounds: an SLA takes requests."""
 MOST_BLOCKS_A_ROUND = 32
 """Position p + 32 holds the block that was taken because the generator was too late in that of position p."""
-FEWEST_ROUNDS = 3
 MOST_ROUNDS = 8
 
 

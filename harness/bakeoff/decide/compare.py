@@ -19,7 +19,7 @@ from scipy import stats
 ERROR = 0.03
 """The chance that a verdict's claims may be wrong: all intervals hold together with 97 %."""
 FLOOR = 0.01
-"""Fresh processes of one engine differ by at least so much (a standard deviation); too few rounds may hide it."""
+"""The least standard deviation that a difference of two candidates is taken to have: few rounds may agree by chance."""
 
 
 @dataclass(frozen=True, slots=True)

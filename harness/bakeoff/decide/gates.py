@@ -12,7 +12,7 @@ from bakeoff.scenario import Scenario
 from bakeoff.store.record import OK, CandidateRecord, Quality
 
 FEWEST_ROUNDS = 3
-_BLOCKS_A_ROUND = 2
+BLOCKS_A_ROUND = 2
 _FEWEST_OVER_BUDGET = 2
 """So many blocks over the CPU budget are no accident, where they are also more than a quarter of all."""
 
@@ -64,7 +64,7 @@ def _failed(record: CandidateRecord, scenario: Scenario) -> Gate | None:
 
 def _all_rounds_s(scenario: Scenario) -> float:
     """The load that a candidate takes from the screen to the end of the fewest rounds."""
-    return (1 + FEWEST_ROUNDS * _BLOCKS_A_ROUND) * scenario.traffic.duration_s
+    return (1 + FEWEST_ROUNDS * BLOCKS_A_ROUND) * scenario.traffic.duration_s
 
 
 def _eliminated(record: CandidateRecord) -> Gate | None:

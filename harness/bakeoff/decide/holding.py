@@ -52,7 +52,7 @@ def _off_alike(each: Iterable[Evidence]) -> float | None:
 def _moved(evidence: Evidence, alike: float | None) -> Evidence:
     """With all rounds' rates times one factor: that of all alike where its own bracket allows it, else its own."""
     own = _off(evidence)
-    factor = own.held(1.0) if alike is None else alike if own.held(alike) == alike else own.held(1.0)
+    factor = alike if alike is not None and own.held(alike) == alike else own.held(1.0)
     if factor == 1.0 or not evidence.replayed_qps:
         return evidence
     return replace(
