@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Extra options for installing torch, such as --index-url with PyTorch's index of CPU builds (README, "The two commands").
 TORCH_OPTIONS ?=
-BUDGET ?= 3m
+BUDGET ?= 5m
 DEMO := scenarios/ctr-ranking.yaml scenarios/search-ranking.yaml
 
 .PHONY: demo test lint coverage benchmarks clean

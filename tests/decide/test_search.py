@@ -135,3 +135,16 @@ def test_an_engine_that_never_meets_the_limit_ends_the_search(block):
     assert found.passed_qps is None
     assert found.failed_qps < 10.0 / 20
     assert np.isfinite(found.failed_qps)
+
+
+@pytest.mark.parametrize(
+    ("found", "qps"),
+    [
+        pytest.param(Bracket(50.0, 110.0, (70.0,)), 50.0, id="passed"),
+        pytest.param(Bracket(None, 110.0, (70.0,)), pytest.approx(100.0), id="below what failed"),
+        pytest.param(Bracket(None, None, (70.0, 90.0)), 70.0, id="nothing settled: the lowest tried"),
+        pytest.param(Bracket(), None, id="nothing tried"),
+    ],
+)
+def test_the_rate_that_most_speaks_for(found, qps):
+    assert found.standing_qps == qps

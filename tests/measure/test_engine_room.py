@@ -274,7 +274,7 @@ def test_a_pool_larger_than_the_budget_is_marked_though_affinity_bounds_its_cpu_
         assert (facts["over_cpu"], facts["over_threads"], facts["over_budget"]) == (0, crowded, crowded)
         assert facts["cpus"] == 1
         assert (facts["busy_threads"] > 4) == crowded
-        assert facts["waited_ns"] > 0
+        assert facts["waited_ns"] > 0 or not crowded  # one thread alone may never have to wait
 
 
 STRAYING = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="with one CPU there is nowhere to stray to")

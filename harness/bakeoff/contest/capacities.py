@@ -12,7 +12,7 @@ from bakeoff.contest.load import ClosedLoop, OpenLoop, load_for, probing_load
 from bakeoff.contest.notebook import Notebook
 from bakeoff.contest.reporter import Reporter
 from bakeoff.decide.evidence import decided, likely_capacity
-from bakeoff.decide.search import STEP, find
+from bakeoff.decide.search import find
 from bakeoff.measure.block import Block
 from bakeoff.scenario import Scenario
 from bakeoff.store.record import CAPACITY_ROUND
@@ -47,7 +47,7 @@ class Capacities:
         if not self._scenario.traffic.open_loop:
             return
         waiting = [name for name in contenders if name not in self._likely and self._is_open(name)]
-        left_s = self._budget.left * share - self._fleet.start_s
+        left_s = self._budget.left * share - self._fleet.start_s(waiting)
         if not self._scenario.traffic.asks_capacity:
             left_s = min(left_s, MOST_BLOCKS * len(waiting) * self._load.seconds)
         if not waiting or left_s < sum(self._probe(self._likely[name]).seconds for name in waiting):
@@ -95,10 +95,9 @@ class Capacities:
                 self._notebook.row(name, "capacity", seconds=seconds, facts={"complete": found.complete})
 
     def load_of(self, name: str) -> OpenLoop | ClosedLoop | None:
-        """What a candidate's next round is played at: where its capacity is asked for, the highest rate that passed by
-        now, or a step below all that failed; None where nothing was decided."""
+        """What a candidate's next round is played at: where its capacity is asked for, what speaks most for being held
+        by now, and the round's blocks add to what is known of that rate; None where no rate was tried."""
         if not self._scenario.traffic.asks_capacity:
             return self._load
-        found = decided(self._notebook.candidate(name), self._scenario)
-        qps = found.passed_qps or (found.failed_qps and found.failed_qps / STEP)
+        qps = decided(self._notebook.candidate(name), self._scenario).standing_qps
         return None if qps is None else load_for(self._scenario, self._load.seconds, qps)

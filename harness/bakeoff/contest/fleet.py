@@ -31,10 +31,7 @@ Engines = dict[str, Engine]
 
 
 class Fleet:
-    """Brings engines up for a scenario and measures blocks on them; failures go to the notebook.
-
-    `start_s` is the longest that bringing up a group took so far.
-    """
+    """Brings engines up for a scenario and measures blocks on them; failures go to the notebook."""
 
     def __init__(
         self,
@@ -52,16 +49,19 @@ class Fleet:
         self._logs = logs
         self._budget = budget
         self._reporter = reporter
-        self.start_s = START_GUESS_S
+        self._starts_s: dict[str, float] = {}
+
+    def start_s(self, names: Iterable[str]) -> float:
+        """How long bringing up this group takes, by the longest that each of it took before."""
+        each_s = [self._starts_s.get(name, START_GUESS_S) for name in names]
+        return sum(max(each_s[first : first + AT_ONCE]) for first in range(0, len(each_s), AT_ONCE))
 
     @contextmanager
     def loaded(self, names: Iterable[str]) -> Iterator[Engines]:
         """The named engines in fresh processes, loaded and verified; those that fail have their ledger row instead."""
         engines: Engines = {}
-        begun = time.monotonic()
         try:
             self._bring_up(list(names), engines)
-            self.start_s = max(self.start_s, time.monotonic() - begun)
             yield engines
         finally:
             for engine in engines.values():
@@ -89,9 +89,11 @@ class Fleet:
         free_bytes = host.available_memory_bytes() * MEMORY_SHARE
         while waiting:
             starting, waiting = waiting[:AT_ONCE], waiting[AT_ONCE:]
+            begun = time.monotonic()
             for name, engine in self._launched(starting).items():
                 try:
                     engines[name] = engine.ready(min(START_LIMIT_S, max(10.0, START_SHARE * self._budget.left)))
+                    self._starts_s[name] = max(self._starts_s.get(name, 0.0), time.monotonic() - begun)
                     self._notebook.loaded(name, engine.loaded)
                 except StageFailed as failed:
                     self._notebook.failed(name, failed)

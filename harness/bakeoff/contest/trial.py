@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -118,7 +118,7 @@ class Trial:
     def screen_all(self) -> None:
         """One block for everyone, a few loaded at a time, until what is left of the budget is needed for the rounds."""
         waiting = self.notebook.alive(without="screen")
-        reserve_s = min(RESERVED * self.budget.left, self._fewest_rounds_s(len(waiting)))
+        reserve_s = min(RESERVED * self.budget.left, self._fewest_rounds_s(waiting[:LOADED_TOGETHER]))
         first = True
         while waiting:
             if not first and self.budget.left < reserve_s:
@@ -179,7 +179,7 @@ class Trial:
             if not loads or settled or last:
                 break
             begun = time.monotonic()
-            self._play_round(number, loads, self._blocks_in(number, len(loads)))
+            self._play_round(number, loads, self._blocks_in(number, loads))
             longest_s = max(longest_s, time.monotonic() - begun)
         for candidate in self.notebook.record().candidates:
             played = [block for block in candidate.blocks if block.round > SCREEN_ROUND]
@@ -245,14 +245,15 @@ class Trial:
         starts = math.ceil(able / LOADED_TOGETHER) + FEWEST_ROUNDS
         return (self.budget.left - starts * START_GUESS_S) / max(1, able + FEWEST_ROUNDS * rivals)
 
-    def _fewest_rounds_s(self, rivals: int) -> float:
-        return FEWEST_ROUNDS * (self.fleet.start_s + min(rivals, LOADED_TOGETHER) * self.load.seconds)
+    def _fewest_rounds_s(self, rivals: Collection[str]) -> float:
+        return FEWEST_ROUNDS * (self.fleet.start_s(rivals) + len(rivals) * self.load.seconds)
 
     def _most_contenders(self) -> int:
         """With little time left two see it through; more would see no one through."""
-        return MOST_CONTENDERS if self.budget.left >= self._fewest_rounds_s(MOST_CONTENDERS + 1) else 2
+        likely = contenders(self.notebook.record()).contenders
+        return MOST_CONTENDERS if self.budget.left >= self._fewest_rounds_s(likely) else 2
 
-    def _blocks_in(self, number: int, rivals: int) -> int:
+    def _blocks_in(self, number: int, rivals: Collection[str]) -> int:
         """As many as fill the budget in the most rounds that measure at least as long as their engines take to start: a
         round is the unit of statistics, its blocks steady it. Where those are few, what the fewest rounds leave time
         for. A round that a resumed run finds begun ends as it is."""
@@ -264,9 +265,7 @@ class Trial:
             return BLOCKS_A_ROUND
         left_s = self.budget.left * (1.0 if number > FEWEST_ROUNDS else 1.0 - CAPACITY_SHARE)
         most, fewest = (max(1, rounds + 1 - number) for rounds in (MOST_ROUNDS, FEWEST_ROUNDS))
-        worth = min(most, max(fewest, int(left_s / (2.0 * self.fleet.start_s))))
-        many, few = (
-            int((left_s / rounds - self.fleet.start_s) / (max(1, rivals) * self.load.seconds))
-            for rounds in (worth, fewest)
-        )
+        start_s = self.fleet.start_s(rivals)
+        worth = min(most, max(fewest, int(left_s / (2.0 * start_s))))
+        many, few = (int((left_s / rounds - start_s) / (len(rivals) * self.load.seconds)) for rounds in (worth, fewest))
         return max(1, min(MOST_BLOCKS_A_ROUND, many), min(FEW_BLOCKS_A_ROUND, few))

@@ -36,6 +36,13 @@ class Bracket:
     failed_qps: float | None = None
     undecided_qps: tuple[float, ...] = ()
 
+    @property
+    def standing_qps(self) -> float | None:
+        """The rate that most speaks for: the highest that passed, else a step below all that failed, else the lowest of
+        those that blocks did not settle."""
+        below_qps = None if self.failed_qps is None else self.failed_qps / STEP
+        return self.passed_qps or below_qps or min(self.undecided_qps, default=None)
+
     def held(self, estimate_qps: float) -> float:
         """The estimate; where it is below what passed, that; where it is above what failed, the middle of the bracket,
         or a step below the failure where nothing passed."""
