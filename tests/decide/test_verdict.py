@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bakeoff.decide.compare import Field
+from bakeoff.decide.noise import STOLEN
 from bakeoff.decide.verdict import judge_scenario, to_json, verdict_of, verdicts
 from bakeoff.store.record import LedgerRow
 
@@ -106,6 +107,19 @@ def test_too_few_rounds_say_how_much_more(scenario, engine):
     assert "more of measuring would settle it" in found.headline
     assert judged(found, "one").outcome == "undecided"
     assert "measured in 1 of the 3 rounds" in judged(found, "one").reason
+
+
+@pytest.mark.parametrize(
+    ("late_ms", "facts", "said"),
+    [(0.5, {}, False), (3.0, {"steal": 0.5}, True), (3.0, {"pipe_waits": 5}, False)],
+    ids=["in time", "late", "late because the engine is behind"],
+)
+def test_a_restless_machine_is_named_where_it_may_be_what_takes_long(scenario, engine, late_ms, facts, said):
+    found = judge_scenario(scenario({"one": engine(2.0, rounds=1, blocks={"late_ms": late_ms, **facts})}))
+    assert found.verdict == "INSUFFICIENT"
+    note = f"The load came late in 2 of 2 blocks (mostly: {STOLEN}). On a quieter machine, less would settle it."
+    assert (note in found.reasons) == said
+    assert any("The load came late" in reason for reason in found.reasons) == said
 
 
 def test_too_few_requests_are_undecided_and_show_no_p99(scenario, engine):

@@ -25,6 +25,7 @@ CLOSE = 0.1
 class Court:
     """`accepted` are the ids that passed every gate, the cheapest first; `field` holds their costs by round."""
 
+    record: ScenarioRecord
     scenario: Scenario
     provisional: bool
     cpus: int
@@ -70,7 +71,7 @@ def convene(record: ScenarioRecord, error: float = ERROR_AT_THE_END) -> Court:
     gates = {name: gate(one, scenario, provisional) for name, one in evidence.items()}
     costs = {name: evidence[name].round_costs for name, found in gates.items() if found.status == "ok"}
     bounds = {name: one.bounds for name, one in evidence.items()}
-    return Court(scenario, provisional, cpus, evidence, gates, _by_cost(costs), Field(costs, error, bounds))
+    return Court(record, scenario, provisional, cpus, evidence, gates, _by_cost(costs), Field(costs, error, bounds))
 
 
 def _by_cost(costs: Mapping[str, Mapping[int, float]]) -> tuple[str, ...]:

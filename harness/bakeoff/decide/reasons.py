@@ -7,7 +7,11 @@ import math
 from bakeoff.decide.choice import Basis, Choice
 from bakeoff.decide.court import Court
 from bakeoff.decide.judgement import VerdictName
+from bakeoff.decide.noise import FULL_PIPE, measuring
 from bakeoff.decide.wording import dearer, listed, milliseconds, percent, seconds
+
+WORTH_SAYING = 0.1
+"""The share of blocks in which the load came late from which on the verdict says so."""
 
 _BY: dict[Basis, str] = {
     "incumbent": "the tie goes to what serves today",
@@ -60,6 +64,7 @@ def verdict(name: VerdictName, court: Court, choice: Choice | None, needed_s: fl
         else "",
         _unmeasured(court, name),
         f"About {seconds(needed_s)} more of measuring would settle it." if needed_s and name != "WIN" else "",
+        _restless(court) if needed_s and name != "WIN" else "",
     ]
     return tuple(note for note in notes if note)
 
@@ -99,6 +104,17 @@ def _unmeasured(court: Court, name: VerdictName) -> str:
     for found in court.gates.values():
         counts[found.outcome] = counts.get(found.outcome, 0) + 1
     return f"Of {len(court.gates)} candidates: {', '.join(f'{count} {what}' for what, count in counts.items())}."
+
+
+def _restless(court: Court) -> str:
+    """That the machine, and not the engines, is what makes it take long; empty where that is not so."""
+    found = measuring(court.record)
+    late = {cause: count for cause, count in found.disturbed.items() if cause != FULL_PIPE}
+    if not late or sum(late.values()) < WORTH_SAYING * found.blocks:
+        return ""
+    most = max(late, key=late.__getitem__)
+    counted = f"in {sum(late.values())} of {found.blocks} blocks (mostly: {most})"
+    return f"The load came late {counted}. On a quieter machine, less would settle it."
 
 
 def nearest_miss(court: Court) -> str | None:
