@@ -39,28 +39,28 @@ def test_brackets_that_lie_apart_tell_what_moved_estimates_cannot():
     """A batcher whose replay promised twice of what it can carry, beside an engine whose replay was right."""
     batcher, plain = Bounds(moved=0.7, low=1.7, high=2.1), Bounds(low=0.9, high=1.1)
     found = field(1.9, batcher, plain).dearer("one", "other")
-    assert found.low == pytest.approx(1.7 / 1.1 - 1)
-    assert found.high == pytest.approx(2.1 / 0.9 - 1)
+    assert 1.4 < 1 + found.low < 1.7 / 1.1
+    assert 2.1 / 0.9 < 1 + found.high < 2.6
 
 
-def test_brackets_are_believed_where_rounds_say_the_contrary():
-    found = field(1.0, Bounds(low=1.5, high=2.0), Bounds(low=0.9, high=1.0)).dearer("one", "other")
-    assert (found.low, found.high) == (pytest.approx(0.5), pytest.approx(2.0 / 0.9 - 1))
-    assert found.low <= found.value <= found.high
+def test_a_bracket_never_claims_more_than_rounds_do():
+    """It was measured once: one candidate failed in a bad minute at a rate that the other passed in a good one."""
+    found = field(1.05, Bounds(moved=0.05, low=1 / 0.95, high=1.1), Bounds(low=0.9, high=1.0)).dearer("one", "other")
+    assert found.low < 0.0 < found.high
+    contrary = field(1.0, Bounds(low=1.5, high=2.0), Bounds(low=0.9, high=1.0)).dearer("one", "other")
+    assert contrary.low <= field().dearer("one", "other").low
+    assert contrary.high >= field().dearer("one", "other").high
 
 
-def test_a_candidates_own_interval_keeps_to_its_bracket():
+def test_a_candidates_own_interval_keeps_near_its_bracket():
     low, high = field(1.0, Bounds(moved=0.5, low=0.95)).interval("one")
-    assert low == pytest.approx(0.95)
+    assert 0.9 < low < 0.95
     assert high > 1.5
 
 
 bounds = st.builds(
-    lambda moved, low, width: Bounds(moved, low, low * width),
-    st.floats(-1.0, 1.0),
-    st.sampled_from([0.0, 0.5, 0.9, 1.1]),
-    st.sampled_from([1.0, 1.2, 3.0, math.inf]),
-).filter(lambda each: not math.isnan(each.high) and each.high > 0.0)
+    Bounds, st.floats(-1.0, 1.0), st.sampled_from([0.0, 0.5, 0.9, 1.1]), st.sampled_from([1.1, 1.5, 3.0, math.inf])
+)
 
 
 @given(st.floats(0.5, 2.0), bounds, bounds)
@@ -69,8 +69,7 @@ def test_the_other_way_round_says_the_same(ratio, one, other):
     ends = (there.value, there.low, there.high)
     mirrored = (back.value, back.high, back.low)
     for end, image in zip(ends, mirrored, strict=True):
-        if math.isfinite(end) and math.isfinite(image):
-            assert (1.0 + end) * (1.0 + image) == pytest.approx(1.0)
+        assert (1.0 + end) * (1.0 + image) == pytest.approx(1.0)
     assert there.low <= there.value <= there.high
 
 

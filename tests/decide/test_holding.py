@@ -8,8 +8,9 @@ from bakeoff.backends import Batching, Setting
 from bakeoff.candidates import Candidate
 from bakeoff.decide.compare import Field
 from bakeoff.decide.holding import gather_all
+from bakeoff.decide.verdict import judge_scenario
 from bakeoff.scenario import from_dict
-from bakeoff.store.record import CAPACITY_ROUND, BlockRecord, CandidateRecord, LedgerRow
+from bakeoff.store.record import CAPACITY_ROUND, BlockRecord, CandidateRecord, LedgerRow, ScenarioRecord
 
 SCENARIO = from_dict({"workload": "ctr-dlrm", "traffic": {"kind": "server", "qps": 100}, "sla": {"p99": "20ms"}})
 PASSES, FAILS = 2.0, 12.0
@@ -45,6 +46,14 @@ def test_what_one_bracket_shows_holds_for_all_of_its_queue(candidate):
     assert tried.bounds.moved == twin.bounds.moved == pytest.approx(math.log(300 / tried.replayed_qps), abs=0.01)
     assert min(tried.capacity_qps.values()) == pytest.approx(300, rel=0.1)
     assert dearer(tried, twin) == dearer(*held(candidate("tried"), candidate("twin")))
+
+
+def test_a_capacity_moved_by_anothers_blocks_may_be_what_was_replayed(candidate):
+    records = candidate("tried", (300, PASSES)), candidate("twin")
+    found = judge_scenario(ScenarioRecord("asked", SCENARIO.definition(), {"name": "ctr-dlrm"}, records))
+    tried, twin = found.candidates
+    assert (tried.capacity_measured, twin.capacity_measured) == (True, False)
+    assert twin.capacity_low_qps < held(*records)[1].replayed_qps < 300 < twin.capacity_high_qps
 
 
 def test_another_queue_is_not_moved_and_may_be_off_by_as_much(candidate):

@@ -146,5 +146,5 @@ def test_an_engine_that_never_meets_the_limit_ends_the_search(block):
         pytest.param(Bracket(), None, id="nothing tried"),
     ],
 )
-def test_the_rate_that_most_speaks_for(found, qps):
+def test_the_likeliest_rate_to_hold(found, qps):
     assert found.standing_qps == qps

@@ -95,8 +95,8 @@ class Capacities:
                 self._notebook.row(name, "capacity", seconds=seconds, facts={"complete": found.complete})
 
     def load_of(self, name: str) -> OpenLoop | ClosedLoop | None:
-        """What a candidate's next round is played at: where its capacity is asked for, what speaks most for being held
-        by now, and the round's blocks add to what is known of that rate; None where no rate was tried."""
+        """What a candidate's next round is played at: where its capacity is asked for, the likeliest rate to hold by
+        now; None where no rate was tried."""
         if not self._scenario.traffic.asks_capacity:
             return self._load
         qps = decided(self._notebook.candidate(name), self._scenario).standing_qps

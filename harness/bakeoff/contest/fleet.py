@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,7 +51,7 @@ class Fleet:
         self._starts_s: dict[str, float] = {}
 
     def start_s(self, names: Iterable[str]) -> float:
-        """How long bringing up this group takes, by the longest that each of it took before."""
+        """How long bringing up this group takes, by what each of it took the last time."""
         each_s = [self._starts_s.get(name, START_GUESS_S) for name in names]
         return sum(max(each_s[first : first + AT_ONCE]) for first in range(0, len(each_s), AT_ONCE))
 
@@ -89,11 +88,10 @@ class Fleet:
         free_bytes = host.available_memory_bytes() * MEMORY_SHARE
         while waiting:
             starting, waiting = waiting[:AT_ONCE], waiting[AT_ONCE:]
-            begun = time.monotonic()
             for name, engine in self._launched(starting).items():
                 try:
                     engines[name] = engine.ready(min(START_LIMIT_S, max(10.0, START_SHARE * self._budget.left)))
-                    self._starts_s[name] = max(self._starts_s.get(name, 0.0), time.monotonic() - begun)
+                    self._starts_s[name] = engine.loaded.ready_s
                     self._notebook.loaded(name, engine.loaded)
                 except StageFailed as failed:
                     self._notebook.failed(name, failed)

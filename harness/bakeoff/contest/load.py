@@ -18,7 +18,7 @@ from bakeoff.scenario.traffic import FEWEST_REQUESTS
 
 LEAST_GRACE_S = 0.5
 SHORTEST_S = 1.0
-"""A budget shortens blocks, down to this; a screen is no shorter, for who is dropped there has no other block."""
+"""A budget shortens blocks down to this. A screen is never shorter: one such block may be all that a candidate gets."""
 ROOM = 1.5
 """Requests of a probe, beside the fewest that its test takes."""
 LONGEST_PROBE = 4

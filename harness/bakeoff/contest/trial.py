@@ -20,9 +20,10 @@ from bakeoff.contest.capacities import Capacities
 from bakeoff.contest.fleet import START_GUESS_S, Engines, Fleet, log_path
 from bakeoff.contest.load import ClosedLoop, OpenLoop, load_for, screening_loads
 from bakeoff.contest.notebook import Notebook
+from bakeoff.contest.pace import MOST_BLOCKS_A_ROUND, MOST_ROUNDS, blocks_in
 from bakeoff.contest.plan import Question
 from bakeoff.contest.reporter import Reporter
-from bakeoff.decide.gates import BLOCKS_A_ROUND, FEWEST_ROUNDS
+from bakeoff.decide.gates import FEWEST_ROUNDS
 from bakeoff.decide.noise import FULL_PIPE, disturbed
 from bakeoff.decide.quality import evaluate
 from bakeoff.decide.race import MOST_CONTENDERS, contenders
@@ -43,11 +44,8 @@ CAPACITY_SHARE, CAPACITY_SHARE_WHERE_ASKED = 0.2, 0.5
 question."""
 SCORE_LIMIT_S = 900.0
 LOADED_TOGETHER = 3
-FEW_BLOCKS_A_ROUND = 4
-"""Where time is short rounds have up to so many blocks before there are more rounds: an SLA takes requests."""
-MOST_BLOCKS_A_ROUND = 32
-"""Position p + 32 holds the block that was taken because the generator was too late in that of position p."""
-MOST_ROUNDS = 8
+AGAIN = MOST_BLOCKS_A_ROUND
+"""Position p + AGAIN holds the block that was taken because the generator was too late in that of position p."""
 
 
 class Trial:
@@ -118,10 +116,9 @@ class Trial:
     def screen_all(self) -> None:
         """One block for everyone, a few loaded at a time, until what is left of the budget is needed for the rounds."""
         waiting = self.notebook.alive(without="screen")
-        reserve_s = min(RESERVED * self.budget.left, self._fewest_rounds_s(waiting[:LOADED_TOGETHER]))
-        first = True
+        most_s, first = RESERVED * self.budget.left, True
         while waiting:
-            if not first and self.budget.left < reserve_s:
+            if not first and self.budget.left < min(most_s, self._fewest_rounds_s(self._likely_contenders())):
                 return self.notebook.no_time(waiting, "screen")
             first, group, waiting = False, waiting[:LOADED_TOGETHER], waiting[LOADED_TOGETHER:]
             with self.fleet.loaded(group) as engines:
@@ -132,7 +129,7 @@ class Trial:
     def _screen(self, name: str, engines: Engines) -> None:
         loads = screening_loads(self.load, self.scenario, self.entries[name].candidate.setting)
         for position, load in enumerate(loads):
-            for place in (position, MOST_BLOCKS_A_ROUND + position):
+            for place in (position, AGAIN + position):
                 if self.notebook.has_block(name, SCREEN_ROUND, place):
                     break
                 block = self.fleet.measure(engines, name, load, SCREEN_ROUND, place)
@@ -165,22 +162,24 @@ class Trial:
 
     def play_rounds(self) -> None:
         """Rounds of fresh processes until the verdict stands or the time is used up. Their blocks come in random order
-        and in the reverse of it by turns, so that nobody is the first more often."""
-        longest_s = 0.0
+        and in the reverse of it by turns, so that on average everybody's come at the same time."""
+        asks_capacity = self.scenario.traffic.asks_capacity
+        kept_s = 0.0 if asks_capacity else CAPACITY_SHARE * self.budget.left
         for number in range(1, MOST_ROUNDS + 1):
-            if self.scenario.traffic.asks_capacity:
+            if asks_capacity:
                 self.capacities.find(self._contenders(), CAPACITY_SHARE_WHERE_ASKED)
             loads = {name: load for name in self._contenders() if (load := self.capacities.load_of(name)) is not None}
-            last = number > 1 and self.budget.left < longest_s
-            if number == FEWEST_ROUNDS + 1 and not self.scenario.traffic.asks_capacity:
+            turn_s = sum(load.seconds for load in loads.values())
+            last = number > 1 and self.budget.left < self.fleet.start_s(loads) + turn_s
+            if number == FEWEST_ROUNDS + 1 and not asks_capacity:
                 done = last or self.notebook.judged().verdict == "WIN"
                 self.capacities.find(list(loads), 1.0 if done else CAPACITY_SHARE)
             settled = number > FEWEST_ROUNDS and self.notebook.judged().verdict == "WIN"
             if not loads or settled or last:
                 break
-            begun = time.monotonic()
-            self._play_round(number, loads, self._blocks_in(number, loads))
-            longest_s = max(longest_s, time.monotonic() - begun)
+            left_s = self.budget.left - (kept_s if number <= FEWEST_ROUNDS else 0.0)
+            planned = blocks_in(number, left_s, self.fleet.start_s(loads), turn_s)
+            self._play_round(number, loads, self._begun(number, planned))
         for candidate in self.notebook.record().candidates:
             played = [block for block in candidate.blocks if block.round > SCREEN_ROUND]
             if candidate.failure is None and played:
@@ -199,8 +198,14 @@ class Trial:
                     block = self.fleet.measure(engines, name, loads[name], number, position)
                     again += [(name, position)] if block is not None and self._was_disturbed(block) else []
             for name, position in again:
-                if name in engines:
-                    self.fleet.measure(engines, name, loads[name], number, MOST_BLOCKS_A_ROUND + position)
+                if name in engines and self.budget.left > loads[name].seconds:
+                    self.fleet.measure(engines, name, loads[name], number, AGAIN + position)
+
+    def _begun(self, number: int, planned: int) -> int:
+        """The blocks of a round: as planned, but a resumed run makes none longer than it finds it."""
+        record = self.notebook.record()
+        begun = [block.position % AGAIN for each in record.candidates for block in each.blocks if block.round == number]
+        return min(planned, 1 + max(begun)) if begun else planned
 
     def _was_disturbed(self, block: Block) -> bool:
         """Whether the generator was too late, and another block is worth its time: not where the engine is behind."""
@@ -240,32 +245,19 @@ class Trial:
 
     def _affordable_s(self) -> float:
         """How long a block may be so that the budget lasts for a screen of everyone and the fewest rounds."""
-        able = sum(entry.failure is None for entry in self.entries.values())
-        rivals = min(able, LOADED_TOGETHER)
-        starts = math.ceil(able / LOADED_TOGETHER) + FEWEST_ROUNDS
-        return (self.budget.left - starts * START_GUESS_S) / max(1, able + FEWEST_ROUNDS * rivals)
+        able = [name for name, entry in self.entries.items() if entry.failure is None]
+        together = able[:LOADED_TOGETHER]
+        starts = math.ceil(len(able) / LOADED_TOGETHER) + FEWEST_ROUNDS
+        blocks = len(able) + FEWEST_ROUNDS * len(together)
+        return (self.budget.left - starts * self.fleet.start_s(together)) / max(1, blocks)
+
+    def _likely_contenders(self) -> tuple[str, ...]:
+        """Who would play the rounds by what is known now; nobody is dropped yet."""
+        return contenders(self.notebook.record()).contenders
 
     def _fewest_rounds_s(self, rivals: Collection[str]) -> float:
         return FEWEST_ROUNDS * (self.fleet.start_s(rivals) + len(rivals) * self.load.seconds)
 
     def _most_contenders(self) -> int:
         """With little time left two see it through; more would see no one through."""
-        likely = contenders(self.notebook.record()).contenders
-        return MOST_CONTENDERS if self.budget.left >= self._fewest_rounds_s(likely) else 2
-
-    def _blocks_in(self, number: int, rivals: Collection[str]) -> int:
-        """As many as fill the budget in the most rounds that measure at least as long as their engines take to start: a
-        round is the unit of statistics, its blocks steady it. Where those are few, what the fewest rounds leave time
-        for. A round that a resumed run finds begun ends as it is."""
-        record = self.notebook.record()
-        begun = [block.position for each in record.candidates for block in each.blocks if block.round == number]
-        if begun:
-            return 1 + max(position for position in begun if position < MOST_BLOCKS_A_ROUND)
-        if math.isinf(self.budget.left):
-            return BLOCKS_A_ROUND
-        left_s = self.budget.left * (1.0 if number > FEWEST_ROUNDS else 1.0 - CAPACITY_SHARE)
-        most, fewest = (max(1, rounds + 1 - number) for rounds in (MOST_ROUNDS, FEWEST_ROUNDS))
-        start_s = self.fleet.start_s(rivals)
-        worth = min(most, max(fewest, int(left_s / (2.0 * start_s))))
-        many, few = (int((left_s / rounds - start_s) / (len(rivals) * self.load.seconds)) for rounds in (worth, fewest))
-        return max(1, min(MOST_BLOCKS_A_ROUND, many), min(FEW_BLOCKS_A_ROUND, few))
+        return MOST_CONTENDERS if self.budget.left >= self._fewest_rounds_s(self._likely_contenders()) else 2

@@ -1,8 +1,8 @@
 """Costs compared in pairs, round by round: what all candidates of a round have in common cancels.
 
 The unit is the round. A difference's interval is Student's t on the rounds' differences of log cost. The variance is
-the larger of the pair's own and that of the whole field (candidates x rounds, two-way), so that a pair that happens to
-agree in three rounds claims nothing, nor is it ever under FLOOR; simultaneous over all rivals by Bonferroni.
+the larger of the pair's own and that of the whole field (candidates x rounds, two-way), and never under FLOOR, so that
+a pair that happens to agree in three rounds claims no small difference; simultaneous over all rivals by Bonferroni.
 
 Costs come from capacities, and where blocks at nearby rates showed what those are, comparisons heed it: see Bounds.
 """
@@ -69,10 +69,10 @@ class Field:
         logs = np.array([math.log(self.costs[one][r] / self.costs[other][r]) for r in common])
         own, whole, freedom = float(logs.var(ddof=1)), *self._field_variance()
         freedom = max(freedom, len(logs) - 1) if whole >= 0.0 else len(logs) - 1
-        half = self._quantile(freedom) * math.sqrt(max(own, whole, FLOOR**2) / len(logs))
+        of_a_round = self._quantile(freedom) * math.sqrt(max(own, whole, FLOOR**2))
         mine, theirs = self.bounds.get(one, NO_BOUNDS), self.bounds.get(other, NO_BOUNDS)
-        half += abs(mine.moved - theirs.moved)
-        value, low, high = _within(float(logs.mean()), half, mine.over(theirs))
+        value = float(logs.mean())
+        low, high = _ends(value, of_a_round, len(logs), mine.moved - theirs.moved, mine.over(theirs))
         return Interval(math.expm1(value), math.expm1(low), math.expm1(high))
 
     def interval(self, name: str) -> tuple[float, float] | None:
@@ -80,9 +80,9 @@ class Field:
         logs = np.log(list(self.costs[name].values()))
         if len(logs) < 2:
             return None
-        half = float(stats.t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / math.sqrt(len(logs)))
+        of_a_round = float(stats.t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1))
         mine = self.bounds.get(name, NO_BOUNDS)
-        _, low, high = _within(float(logs.mean()), half + abs(mine.moved), mine.over(ONE))
+        low, high = _ends(float(logs.mean()), of_a_round, len(logs), mine.moved, mine.over(ONE))
         return math.exp(low), math.exp(high)
 
     def _quantile(self, freedom: int) -> float:
@@ -101,13 +101,17 @@ class Field:
         return 2.0 * float((rest**2).sum()) / freedom, freedom
 
 
-def _within(value: float, half: float, outer: tuple[float, float]) -> tuple[float, float, float]:
-    """The value and the ends of its interval, as far as the outer one goes; the outer one where they have nothing in
-    common."""
-    low, high = max(value - half, outer[0]), min(value + half, outer[1])
-    if low > high:
-        low, high = outer
-    return min(max(value, low), high), low, high
+def _ends(
+    value: float, of_a_round: float, rounds: int, moved: float, outer: tuple[float, float]
+) -> tuple[float, float]:
+    """The ends of an interval: the rounds' own, widened by what moved the value, as far as the brackets allow.
+
+    Each bracket was measured once, as a round is, so that it is as uncertain as one.
+    """
+    half, farther = of_a_round / math.sqrt(rounds), abs(moved)
+    low = max(value - half - farther, outer[0] - of_a_round)
+    high = min(value + half + farther, outer[1] + of_a_round)
+    return min(value - half, low), max(value + half, high)
 
 
 def _log(cost: float) -> float:

@@ -86,11 +86,12 @@ def memory_bytes(evidence: Evidence) -> float | None:
 
 
 def _capacity(evidence: Evidence) -> tuple[float | None, float | None, float | None]:
-    """The capacity with the rates that passed and failed around it; with the rounds' 95 % interval where no block was
-    played at another rate than the one asked for."""
+    """The capacity with the rates that passed and failed around it. Where no block was played at another rate than the
+    one asked for, with the rounds' 95 % interval, widened by what moved it: its own pass, or the blocks of others."""
     mean, low, high = _mean_and_interval(evidence.capacity_qps or {})
     if mean is None or not _bracketed(evidence):
-        return mean, low, high
+        farther, passed_qps = math.exp(abs(evidence.bounds.moved)), evidence.bracket.passed_qps or 0.0
+        return mean, low and max(low / farther, min(low, passed_qps)), high and high * farther
     return mean, evidence.bracket.passed_qps, evidence.bracket.failed_qps
 
 

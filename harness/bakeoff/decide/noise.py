@@ -85,7 +85,7 @@ class Measuring:
     `psi` (some task waited for a CPU) and `steal` (the hypervisor took CPUs) hold the blocks' mean and their worst.
     `generator_share` is the CPU time that the generator took of all that the engines were given, `shared` and
     `unprivileged` count the open blocks in which it had no CPU of its own and no real-time priority, and `disturbed`
-    counts the blocks with a cause. Switches are involuntary ones, per second. `energy_j` is by candidate and answered
+    counts those with a cause among the `watched`: open blocks at the rate that the SLA is judged at. Switches are involuntary ones, per second. `energy_j` is by candidate and answered
     request, of the whole machine.
     """
 
@@ -98,6 +98,7 @@ class Measuring:
     worker_switches_per_s: float | None = None
     shared: int = 0
     unprivileged: int = 0
+    watched: int = 0
     disturbed: Mapping[str, int] = field(default_factory=dict)
     energy_j: Mapping[str, float] = field(default_factory=dict)
     energy_source: str = ""
@@ -142,9 +143,10 @@ class _Tally:
                 shares.append(_number(facts, name))
         if "generator_realtime" in facts:
             self._add_generator(facts)
-        cause = disturbed(block, *self._sla) if self._sla and not at_capacity else ""
-        if cause:
-            self._disturbed[cause] += 1
+        if self._sla and block.kind == "open" and not at_capacity:
+            self._sum(watched=1)
+            if cause := disturbed(block, *self._sla):
+                self._disturbed[cause] += 1
         if "energy_j" in facts:
             joules, answers = self._energy.get(candidate, (0.0, 0))
             self._energy[candidate] = joules + _number(facts, "energy_j"), answers + int(block.answered.sum())
@@ -179,6 +181,7 @@ class _Tally:
             worker_switches_per_s=_ratio(sums["worker_switches"] * 1e9, sums["wall_ns"]),
             shared=int(sums["shared"]),
             unprivileged=int(sums["unprivileged"]),
+            watched=int(sums["watched"]),
             disturbed=dict(self._disturbed.most_common()),
             energy_j={name: joules / answers for name, (joules, answers) in self._energy.items() if answers},
             energy_source=", ".join(sorted(self._sources)),

@@ -7,7 +7,7 @@ import math
 from bakeoff.decide.choice import Basis, Choice
 from bakeoff.decide.court import Court
 from bakeoff.decide.judgement import VerdictName
-from bakeoff.decide.noise import FULL_PIPE, measuring
+from bakeoff.decide.noise import FULL_PIPE, NO_CPU, measuring
 from bakeoff.decide.wording import dearer, listed, milliseconds, percent, seconds
 
 WORTH_SAYING = 0.1
@@ -107,13 +107,13 @@ def _unmeasured(court: Court, name: VerdictName) -> str:
 
 
 def _restless(court: Court) -> str:
-    """That the machine, and not the engines, is what makes it take long; empty where that is not so."""
+    """That other tasks on the machine are what makes it take long; empty where that is not so."""
     found = measuring(court.record)
-    late = {cause: count for cause, count in found.disturbed.items() if cause != FULL_PIPE}
-    if not late or sum(late.values()) < WORTH_SAYING * found.blocks:
+    late = {cause: count for cause, count in found.disturbed.items() if cause != FULL_PIPE and NO_CPU not in cause}
+    if not late or sum(late.values()) < WORTH_SAYING * found.watched:
         return ""
     most = max(late, key=late.__getitem__)
-    counted = f"in {sum(late.values())} of {found.blocks} blocks (mostly: {most})"
+    counted = f"in {sum(late.values())} of {found.watched} blocks (mostly: {most})"
     return f"The load came late {counted}. On a quieter machine, less would settle it."
 
 

@@ -38,7 +38,7 @@ class Bracket:
 
     @property
     def standing_qps(self) -> float | None:
-        """The rate that most speaks for: the highest that passed, else a step below all that failed, else the lowest of
+        """The likeliest rate to hold: the highest that passed, else a step below all that failed, else the lowest of
         those that blocks did not settle."""
         below_qps = None if self.failed_qps is None else self.failed_qps / STEP
         return self.passed_qps or below_qps or min(self.undecided_qps, default=None)

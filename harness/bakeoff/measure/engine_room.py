@@ -73,11 +73,13 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A started engine: seconds in the backend's `load`, seconds from the process's start to its first answer, resident
-    size (all its processes, without the mapped requests), threads, warm-up requests, the error of verified answers."""
+    """A started engine: seconds in the backend's `load`, seconds from the process's start to its first answer and until
+    it was warm, resident size (all its processes, without the mapped requests), threads, warm-up requests, the error of
+    verified answers."""
 
     load_s: float
     startup_s: float
+    ready_s: float
     memory_bytes: int
     threads: int
     warmup_requests: int
@@ -255,10 +257,15 @@ class Engine:
 
     def _loaded(self, loads: list[Message], starts: list[Message]) -> Loaded:
         self._service_ns = min(start["service_ns"] for start in starts)
-        answered_ns = zip((start["first_answer_ns"] for start in starts), self._children, strict=True)
+
+        def longest_s(moment: str) -> float:
+            pairs = zip(starts, self._children, strict=True)
+            return max(start[moment] - child.started_ns for start, child in pairs) / 1e9
+
         return Loaded(
             load_s=max(load["load_s"] for load in loads),
-            startup_s=max(ns - child.started_ns for ns, child in answered_ns) / 1e9,
+            startup_s=longest_s("first_answer_ns"),
+            ready_s=longest_s("ready_ns"),
             memory_bytes=sum(start["memory_bytes"] for start in starts),
             threads=sum(start["threads"] for start in starts),
             warmup_requests=sum(start["warmup_requests"] for start in starts),

@@ -47,7 +47,7 @@ def serve(channel: Channel, order: Message) -> None:
     if crew.batcher:
         facts["warmup_requests"] += _warm_up_joined(crew, crew.batcher.batching.most_items)
     facts |= {"memory_bytes": crew.memory().bytes, "threads": procs.threads(os.getpid())}
-    channel.send(facts | {"affinity": crew.affinity()})
+    channel.send(facts | {"affinity": crew.affinity(), "ready_ns": time.monotonic_ns()})
     while (message := channel.receive()) is not None and message["do"] != "close":
         channel.send(score(crew, message) if message["do"] == "score" else play(crew, channel, message))
     session.close()

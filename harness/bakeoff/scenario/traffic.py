@@ -128,7 +128,7 @@ class Traffic(Part):
     duration_s: Seconds = Field(
         default=4.0,
         alias="duration",
-        description="Length of one measured block, from 100ms to 10m. A run holds many blocks.",
+        description="Length of one measured block, from 100ms to 10m; a screening one lasts 1s at least.",
         json_schema_extra={"default": "4s"},
     )
     samples_per_query: int = Field(

@@ -54,7 +54,7 @@ def _lateness(found: Measuring) -> str:
     if not found.disturbed:
         return "In no block was it late against the SLA."
     causes = "; ".join(f"{numbers.clean(cause)} ({count})" for cause, count in found.disturbed.items())
-    return f"In {sum(found.disturbed.values())} of {found.blocks} blocks it was late against the SLA: {causes}."
+    return f"In {sum(found.disturbed.values())} of {found.watched} blocks it was late against the SLA: {causes}."
 
 
 def _energy(found: Measuring, verdict: Verdict) -> str:
