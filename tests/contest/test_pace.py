@@ -13,10 +13,9 @@ from bakeoff.decide.gates import BLOCKS_A_ROUND, FEWEST_ROUNDS
     [
         pytest.param(1, 160.0, 4.0, 2.0, 8, id="eight rounds of four and sixteen seconds"),
         pytest.param(8, 20.0, 4.0, 2.0, 8, id="what the last round has left"),
-        pytest.param(
-            1, 60.0, 10.0, 2.0, 4, id="three rounds, for starts are dear: at least what they leave, up to four"
-        ),
-        pytest.param(1, 60.0, 10.0, 5.0, 2, id="three rounds that have time for two"),
+        pytest.param(1, 60.0, 10.0, 2.0, 5, id="three rounds, for starts are dear"),
+        pytest.param(1, 60.0, 4.0, 2.0, FEW_BLOCKS_A_ROUND, id="of seven rounds blocks of two: four blocks come first"),
+        pytest.param(1, 30.0, 4.0, 2.0, 3, id="and fewer where three rounds have no time for four"),
         pytest.param(1, 12.0, 10.0, 5.0, 1, id="too little for anything: one block, and see"),
         pytest.param(2, 0.0, 3.0, 1.0, 1, id="nothing left"),
         pytest.param(1, 10000.0, 3.0, 1.0, MOST_BLOCKS_A_ROUND, id="no longer than the most"),
@@ -37,7 +36,3 @@ def test_rounds_as_planned_end_with_the_budget(budget_s, start_s):
     assert left_s >= 0.0
     assert rounds >= (FEWEST_ROUNDS if budget_s >= FEWEST_ROUNDS * (start_s + turn_s) else 1)
     assert left_s < start_s + turn_s or rounds == MOST_ROUNDS
-
-
-def test_where_time_is_short_blocks_come_before_rounds():
-    assert blocks_in(1, 33.0, 5.0, 1.5) == FEW_BLOCKS_A_ROUND

@@ -43,13 +43,20 @@ def test_brackets_that_lie_apart_tell_what_moved_estimates_cannot():
     assert 2.1 / 0.9 < 1 + found.high < 2.6
 
 
-def test_a_bracket_never_claims_more_than_rounds_do():
-    """It was measured once: one candidate failed in a bad minute at a rate that the other passed in a good one."""
-    found = field(1.05, Bounds(moved=0.05, low=1 / 0.95, high=1.1), Bounds(low=0.9, high=1.0)).dearer("one", "other")
+def test_a_bracket_that_was_measured_once_claims_no_more_than_a_round():
+    """One candidate failed in a bad minute at a rate that the other passed in a good one; rounds drift as much."""
+    drift = (0.06, -0.05, 0.04, -0.06, 0.05, -0.04)
+    costs = {name: {n: math.exp(each) for n, each in enumerate(drift)} for name in ("one", "other")}
+    bounds = {"one": Bounds(moved=0.05, low=1.05, high=1.1), "other": Bounds(low=0.9, high=1.0)}
+    moved = {"one": {n: 1.05 * cost for n, cost in costs["one"].items()}, "other": costs["other"]}
+    found = Field(moved, bounds=bounds).dearer("one", "other")
     assert found.low < 0.0 < found.high
-    contrary = field(1.0, Bounds(low=1.5, high=2.0), Bounds(low=0.9, high=1.0)).dearer("one", "other")
-    assert contrary.low <= field().dearer("one", "other").low
-    assert contrary.high >= field().dearer("one", "other").high
+
+
+def test_brackets_never_cut_what_the_rounds_leave_open():
+    alone = field().dearer("one", "other")
+    found = field(1.0, Bounds(low=1.5, high=2.0), Bounds(low=0.9, high=1.0)).dearer("one", "other")
+    assert found.low <= alone.low < alone.high <= found.high
 
 
 def test_a_candidates_own_interval_keeps_near_its_bracket():

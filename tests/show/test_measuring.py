@@ -27,7 +27,7 @@ def test_what_the_generator_took_where_it_had_no_cpu_and_no_priority(win):
 
 
 def test_disturbed_blocks_are_counted_by_cause(win):
-    lines = words(Measuring(blocks=9, open_blocks=9, disturbed={OWN_CPU: 2, STOLEN: 1}), win)
+    lines = words(Measuring(blocks=9, open_blocks=9, watched=9, disturbed={OWN_CPU: 2, STOLEN: 1}), win)
     assert (
         "In 3 of 9 blocks it was late against the SLA: other tasks ran on the generator's CPU (2); "
         "the hypervisor took CPUs (1)." in lines

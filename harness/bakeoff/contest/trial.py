@@ -17,7 +17,7 @@ import numpy as np
 from bakeoff.contest import artifacts
 from bakeoff.contest.budget import Budget
 from bakeoff.contest.capacities import Capacities
-from bakeoff.contest.fleet import START_GUESS_S, Engines, Fleet, log_path
+from bakeoff.contest.fleet import Engines, Fleet, log_path
 from bakeoff.contest.load import ClosedLoop, OpenLoop, load_for, screening_loads
 from bakeoff.contest.notebook import Notebook
 from bakeoff.contest.pace import MOST_BLOCKS_A_ROUND, MOST_ROUNDS, blocks_in
@@ -164,18 +164,18 @@ class Trial:
         """Rounds of fresh processes until the verdict stands or the time is used up. Their blocks come in random order
         and in the reverse of it by turns, so that on average everybody's come at the same time."""
         asks_capacity = self.scenario.traffic.asks_capacity
-        kept_s = 0.0 if asks_capacity else CAPACITY_SHARE * self.budget.left
+        kept_s = 0.0 if asks_capacity or math.isinf(self.budget.left) else CAPACITY_SHARE * self.budget.left
         for number in range(1, MOST_ROUNDS + 1):
             if asks_capacity:
                 self.capacities.find(self._contenders(), CAPACITY_SHARE_WHERE_ASKED)
             loads = {name: load for name in self._contenders() if (load := self.capacities.load_of(name)) is not None}
             turn_s = sum(load.seconds for load in loads.values())
-            last = number > 1 and self.budget.left < self.fleet.start_s(loads) + turn_s
+            shortest_s = self.fleet.start_s(loads) + turn_s
             if number == FEWEST_ROUNDS + 1 and not asks_capacity:
-                done = last or self.notebook.judged().verdict == "WIN"
+                done = self.budget.left < shortest_s or self.notebook.judged().verdict == "WIN"
                 self.capacities.find(list(loads), 1.0 if done else CAPACITY_SHARE)
             settled = number > FEWEST_ROUNDS and self.notebook.judged().verdict == "WIN"
-            if not loads or settled or last:
+            if not loads or settled or (number > 1 and self.budget.left < shortest_s):
                 break
             left_s = self.budget.left - (kept_s if number <= FEWEST_ROUNDS else 0.0)
             planned = blocks_in(number, left_s, self.fleet.start_s(loads), turn_s)
@@ -183,7 +183,7 @@ class Trial:
         for candidate in self.notebook.record().candidates:
             played = [block for block in candidate.blocks if block.round > SCREEN_ROUND]
             if candidate.failure is None and played:
-                self.notebook.row(candidate.id, "serve", seconds=len(played) * self.load.seconds)
+                self.notebook.row(candidate.id, "serve", seconds=sum(each.block.wall_ns for each in played) / 1e9)
 
     def _play_round(self, number: int, loads: Mapping[str, OpenLoop | ClosedLoop], blocks: int) -> None:
         has_block = self.notebook.has_block

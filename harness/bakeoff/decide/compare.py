@@ -66,13 +66,16 @@ class Field:
         common = sorted(self.costs[one].keys() & self.costs[other].keys())
         if len(common) < 2:
             return None
-        logs = np.array([math.log(self.costs[one][r] / self.costs[other][r]) for r in common])
-        own, whole, freedom = float(logs.var(ddof=1)), *self._field_variance()
-        freedom = max(freedom, len(logs) - 1) if whole >= 0.0 else len(logs) - 1
-        of_a_round = self._quantile(freedom) * math.sqrt(max(own, whole, FLOOR**2))
+        logs = np.log([[self.costs[one][r], self.costs[other][r]] for r in common])
+        apart = logs[:, 0] - logs[:, 1]
+        own, whole, freedom = float(apart.var(ddof=1)), *self._field_variance()
+        freedom = max(freedom, len(common) - 1) if whole >= 0.0 else len(common) - 1
+        variance, quantile = max(own, whole, FLOOR**2), self._quantile(freedom)
+        half = quantile * math.sqrt(variance / len(common))
+        of_brackets = quantile * math.sqrt(max(variance, float(logs.var(axis=0, ddof=1).sum())))
         mine, theirs = self.bounds.get(one, NO_BOUNDS), self.bounds.get(other, NO_BOUNDS)
-        value = float(logs.mean())
-        low, high = _ends(value, of_a_round, len(logs), mine.moved - theirs.moved, mine.over(theirs))
+        value = float(apart.mean())
+        low, high = _ends(value, half, mine.moved - theirs.moved, mine.over(theirs), of_brackets)
         return Interval(math.expm1(value), math.expm1(low), math.expm1(high))
 
     def interval(self, name: str) -> tuple[float, float] | None:
@@ -82,7 +85,8 @@ class Field:
             return None
         of_a_round = float(stats.t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1))
         mine = self.bounds.get(name, NO_BOUNDS)
-        low, high = _ends(float(logs.mean()), of_a_round, len(logs), mine.moved, mine.over(ONE))
+        half = of_a_round / math.sqrt(len(logs))
+        low, high = _ends(float(logs.mean()), half, mine.moved, mine.over(ONE), of_a_round)
         return math.exp(low), math.exp(high)
 
     def _quantile(self, freedom: int) -> float:
@@ -102,15 +106,14 @@ class Field:
 
 
 def _ends(
-    value: float, of_a_round: float, rounds: int, moved: float, outer: tuple[float, float]
+    value: float, half: float, moved: float, outer: tuple[float, float], of_brackets: float
 ) -> tuple[float, float]:
     """The ends of an interval: the rounds' own, widened by what moved the value, as far as the brackets allow.
 
-    Each bracket was measured once, as a round is, so that it is as uncertain as one.
+    Each bracket was measured once, as a round is, and not interleaved: `of_brackets` is how far off two may be.
     """
-    half, farther = of_a_round / math.sqrt(rounds), abs(moved)
-    low = max(value - half - farther, outer[0] - of_a_round)
-    high = min(value + half + farther, outer[1] + of_a_round)
+    low = max(value - half - abs(moved), outer[0] - of_brackets)
+    high = min(value + half + abs(moved), outer[1] + of_brackets)
     return min(value - half, low), max(value + half, high)
 
 

@@ -36,8 +36,8 @@ class Evidence:
     """One candidate's figures. Mappings go from round to figure; round 0 is the screen. Absent figures are None.
 
     `capacity_qps` are replayed service times (their mean: `replayed_qps`), which holding.py moves into `bracket`, what
-    blocks at nearby rates showed; `bounds` say what that comes to in costs. Latencies and the SLA are at the rate asked for; where the
-    capacity itself is asked for, at the highest that passed.
+    blocks at nearby rates showed; `bounds` say what that comes to in costs. Latencies and the SLA are at the rate asked
+    for; where the capacity itself is asked for, at the highest that passed.
     """
 
     record: CandidateRecord

@@ -85,8 +85,8 @@ class Measuring:
     `psi` (some task waited for a CPU) and `steal` (the hypervisor took CPUs) hold the blocks' mean and their worst.
     `generator_share` is the CPU time that the generator took of all that the engines were given, `shared` and
     `unprivileged` count the open blocks in which it had no CPU of its own and no real-time priority, and `disturbed`
-    counts those with a cause among the `watched`: open blocks at the rate that the SLA is judged at. Switches are involuntary ones, per second. `energy_j` is by candidate and answered
-    request, of the whole machine.
+    counts those with a cause among the `watched`: open blocks at the rate that the SLA is judged at. Switches are
+    involuntary ones, per second. `energy_j` is by candidate and answered request, of the whole machine.
     """
 
     blocks: int = 0

@@ -260,7 +260,7 @@ class Engine:
 
         def longest_s(moment: str) -> float:
             pairs = zip(starts, self._children, strict=True)
-            return max(start[moment] - child.started_ns for start, child in pairs) / 1e9
+            return max(int(start[moment]) - child.started_ns for start, child in pairs) / 1e9
 
         return Loaded(
             load_s=max(load["load_s"] for load in loads),
