@@ -151,11 +151,11 @@ def capacity_title(verdict: Verdict) -> str:
 
 
 def short_figures(row: Row, verdict: Verdict) -> str:
-    """A candidate's latency, and its cost beside the choice's, for a line of its own."""
-    parts = [f"{row.p99} ms"] if known(row.judged.p99_ms) else []
-    choice = verdict.choice
-    if choice is not None and choice.cost and row.judged.cost is not None and known(row.judged.cost):
-        parts.append(f"cost {percent(row.judged.cost / choice.cost - 1, signed=True)}")
+    """A candidate's latency, and its cost beside the choice's where rounds measured it: a screen was another time."""
+    one, choice = row.judged, verdict.choice
+    parts = [f"{row.p99} ms"] if known(one.p99_ms) else []
+    if choice is not None and choice.cost and one.rounds and one.cost is not None and known(one.cost):
+        parts.append(f"cost {percent(one.cost / choice.cost - 1, signed=True)}")
     return " · ".join(parts)
 
 
