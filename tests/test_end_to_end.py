@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from bakeoff import __version__ as bakeoff_version
+
 BAKEOFF = [sys.executable, "-m", "bakeoff"]
 
 
@@ -224,6 +226,17 @@ def test_a_dry_run_lists_the_candidates_and_writes_nothing(workplace):
     done = bakeoff(*RUN, "--backend", "onnxruntime", "--dry-run", folder=workplace)
     assert "onnxruntime/fp32" in done.stdout
     assert set(workplace.iterdir()) == before
+
+
+def test_a_dry_run_finds_a_workload_that_is_none(workplace, tmp_path):
+    asked = tmp_path / "typo.yaml"
+    asked.write_text("workload: ctr-dlmr\ntraffic: {kind: server, qps: 5}\nsla: {p99: 20ms}\n")
+    done = bakeoff("run", str(asked), "--backend", "onnxruntime", "--dry-run", folder=workplace, code=2)
+    assert "workload: ctr-dlmr: no such workload; did you mean ctr-dlrm?" in done.stderr
+
+
+def test_the_version_is_told(workplace):
+    assert bakeoff("--version", folder=workplace).stdout == f"bakeoff {bakeoff_version}\n"
 
 
 @pytest.mark.parametrize(

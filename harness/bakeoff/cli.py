@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bakeoff import __version__
 from bakeoff.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,6 +41,21 @@ ExportOption = Annotated[
 BackendOption = Annotated[list[str] | None, typer.Option("--backend", help="Only this backend. Repeatable.")]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"bakeoff {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _bakeoff(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """What stands before the verb."""
+
+
 def main() -> None:
     """The entry point: bad input is one line and exit 2."""
     try:
@@ -59,7 +75,7 @@ def init(
 
     for path in write_starters(folder, force):
         typer.echo(f"wrote {path}")
-    typer.echo(f"next: bakeoff run {folder} --budget 3m")
+    typer.echo(f"next: bakeoff run {folder} --budget 10m")
 
 
 @app.command(epilog="Example: bakeoff doctor")

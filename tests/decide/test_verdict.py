@@ -29,7 +29,7 @@ def test_the_cheapest_that_passes_every_gate_wins(scenario, engine):
     assert judged(found, "late").outcome == "sla-missed"
     assert "the limit 20 ms" in judged(found, "late").reason
     assert found.headline.startswith("Serve ctr-ranking with quick fp32 (1x1): ")
-    for part in ("cheaper than slow fp32 (1x1)", "ms of 20 ms", "replicas", "USD/year"):
+    for part in ("cheaper than slow fp32 (1x1)", "ms of 20 ms at 100/s", "replicas", "USD/year"):
         assert part in found.headline
     assert found.margin == pytest.approx(1 - 2 / 3, abs=0.1)
     assert found.regret_high == 0.0

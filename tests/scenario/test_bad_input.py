@@ -224,7 +224,7 @@ def test_sla(write, sla, expected):
 @pytest.mark.parametrize(
     ("workload", "expected"),
     [
-        ("", "workload: missing; name a built-in workload (ctr-dlrm), a model file or package.module:factory"),
+        ("", "workload: missing; name a built-in workload such as ctr-dlrm, a model file or package.module:factory"),
         ("workload: c.onnx", "workload: 'c.onnx': no such file (looked for "),
         ("workload: model.pb", "workload: 'model.pb': must be a built-in workload such as ctr-dlrm, a model file"),
         ("workload: 3", "workload: 3: must be a built-in workload"),

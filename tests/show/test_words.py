@@ -62,9 +62,30 @@ def test_fates(every):
 
 
 def test_money_beside_what_serves_today(win):
-    assert views.money_words(win) == "3,740 USD a year (33 replicas), today 5,310 USD"
-    assert views.money_words(replace(win, incumbent=None)) == "3,740 USD a year (33 replicas)"
+    known = "32 to 35 by what is known of the capacity"
+    assert views.money_words(win) == f"3,740 USD a year (33 replicas; {known}), today 5,310 USD"
+    assert views.money_words(replace(win, incumbent=None)) == f"3,740 USD a year (33 replicas; {known})"
     assert views.money_words(replace(win, choice=None)) == ""
+
+
+@pytest.mark.parametrize(
+    ("low_qps", "high_qps", "words"),
+    [
+        (None, None, "(33 replicas)"),
+        (500.0, None, "(33 replicas; at most 40 by what is known of the capacity)"),
+        (None, 900.0, "(33 replicas; at least 23 by what is known of the capacity)"),
+        (610.0, 611.0, "(33 replicas)"),
+    ],
+)
+def test_replicas_by_both_ends_of_the_capacity(win, low_qps, high_qps, words):
+    choice = replace(win.choice, capacity_low_qps=low_qps, capacity_high_qps=high_qps)
+    assert views.money_words(replace(win, choice=choice, incumbent=None)).endswith(words)
+
+
+def test_nothing_more_is_said_of_a_choice_that_is_surely_the_cheapest(win):
+    surely = "With 97 % confidence none of the others costs less than the choice."
+    assert views.certainty(replace(win, regret_high=0.0)) == surely
+    assert "at most 2.1 % more" in views.certainty(win)
 
 
 def test_the_choice_as_yaml_reads_back(win):

@@ -24,6 +24,7 @@ from bakeoff.store.record import RunRecord
 from bakeoff.store.store import Store
 from bakeoff.workloads import prepare
 from bakeoff.workloads.prepared import Prepared
+from bakeoff.workloads.preparing import spec_of
 
 PLANNING = "planning"
 """The status of a run until all its scenarios and candidates are written down."""
@@ -140,10 +141,14 @@ class Planned:
 
 
 def dry_run(scenarios: Sequence[Scenario], candidates: Sequence[str] = ()) -> list[Planned]:
-    """Who would take part and how long the first look at each would take; nothing is prepared, built or written."""
+    """Who would take part and how long the first look at each would take; nothing is prepared, built or written.
+
+    Raises UserError where the workload is none.
+    """
     probes = _Probes(Silent())
     lines = []
     for scenario in scenarios:
+        spec_of(scenario, 0)
         variants = tuple(dict.fromkeys([BASE, *scenario.variants]))
         for entry in probes.entries(scenario, variants, candidates):
             failure = entry.failure

@@ -104,9 +104,10 @@ def _figures(court: Court, chosen: Judgement) -> list[str]:
         shop.append(f"{chosen.replicas:,} replica{'s' if chosen.replicas > 1 else ''}")
     if chosen.yearly_cost is not None and price is not None:
         shop.append(f"{money(chosen.yearly_cost, price.currency)}/year")
-    latency = (
-        "" if sla is None or tail is None else f"p{sla.percentile:g} {milliseconds(tail)} ms of {sla.limit_ms:g} ms"
-    )
+    latency, qps = "", court.evidence[chosen.candidate].offered_qps
+    if sla is not None and tail is not None:
+        at = f" at {whole(qps)}/s" if qps else ""
+        latency = f"p{sla.percentile:g} {milliseconds(tail)} ms of {sla.limit_ms:g} ms{at}"
     carried = ""
     if court.scenario.traffic.asks_capacity and chosen.capacity_qps is not None:
         carried = f"{whole(chosen.capacity_qps)} requests/s a replica"

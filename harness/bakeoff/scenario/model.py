@@ -88,7 +88,7 @@ class Scenario(Part):
     def _fits_together(self) -> Scenario:
         if self.workload is None and not self.variants:
             raise fault(
-                "missing; name a built-in workload (ctr-dlrm), a model file or package.module:factory", "workload"
+                "missing; name a built-in workload such as ctr-dlrm, a model file or package.module:factory", "workload"
             )
         if self.workload is None and BASE not in self.variants:
             raise fault("must have a base, as in {base: a.onnx, student: b.onnx}, or stand with a workload", "variants")

@@ -80,6 +80,7 @@ def render_doctor(found: Mapping[str, Any], console: Console | None = None) -> N
     _facts(to, "Its software", flat_facts(found["environment"]))
     _facts(to, "How it measures", flat_facts(found["measuring"]))
     _facts(to, "Its noise now", noise_facts(found["noise"]))
+    to.print(Text("`bakeoff selftest` measures what differences in latency can be told apart here now", style="dim"))
 
 
 def render_conformance(checks: Iterable[Check], console: Console | None = None) -> None:

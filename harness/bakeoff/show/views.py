@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bakeoff.decide.cost import replicas
 from bakeoff.decide.judgement import Judgement, Verdict
 from bakeoff.show.numbers import (
     ABSENT,
@@ -105,7 +106,9 @@ def certainty(verdict: Verdict) -> str:
     """How sure the recommendation is, in one sentence; empty where there is nothing to say."""
     if verdict.regret_high is None or not known(verdict.regret_high):
         return ""
-    return f"With 97 % confidence the choice costs at most {percent(max(verdict.regret_high, 0.0))} more than the best."
+    if verdict.regret_high <= 0.0:
+        return "With 97 % confidence none of the others costs less than the choice."
+    return f"With 97 % confidence the choice costs at most {percent(verdict.regret_high)} more than the best."
 
 
 def sentence(text: str) -> str:
@@ -164,11 +167,23 @@ def money_words(verdict: Verdict) -> str:
     choice, today = verdict.choice, verdict.incumbent
     if choice is None or choice.yearly_cost is None or not known(choice.yearly_cost):
         return ""
-    replicas = f" ({choice.replicas} replicas)" if choice.replicas else ""
-    words = f"{money(choice.yearly_cost, verdict.currency)} a year{replicas}"
+    words = f"{money(choice.yearly_cost, verdict.currency)} a year{_replicas(choice, verdict)}"
     if today is None or today.candidate == choice.candidate or not known(today.yearly_cost):
         return words
     return f"{words}, today {money(today.yearly_cost, verdict.currency)}"
+
+
+def _replicas(choice: Judgement, verdict: Verdict) -> str:
+    """How many replicas, and how many by either end of what one can take."""
+    fleet_qps = verdict.traffic.get("fleet_qps")
+    if not choice.replicas or not fleet_qps:
+        return ""
+    ends = (choice.capacity_high_qps, choice.capacity_low_qps)
+    least, most = (replicas(fleet_qps, qps) if qps and known(qps) else None for qps in ends)
+    if {least, most} <= {None, choice.replicas}:
+        return f" ({choice.replicas} replicas)"
+    span = f"{least} to {most}" if least and most else f"at least {least}" if least else f"at most {most}"
+    return f" ({choice.replicas} replicas; {span} by what is known of the capacity)"
 
 
 def _row(place: int, one: Judgement, verdict: Verdict) -> Row:
