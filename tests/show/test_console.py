@@ -39,12 +39,9 @@ def test_the_headline_comes_first_and_every_candidate_has_its_reason(win, width)
 
 
 def test_wide_terminals_show_more(win):
-    heads = [shown(console.render, [win], width=width) for width in (80, 100, 140)]
-    assert ["quality " in head.split("outcome, and why not")[0].splitlines()[-1] for head in heads] == [
-        False,
-        True,
-        True,
-    ]
+    shows = [shown(console.render, [win], width=width) for width in (80, 100, 140)]
+    heads = [text.split("outcome, and why not")[0].splitlines()[-1] for text in shows]
+    assert ["quality " in head for head in heads] == [False, True, True]
     assert ["capacity" in head for head in heads] == [False, False, True]
 
 
