@@ -77,11 +77,13 @@ def highest_rate(
 
     `replay` gives each arrival's (seconds, ascending) time to its answer. None where no rate holds it.
     """
+    scaled_s = arrivals(pattern, 1.0, count, seed) / 1e9 if pattern.kind in ("poisson", "constant") else None
     low, high = 0.0, 1.0
     for _ in range(_STEPS):
         load = (low + high) / 2
         rate = load * saturation_qps
-        latency_s = replay(arrivals(pattern, rate, count / rate, seed) / 1e9)
+        due_s = arrivals(pattern, rate, count / rate, seed) / 1e9 if scaled_s is None else scaled_s / rate
+        latency_s = replay(due_s)
         settled = latency_s[int(len(latency_s) * _WARM_UP) :]
         holds = np.count_nonzero(settled > limit_s) <= int(len(settled) * (1.0 - percentile / 100.0))
         low, high = (load, high) if holds else (low, load)
