@@ -83,7 +83,7 @@ def test_replicas_by_both_ends_of_the_capacity(win, low_qps, high_qps, words):
 
 
 def test_nothing_more_is_said_of_a_choice_that_is_surely_the_cheapest(win):
-    surely = "With 97 % confidence none of the others costs less than the choice."
+    surely = "With 97 % confidence none of those that passed every gate costs less than the choice."
     assert views.certainty(replace(win, regret_high=0.0)) == surely
     assert "at most 2.1 % more" in views.certainty(win)
 

@@ -107,7 +107,7 @@ def certainty(verdict: Verdict) -> str:
     if verdict.regret_high is None or not known(verdict.regret_high):
         return ""
     if verdict.regret_high <= 0.0:
-        return "With 97 % confidence none of the others costs less than the choice."
+        return "With 97 % confidence none of those that passed every gate costs less than the choice."
     return f"With 97 % confidence the choice costs at most {percent(verdict.regret_high)} more than the best."
 
 
