@@ -169,17 +169,16 @@ class Trial:
             if asks_capacity:
                 self.capacities.find(self._contenders(), CAPACITY_SHARE_WHERE_ASKED)
             loads = {name: load for name in self._contenders() if (load := self.capacities.load_of(name)) is not None}
-            turn_s = sum(load.seconds for load in loads.values())
-            shortest_s = self.fleet.start_s(loads) + turn_s
+            start_s, turn_s = self.fleet.start_s(loads), sum(load.seconds for load in loads.values())
             if number == FEWEST_ROUNDS + 1 and not asks_capacity:
-                done = self.budget.left < shortest_s or self.notebook.judged().verdict == "WIN"
+                done = self.budget.left < start_s + turn_s or self.notebook.judged().verdict == "WIN"
                 self.capacities.find(list(loads), 1.0 if done else CAPACITY_SHARE)
             settled = number > FEWEST_ROUNDS and self.notebook.judged().verdict == "WIN"
-            if not loads or settled or (number > 1 and self.budget.left < shortest_s):
+            if not loads or settled or (number > 1 and self.budget.left < start_s + turn_s):
                 break
             left_s = self.budget.left - (kept_s if number <= FEWEST_ROUNDS else 0.0)
-            planned = blocks_in(number, left_s, self.fleet.start_s(loads), turn_s)
-            self._play_round(number, loads, self._begun(number, planned))
+            planned = blocks_in(number, left_s, start_s, turn_s)
+            self._play_round(number, loads, self._as_begun(number, planned))
         for candidate in self.notebook.record().candidates:
             played = [block for block in candidate.blocks if block.round > SCREEN_ROUND]
             if candidate.failure is None and played:
@@ -201,7 +200,7 @@ class Trial:
                 if name in engines and self.budget.left > loads[name].seconds:
                     self.fleet.measure(engines, name, loads[name], number, AGAIN + position)
 
-    def _begun(self, number: int, planned: int) -> int:
+    def _as_begun(self, number: int, planned: int) -> int:
         """The blocks of a round: as planned, but a resumed run makes none longer than it finds it."""
         record = self.notebook.record()
         begun = [block.position % AGAIN for each in record.candidates for block in each.blocks if block.round == number]
