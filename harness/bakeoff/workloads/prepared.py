@@ -28,7 +28,7 @@ SAMPLES = 64
 
 Array = np.ndarray[Any, Any]
 Data = Literal["real", "recorded", "generated"]
-Kind = Literal["rows", "retrieval"]
+Kind = Literal["rows", "retrieval", "classes", "catalogue"]
 
 
 def mapped(path: Path) -> Array:

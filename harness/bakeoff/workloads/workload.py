@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from bakeoff.backends import Arrays, Tensor
+from bakeoff.backends import Arrays, Tensor, Unsupported
 from bakeoff.workloads.prepared import Array, Data, Kind
 
 if TYPE_CHECKING:
@@ -28,8 +28,11 @@ Fact = str | int | float
 class HeldOut:
     """Held-out rows: `arrays` by input name, cut into requests of `rows` rows each, and the columns that apply.
 
-    `labels` (float32 [rows]) and `groups` (int64 [rows]) for kind "rows"; `queries` and `relevant` (int64: row numbers
-    of the query texts, and of the one relevant text of each) for kind "retrieval".
+    "rows": `labels` (float32 [rows]) and `groups` (int64 [rows]: which rows are ranked together).
+    "retrieval": `queries` and `relevant` (int64: row numbers of the query texts, and of the one relevant text of each).
+    "classes": `labels` (int64 [rows]: the right class; the judged output has a score for each class).
+    "catalogue": the judged output has a score for each item of the catalogue; `queries` and `relevant` (int64) are
+    pairs of a row and an item that is relevant to it, any number for a row, sorted by row.
     """
 
     arrays: Arrays
@@ -65,8 +68,8 @@ class Workload(ABC):
     judged: str
     """The output that the metrics judge: scores [items], or embeddings [items, width] for retrieval."""
     metrics: tuple[str, ...]
-    """"auc", "logloss" (the judged output is a probability), "ndcg@10", "score_error", "rank_correlation",
-    "top10_agreement"."""
+    """Names out of `decide.quality.METRICS`, such as "auc" and "logloss" (the judged output is a probability); () where
+    the data is made up and nothing is to be judged."""
 
     beside: ClassVar[int] = 0
     """Rows of a request that are no items, such as a search's query."""
@@ -76,6 +79,33 @@ class Workload(ABC):
     @abstractmethod
     def train(self, seed: int, cache: Path, progress: Progress) -> Trained:
         """The fp32 model. `cache` is a folder for downloads. The same seed gives the same weights."""
+
+    def fit(
+        self,
+        module: torch.nn.Module,
+        share: float,
+        seed: int,
+        cache: Path,
+        progress: Progress,
+        teacher: torch.nn.Module | None = None,
+    ) -> None:
+        """Train `module`, the base or what a technique made of it, in place for `share` of the usual training.
+
+        With a `teacher`, on its soft labels beside the true ones. Raises Unsupported where there is no training.
+        """
+        raise Unsupported(f"{self.name} brings no training")
+
+    def student(self, size: float) -> torch.nn.Module:
+        """An untrained model with the same inputs and outputs, and about `size` of the base's layers or width."""
+        raise Unsupported(f"{self.name} names no smaller student")
+
+    def loss(self, module: torch.nn.Module, seed: int, cache: Path) -> float:
+        """The mean training loss on rows kept apart from training and from the held-out data, to try things on."""
+        raise Unsupported(f"{self.name} brings no training loss")
+
+    def tiled(self, module: torch.nn.Module) -> torch.nn.Module:
+        """The same model with what belongs to the user computed once per request, from the request's first row."""
+        raise Unsupported(f"{self.name} has no features of the user that its items share")
 
     @abstractmethod
     def requests(self, rows: Array, seed: int, cache: Path, progress: Progress) -> Arrays:
