@@ -4,5 +4,6 @@ from __future__ import annotations
 
 BUILT_IN = {
     "ctr-dlrm": "bakeoff.workloads.ctr_dlrm:CtrDlrm",
+    "feed-sasrec": "bakeoff.workloads.feed_sasrec:FeedSasrec",
     "search-biencoder": "bakeoff.workloads.search_biencoder:SearchBiencoder",
 }
