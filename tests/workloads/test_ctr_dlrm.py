@@ -106,7 +106,7 @@ def test_a_replaced_table_and_a_pruned_layer_are_trained_as_what_they_are(worklo
     module = workload.student(1)
     module.tables[1] = Halves(module.tables[1])
     prune.l1_unstructured(module.top[0], "weight", amount=0.5)
-    adam, _ = ctr_dlrm._optimiser(module, 20, 1)
+    adam, _ = ctr_dlrm._optimiser(module, 20)
     tables, layers = ({id(weights) for weights in group["params"]} for group in adam.param_groups)
     assert tables == {id(weights) for weights in module.tables.parameters()}
     assert layers == {id(weights) for part in (module.bottom, module.top) for weights in part.parameters()}

@@ -31,8 +31,6 @@ STEPS_PER_SHARD = SHARD_PURCHASES * (1 + ta_feng.Visits.NEGATIVES) // BATCH_ROWS
 FEWEST_STEPS = 20
 """Below these the one-cycle rate has no steps to rise in."""
 TABLES_RATE, LAYERS_RATE = 1e-3, 2e-3
-FINE_TUNING = 0.1
-"""The share of the peak rates that fine-tuning takes, which is any training shorter than the usual one."""
 SOFT = 0.5
 """The weight of a teacher's probabilities beside the true labels."""
 TABLE_ROWS = (32_266, 23_812, 2_012, 11, 8, 7, 23_813, 2_013)
@@ -85,14 +83,14 @@ class CtrDlrm(Workload):
     ) -> None:
         """Adam with a one-cycle rate, tables and layers apart.
 
-        Fine-tuning starts with the purchases that the usual training does not come to.
+        A shorter training than the usual one is fine-tuning: it starts with the purchases that the usual one leaves,
+        since a second pass over the same overfits.
         """
         torch.set_flush_denormal(True)
-        fine_tuning = share < 1
         steps = max(round(share * SHARDS * STEPS_PER_SHARD), FEWEST_STEPS)
-        adam, rate = _optimiser(module, steps, FINE_TUNING if fine_tuning else 1)
+        adam, rate = _optimiser(module, steps)
         logits = cast(Dlrm, module).logits
-        batches = _batches(_shop(cache), seed, SHARDS * SHARD_PURCHASES if fine_tuning else 0)
+        batches = _batches(_shop(cache), seed, SHARDS * SHARD_PURCHASES if share < 1 else 0)
         module.train()
         for step, (dense, sparse, label) in zip(range(steps), batches, strict=False):
             if step % STEPS_PER_SHARD == 0:
@@ -172,13 +170,11 @@ def _batches(
             yield dense, sparse, labels
 
 
-def _optimiser(
-    module: torch.nn.Module, steps: int, share: float
-) -> tuple[torch.optim.Adam, torch.optim.lr_scheduler.OneCycleLR]:
+def _optimiser(module: torch.nn.Module, steps: int) -> tuple[torch.optim.Adam, torch.optim.lr_scheduler.OneCycleLR]:
     embeddings = [each for each in module.modules() if isinstance(getattr(each, "num_embeddings", None), int)]
     tables = {id(weights): weights for each in embeddings for weights in each.parameters()}
     layers = [weights for weights in module.parameters() if id(weights) not in tables]
     groups = [(list(tables.values()), TABLES_RATE), (layers, LAYERS_RATE)]
     adam = torch.optim.Adam([{"params": weights} for weights, _ in groups])
-    peaks = [share * peak for _, peak in groups]
+    peaks = [peak for _, peak in groups]
     return adam, torch.optim.lr_scheduler.OneCycleLR(adam, peaks, total_steps=steps, pct_start=0.1)

@@ -12,8 +12,8 @@ import torch
 
 from bakeoff.backends import Arrays, Tensor
 from bakeoff.errors import UserError
-from bakeoff.workloads.feeds import SOURCES
-from bakeoff.workloads.histories import NOTHING, Histories
+from bakeoff.workloads.feeds import SOURCES, Feed
+from bakeoff.workloads.histories import NOTHING
 from bakeoff.workloads.prepared import Array
 from bakeoff.workloads.sasrec import SasRec
 from bakeoff.workloads.workload import HeldOut, Progress, Trained, Workload
@@ -83,12 +83,12 @@ class FeedSasrec(Workload):
         peak = source.peak_rate * (FINE_TUNING if share < 1 else 1)
         rate = torch.optim.lr_scheduler.OneCycleLR(adam, peak, total_steps=steps, pct_start=0.1)
         module.train()
-        batches = _batches(feed.histories, windows, source.batch, np.random.default_rng([seed, 0]))
-        for step, (history, ends, rows, items) in zip(range(steps), batches, strict=False):
+        batches = _batches(feed, windows, source.batch, np.random.default_rng([seed, 0]))
+        for step, (history, ends, rows, items, shares) in zip(range(steps), batches, strict=False):
             if step % 50 == 0:
                 progress(f"training SASRec: {100 * step // steps} %")
             ranking = _ranking(module, history, ends)
-            loss = -ranking[rows, items].mean()
+            loss = -(shares * ranking[rows, items]).sum()
             if teacher is not None:
                 with torch.no_grad():
                     wanted = _ranking(teacher, history, ends).exp()
@@ -110,10 +110,10 @@ class FeedSasrec(Workload):
         history = torch.from_numpy(feed.histories.before(feed.apart, self._source.length))
         ends = torch.zeros_like(history, dtype=torch.bool)
         ends[:, -1] = True
-        rows, items = feed.histories.contents(feed.apart)
+        rows, items, shares = (torch.from_numpy(array) for array in feed.targets(feed.apart))
         with torch.no_grad():
             ranking = _ranking(module.eval(), history, ends)
-        return float(-ranking[torch.from_numpy(rows), torch.from_numpy(items - 1)].mean())
+        return float(-(shares * ranking[rows, items]).sum())
 
     def requests(self, rows: Array, seed: int, cache: Path, progress: Progress) -> Arrays:
         """A user on the eve of a held-out visit, and candidates by their popularity before."""
@@ -130,35 +130,24 @@ class FeedSasrec(Workload):
         feed = self._source.read(cache)
         rng = np.random.default_rng([seed, 2])
         visit = np.sort(rng.permutation(feed.held_out)[:HELD_OUT_USERS])
-        labels = np.zeros((len(visit), feed.items), dtype=np.float32)
-        users, items = feed.histories.contents(visit)
-        labels[users, items - 1] = 1
-        return HeldOut(
-            {
-                "history": feed.histories.before(visit, self._source.length),
-                "candidates": np.tile(np.arange(1, feed.items + 1), len(visit)),
-            },
-            np.full(len(visit), feed.items),
-            labels=labels.ravel(),
-            groups=np.repeat(np.arange(len(visit)), feed.items),
-        )
+        shown = feed.candidates(visit)
+        taken = np.zeros(shown.shape, dtype=np.float32)
+        taken[feed.histories.contents(visit)] = 1
+        user, item = np.nonzero(shown)
+        history = feed.histories.before(visit, self._source.length)
+        return HeldOut({"history": history, "candidates": item}, shown.sum(axis=1), labels=taken[shown], groups=user)
 
 
-def _batches(
-    histories: Histories, windows: Array, size: int, rng: np.random.Generator
-) -> Iterator[tuple[torch.Tensor, ...]]:
-    """Without end: histories [windows, length], where visits end in them (bool), and what the visits that follow hold.
-
-    That is pairs of a row, counted over the ends, and an item, counted from 0 on.
-    """
+def _batches(feed: Feed, windows: Array, size: int, rng: np.random.Generator) -> Iterator[tuple[torch.Tensor, ...]]:
+    """Without end: histories [windows, length], where visits end in them (bool), and the targets that follow there."""
     while True:
         order = rng.permutation(len(windows))
         for start in range(0, len(order), size):
             event = windows[order[start : start + size]]
-            following = histories.next_visits(event)
+            following = feed.histories.next_visits(event)
             ends = following != NOTHING
-            rows, items = histories.contents(following[ends])
-            yield tuple(torch.from_numpy(array) for array in (histories.items(event), ends, rows, items - 1))
+            arrays = (feed.histories.items(event), ends, *feed.targets(following[ends]))
+            yield tuple(torch.from_numpy(array) for array in arrays)
 
 
 def _ranking(module: torch.nn.Module, history: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
