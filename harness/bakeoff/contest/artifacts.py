@@ -29,7 +29,7 @@ MEMORY_SHARE = 0.6
 def folder(prepared: Prepared, entry: Entry, cpu_flags: str) -> Path:
     """Where the artifact of an entry lies, or will."""
     candidate = entry.candidate
-    parts = [prepared.key, candidate.variant, candidate.backend, entry.target, entry.version]
+    parts = [prepared.key, prepared.place(candidate.variant), candidate.backend, entry.target, entry.version]
     parts += [candidate.precision, candidate.device, entry.build_key, cpu_flags]
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
     return cache_dir() / "artifacts" / f"{candidate.backend}-{candidate.precision}-{key}"
@@ -69,7 +69,7 @@ def make(prepared: Prepared, entry: Entry, place: Path, log: Path, limit_s: floa
         built = build(
             entry.target,
             prepared.folder,
-            candidate.variant,
+            prepared.place(candidate.variant),
             candidate.precision,
             candidate.setting,
             candidate.device,

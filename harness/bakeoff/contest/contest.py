@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from bakeoff.scenario import Scenario, restore
 from bakeoff.store.record import RunRecord
 from bakeoff.store.store import Store
 from bakeoff.workloads import prepare
-from bakeoff.workloads.prepared import Prepared
+from bakeoff.workloads.prepared import Prepared, Refusal
 from bakeoff.workloads.preparing import spec_of
 
 PLANNING = "planning"
@@ -116,7 +116,7 @@ def _question(scenario: Scenario, probes: _Probes, candidates: Sequence[str], re
         if metric not in prepared.metrics:
             where = f"{scenario.source or scenario.name}: quality.{metric}"
             raise UserError(f"{where}: {prepared.name} has no such metric; it has {', '.join(prepared.metrics)}")
-    entries = probes.entries(scenario, tuple(prepared.variants), candidates, prepared.provisional)
+    entries = probes.entries(scenario, prepared.names, candidates, prepared.provisional, prepared.refused)
     return Question(scenario, prepared, entries)
 
 
@@ -149,7 +149,7 @@ def dry_run(scenarios: Sequence[Scenario], candidates: Sequence[str] = ()) -> li
     lines = []
     for scenario in scenarios:
         spec_of(scenario, 0)
-        variants = tuple(dict.fromkeys([BASE, *scenario.variants]))
+        variants = tuple(dict.fromkeys([BASE, *scenario.own_variants, *scenario.recipes]))
         for entry in probes.entries(scenario, variants, candidates):
             failure = entry.failure
             outcome, reason = ("planned", "") if failure is None else (failure.outcome, failure.reason)
@@ -167,14 +167,19 @@ class _Probes:
         self._known: dict[tuple[str, str, Resources], Probed | StageFailed] = {}
 
     def entries(
-        self, scenario: Scenario, variants: Sequence[str], candidates: Sequence[str], provisional: bool = False
+        self,
+        scenario: Scenario,
+        variants: Sequence[str],
+        candidates: Sequence[str],
+        provisional: bool = False,
+        refused: Mapping[str, Refusal] | None = None,
     ) -> tuple[Entry, ...]:
         """The scenario's plan, narrowed to `candidates` where any are named."""
         device, asked = scenario.resources.device, scenario.resources
         resources = Resources(len(host.engine_cpus(asked.cpus)[0]), asked.memory_bytes)
         names = wanted_backends(scenario, self.targets)
         probes = {name: self._probe(name, device, resources) for name in names}
-        return _narrowed(plan(scenario, variants, probes, self.targets, provisional), candidates)
+        return _narrowed(plan(scenario, variants, probes, self.targets, provisional, refused), candidates)
 
     def _probe(self, name: str, device: str, resources: Resources) -> Probed | StageFailed:
         key = (name, device, resources)

@@ -37,7 +37,10 @@ def _class(name: str) -> type[Technique]:
         close = difflib.get_close_matches(name, known, 1)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
         raise ValueError(f"{name}: unknown technique; {hint}")
-    found = known[name].load()
+    try:
+        found = known[name].load()
+    except Exception as error:
+        raise ValueError(f"{name}: its plugin {known[name].value} cannot be imported: {error}") from error
     if not (isinstance(found, type) and issubclass(found, Technique)):
-        raise TypeError(f"{known[name].value} is not a bakeoff.variants.Technique")
+        raise ValueError(f"{name}: its plugin {known[name].value} is no bakeoff.variants.Technique")
     return found
