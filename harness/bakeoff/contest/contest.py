@@ -109,9 +109,22 @@ def ask(
     return [_question(scenario, probes, candidates, reporter) for scenario in scenarios]
 
 
-def _question(scenario: Scenario, probes: _Probes, candidates: Sequence[str], reporter: Reporter) -> Question:
+def question(
+    scenario: Scenario, candidates: Sequence[str], reporter: Reporter, training_seed: int | None = None
+) -> Question:
+    """What `ask` gives for one scenario, with a model trained with another seed where one is given."""
+    return _question(scenario, _Probes(reporter), candidates, reporter, training_seed)
+
+
+def _question(
+    scenario: Scenario,
+    probes: _Probes,
+    candidates: Sequence[str],
+    reporter: Reporter,
+    training_seed: int | None = None,
+) -> Question:
     wanted_backends(scenario, probes.targets)
-    prepared = prepare(scenario, progress=reporter.stage)
+    prepared = prepare(scenario, progress=reporter.stage, training_seed=training_seed)
     for metric in scenario.quality:
         if metric not in prepared.metrics:
             where = f"{scenario.source or scenario.name}: quality.{metric}"
@@ -123,10 +136,17 @@ def _question(scenario: Scenario, probes: _Probes, candidates: Sequence[str], re
 def make_ready(questions: Sequence[Question], reporter: Reporter | None = None) -> None:
     """Build and score all that `hold` would need and the cache keeps, so that its budget goes into measuring."""
     with tempfile.TemporaryDirectory(prefix="bakeoff-") as folder, Store.open(Path(folder) / "ahead.db") as store:
-        run = store.begin("bakeoff prepare", {}, {})
+        run = note_down(questions, store, "bakeoff prepare")
         for question in questions:
-            _write_down(question, store, run)
             Trial(question, store, run, Path(folder), Budget(None), reporter or Silent()).make_ready()
+
+
+def note_down(questions: Sequence[Question], store: Store, command: str) -> str:
+    """A run that only makes ready, in a store that nobody keeps: its id."""
+    run = store.begin(command, {}, {})
+    for question in questions:
+        _write_down(question, store, run)
+    return run
 
 
 @dataclass(frozen=True, slots=True)

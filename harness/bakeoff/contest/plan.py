@@ -13,6 +13,9 @@ from bakeoff.measure.engine_room import Probed, StageFailed
 from bakeoff.scenario import Scenario
 from bakeoff.workloads.prepared import Prepared, Refusal
 
+NOWHERE = "any"
+"""The setting in the id of what cannot run here at all, whatever the setting."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -65,13 +68,13 @@ def plan(
     device, incumbent = scenario.resources.device, scenario.incumbent.candidate if scenario.incumbent else None
     for order, (backend, probed) in enumerate(probes.items()):
         if isinstance(probed, StageFailed):
-            nowhere = Candidate(backend, FP32, Setting(name="any"), BASE, device)
+            nowhere = Candidate(backend, FP32, Setting(name=NOWHERE), BASE, device)
             entries.append(((1, 0, 0, 0, 0, order), Entry(nowhere, targets[backend], failure=probed)))
             continue
         for v, variant in enumerate(variants):
             if refused and variant in refused:
                 failure = StageFailed("compress", refused[variant].outcome, refused[variant].reason)
-                nowhere = Candidate(backend, FP32, Setting(name="any"), variant, device)
+                nowhere = Candidate(backend, FP32, Setting(name=NOWHERE), variant, device)
                 entries.append(((1, 0, 0, v, 0, order), Entry(nowhere, targets[backend], failure=failure)))
                 continue
             asked = _only(probed.precisions, scenario.candidates.precisions)

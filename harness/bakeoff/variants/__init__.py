@@ -15,7 +15,7 @@ from bakeoff.variants.technique import Bench, Technique
 if TYPE_CHECKING:
     from bakeoff.scenario.recipe import Recipe
 
-__all__ = ["ENTRY_POINT_GROUP", "Bench", "Technique", "registered", "techniques"]
+__all__ = ["ENTRY_POINT_GROUP", "Bench", "Technique", "listed", "registered", "techniques"]
 
 ENTRY_POINT_GROUP = "bakeoff.variants"
 
@@ -29,6 +29,12 @@ def registered() -> dict[str, EntryPoint]:
 def techniques(recipe: Recipe) -> tuple[Technique, ...]:
     """The techniques of a recipe with their parameters; raises ValueError with what would be right."""
     return tuple(_class(step.name).of(step) for step in recipe.steps)
+
+
+def listed() -> list[tuple[str, str]]:
+    """Each technique as it is written with its parameters' defaults, and what it does in half a line."""
+    classes = [_class(name) for name in registered()]
+    return [(each.usage(), each.about) for each in classes]
 
 
 def _class(name: str) -> type[Technique]:

@@ -17,13 +17,14 @@ from bakeoff import variants
 from bakeoff.backends import Arrays, Unsupported
 from bakeoff.scenario.recipe import Recipe
 from bakeoff.variants.technique import Bench, counted
-from bakeoff.workloads import training
+from bakeoff.workloads import exporting, training
 from bakeoff.workloads.assembling import place_files
 from bakeoff.workloads.locking import made_once
-from bakeoff.workloads.prepared import MADE, Array
+from bakeoff.workloads.prepared import MADE, Array, Prepared
 from bakeoff.workloads.recipes import made_name
 from bakeoff.workloads.source import Spec
 from bakeoff.workloads.workload import Progress, Trained, Workload
+from bakeoff.workloads.writing import write_references
 
 EXAMPLES, EXAMPLE_ROWS = 8, 64
 
@@ -38,8 +39,20 @@ def make(spec: Spec, progress: Progress) -> None:
     workload = training.workload_of(spec)
     kept = _made(workload, spec, Recipe.parse(spec.recipe), progress)
     files = place_files(training.files_in(kept), spec.into, spec.cache)
+    _write_references(workload, files["exported"], spec.into)
     stored = {"files": {form: path.name for form, path in files.items()}, "facts": training.facts_in(kept)}
     (spec.into / MADE).write_text(json.dumps(stored), encoding="utf-8")
+
+
+def _write_references(workload: Workload, exported: Path, folder: Path) -> None:
+    """What the variant itself answers to the requests whose answers by the base are known: an engine must say so."""
+    prepared = Prepared.read(folder.parents[1])
+    requests = prepared.requests()
+    module = torch.export.load(exported).module()
+    answers = [
+        exporting.run(module, workload.inputs, workload.outputs, requests.get(i)) for i in range(requests.references)
+    ]
+    write_references(folder, prepared.outputs, answers)
 
 
 def _made(workload: Workload, spec: Spec, recipe: Recipe, progress: Progress) -> Path:

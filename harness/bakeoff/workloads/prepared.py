@@ -7,7 +7,8 @@ alone, so that a worker starts in any environment. Arrays are mapped into memory
     <variant>/model.onnx     the model files
     requests/                items.npy, rows.npy, input.<i>.npy, reference.<j>.npy + reference_shapes.<j>.npy
     holdout/                 the same, and judged.npy; labels, groups, queries, relevant where they apply
-    compressed/<recipe>/     what techniques made of the base, added when first asked for: variant.json, model files
+    compressed/<recipe>/     what techniques made of the base, added when first asked for: variant.json, model files,
+                             and their own reference.<j>.npy
 """
 
 from __future__ import annotations
@@ -49,14 +50,16 @@ class Requests:
     (one, or more where the model fixes its leading axis).
     """
 
-    def __init__(self, folder: Path, inputs: tuple[Tensor, ...], outputs: tuple[str, ...]) -> None:
+    def __init__(
+        self, folder: Path, inputs: tuple[Tensor, ...], outputs: tuple[str, ...], references: Path | None = None
+    ) -> None:
         self.inputs = inputs
         self.outputs = outputs
         self.items: Array = np.load(folder / "items.npy")
         self.count = len(self.items)
         self.offsets: Array = np.concatenate([[0], np.cumsum(np.load(folder / "rows.npy"))]).astype(np.int64)
         self._arrays = tuple(mapped(folder / f"input.{i}.npy") for i in range(len(inputs)))
-        self._references = tuple(_Pieces.read(folder, j) for j in range(len(outputs)))
+        self._references = tuple(_Pieces.read(references or folder, j) for j in range(len(outputs)))
 
     @property
     def rows(self) -> int:
@@ -65,7 +68,7 @@ class Requests:
 
     @property
     def references(self) -> int:
-        """How many requests, from the first on, have reference outputs of the base fp32 model."""
+        """How many requests, from the first on, have reference outputs of the fp32 model."""
         return min((len(pieces) for pieces in self._references), default=0)
 
     @property
@@ -81,7 +84,7 @@ class Requests:
         }
 
     def reference(self, index: int) -> dict[str, Array]:
-        """Every output of the base fp32 model for request `index`, which is below `references`."""
+        """Every output of the fp32 model, in torch, for request `index`, which is below `references`."""
         return {name: pieces.get(index) for name, pieces in zip(self.outputs, self._references, strict=True)}
 
     def _slice(self, tensor: Tensor, array: Array, index: int) -> Array:
@@ -235,9 +238,13 @@ class Prepared:
             batch_sizes=tuple(int(size) for size in np.unique(np.diff(pool.offsets))),
         )
 
-    def requests(self) -> Requests:
-        """The pool of requests that the load is drawn from."""
-        return Requests(self.folder / "requests", self.inputs, self.outputs)
+    def requests(self, place: str = "base") -> Requests:
+        """The pool of requests that the load is drawn from, with the reference outputs of the variant at `place`.
+
+        A person's own files have none of their own and are held against the base's.
+        """
+        own = self.folder / place if place.startswith(f"{COMPRESSED}/") else None
+        return Requests(self.folder / "requests", self.inputs, self.outputs, own)
 
     def holdout(self) -> Holdout:
         """The held-out data."""

@@ -66,7 +66,7 @@ def _compressed(spec: Spec, progress: Callable[[str], None]) -> Made | Refusal:
 
 def spec_of(scenario: Scenario, pool_bytes: int, training_seed: int | None = None) -> Spec:
     """What to prepare for a scenario, with `into` named by a digest of all that decides it; raises UserError."""
-    recipes.check(scenario.recipes, str(scenario.source or scenario.name))
+    recipes.check(scenario.recipes, f"{scenario.source or scenario.name}: variants")
     target = scenario.workload or scenario.variants["base"]
     asked = scenario.requests
     spec = Spec(

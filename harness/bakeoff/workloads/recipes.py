@@ -18,7 +18,7 @@ def check(recipes: Iterable[str], where: str) -> None:
         try:
             variants.techniques(Recipe.parse(text))
         except ValueError as error:
-            raise UserError(f"{where}: variants: {error}") from None
+            raise UserError(f"{where}: {error}") from None
 
 
 def made_name(recipe: str) -> str:
