@@ -13,12 +13,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from bakeoff.backends import Arrays
 from bakeoff.errors import UserError
 from bakeoff.workloads import exporting, pool
 from bakeoff.workloads.built_in import BUILT_IN
 from bakeoff.workloads.locking import made_once
 from bakeoff.workloads.own_files import variant_files
-from bakeoff.workloads.source import Pool, Source, Spec, code_digest
+from bakeoff.workloads.prepared import Array, RawForm
+from bakeoff.workloads.source import Pool, RawPool, Source, Spec, code_digest
 from bakeoff.workloads.workload import HeldOut, Progress, Workload
 
 TRAINING_CODE = ("ctr_dlrm.py", "dlrm.py", "exporting.py", "search_biencoder.py", "ta_feng.py", "wheels.py")
@@ -29,6 +31,7 @@ FILES = {"onnx": "model.onnx", "exported": "model.pt2"}
 def source_of(spec: Spec, progress: Progress) -> Source:
     """The source for the spec's built-in workload or factory."""
     workload = create(BUILT_IN[spec.target] if spec.kind == "built-in" else spec.target, spec.search)
+    raw = _raw(workload, spec, progress) if spec.include_preparation else None
     kept = _trained(workload, spec, progress)
     files = {form: kept / name for form, name in FILES.items() if (kept / name).exists()}
     module = torch.export.load(files["exported"]).module()
@@ -60,7 +63,20 @@ def source_of(spec: Spec, progress: Progress) -> Source:
         reference_rows=workload.reference_rows,
         beside=workload.beside,
         facts=json.loads((kept / "facts.json").read_text(encoding="utf-8")),
+        raw=raw,
     )
+
+
+def _raw(workload: Workload, spec: Spec, progress: Progress) -> RawPool:
+    """The raw form of the workload's requests; raises UserError where it has none."""
+    if not workload.preparation:
+        raise UserError(f"include_preparation: {workload.name} has no preparation of its requests to include")
+
+    def requests(rows: Array, into: Path) -> Arrays:
+        return workload.raw_requests(rows, spec.seed, spec.cache / "downloads", progress, into)
+
+    search = tuple(str(folder) for folder in spec.search) if spec.kind == "factory" else ()
+    return RawPool(RawForm(workload.preparation, workload.raw_inputs, search), requests)
 
 
 def create(target: str, search: tuple[Path, ...]) -> Workload:

@@ -6,13 +6,15 @@ alone, so that a worker starts in any environment. Arrays are mapped into memory
     manifest.json            what it is: signature, variants, metrics, facts
     <variant>/model.onnx     the model files
     requests/                items.npy, rows.npy, input.<i>.npy, reference.<j>.npy + reference_shapes.<j>.npy
+    requests/raw.<i>.npy     the same requests before their preparation, and
+    preparation/             what that reads: both only where a scenario includes it
     holdout/                 the same, and judged.npy; labels, groups, queries, relevant where they apply
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +25,7 @@ from bakeoff.backends import Model, Tensor
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+PREPARATION = "preparation"
 SAMPLES = 64
 """How many requests of the pool a model takes along for calibration."""
 
@@ -45,13 +48,17 @@ class Requests:
     (one, or more where the model fixes its leading axis).
     """
 
-    def __init__(self, folder: Path, inputs: tuple[Tensor, ...], outputs: tuple[str, ...]) -> None:
+    def __init__(
+        self, folder: Path, inputs: tuple[Tensor, ...], outputs: tuple[str, ...], raw_inputs: tuple[Tensor, ...] = ()
+    ) -> None:
         self.inputs = inputs
+        self.raw_inputs = raw_inputs
         self.outputs = outputs
         self.items: Array = np.load(folder / "items.npy")
         self.count = len(self.items)
         self.offsets: Array = np.concatenate([[0], np.cumsum(np.load(folder / "rows.npy"))]).astype(np.int64)
         self._arrays = tuple(mapped(folder / f"input.{i}.npy") for i in range(len(inputs)))
+        self._raw = tuple(mapped(folder / f"raw.{i}.npy") for i in range(len(raw_inputs)))
         self._references = tuple(_Pieces.read(folder, j) for j in range(len(outputs)))
 
     @property
@@ -74,6 +81,13 @@ class Requests:
         return {
             tensor.name: self._slice(tensor, array, index)
             for tensor, array in zip(self.inputs, self._arrays, strict=True)
+        }
+
+    def raw(self, index: int) -> dict[str, Array]:
+        """Request `index` before its preparation; empty where that was not asked for."""
+        return {
+            tensor.name: self._slice(tensor, array, index)
+            for tensor, array in zip(self.raw_inputs, self._raw, strict=True)
         }
 
     def reference(self, index: int) -> dict[str, Array]:
@@ -142,6 +156,23 @@ class Holdout:
 
 
 @dataclass(frozen=True, slots=True)
+class RawForm:
+    """What requests hold before their preparation, and the `Preparation` ("package.module:Class") that comes then.
+
+    `search` are the folders in which its module is looked for first.
+    """
+
+    target: str
+    inputs: tuple[Tensor, ...]
+    search: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> RawForm:
+        """The form that `dataclasses.asdict` wrote."""
+        return cls(stored["target"], _tensors(stored["inputs"]), tuple(stored["search"]))
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """A workload ready to be measured. `key` is a hash of everything that decides its content.
 
@@ -162,6 +193,8 @@ class Prepared:
     judged: str
     kind: Kind
     facts: Mapping[str, str | int | float]
+    raw: RawForm | None = None
+    """Where a request's preparation is a part of it."""
 
     @property
     def provisional(self) -> bool:
@@ -174,9 +207,9 @@ class Prepared:
         stored = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if stored.pop("format") != FORMAT:
             raise ValueError(f"{folder} is not a prepared workload of format {FORMAT}")
-        stored["inputs"] = tuple(
-            Tensor(entry["name"], entry["dtype"], tuple(entry["shape"]), entry["per"]) for entry in stored["inputs"]
-        )
+        stored["inputs"] = _tensors(stored["inputs"])
+        if "raw" in stored:
+            stored["raw"] = RawForm.of(stored["raw"])
         stored["variants"] = {
             variant: {form: folder / path for form, path in files.items()}
             for variant, files in stored["variants"].items()
@@ -198,8 +231,12 @@ class Prepared:
 
     def requests(self) -> Requests:
         """The pool of requests that the load is drawn from."""
-        return Requests(self.folder / "requests", self.inputs, self.outputs)
+        return Requests(self.folder / "requests", self.inputs, self.outputs, self.raw.inputs if self.raw else ())
 
     def holdout(self) -> Holdout:
         """The held-out data."""
         return Holdout.read(self.folder / "holdout", self.kind, self.inputs)
+
+
+def _tensors(stored: Sequence[Mapping[str, Any]]) -> tuple[Tensor, ...]:
+    return tuple(Tensor(entry["name"], entry["dtype"], tuple(entry["shape"]), entry["per"]) for entry in stored)

@@ -56,6 +56,7 @@ def spec_of(scenario: Scenario, pool_bytes: int) -> Spec:
         own="",
         code=code_digest(sorted(Path(__file__).parent.glob("*.py"))),
         key="",
+        include_preparation=scenario.include_preparation,
     )
     spec = replace(spec, own=_own_digest(spec))
     decides = {name: value for name, value in spec.to_json().items() if name not in ("cache", "search")}
