@@ -97,7 +97,7 @@ class Tokenise:
 
     def __call__(self, texts: Array) -> dict[str, Array]:
         """The ids and the mask."""
-        encodings = self._tokenizer.encode_batch([text.decode() for text in texts.tolist()])
+        encodings = self._tokenizer.encode_batch_fast([text.decode() for text in texts.tolist()])
         return {
             "input_ids": np.array([encoding.ids for encoding in encodings], np.int64),
             "attention_mask": np.array([encoding.attention_mask for encoding in encodings], np.int64),
