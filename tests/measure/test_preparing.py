@@ -13,7 +13,8 @@ from bakeoff.measure.engine_room import Engine, StageFailed
 from bakeoff.measure.traffic import poisson
 from bakeoff.store.frame import FIGURES
 from bakeoff.workloads.preparation import Preparation
-from bakeoff.workloads.prepared import PREPARATION, Prepared, RawForm
+from bakeoff.workloads.prepared import PREPARATION, Prepared
+from bakeoff.workloads.raw_form import RawForm
 from bakeoff.workloads.writing import write_manifest, write_raw
 
 RAW = (Tensor("numbers", "float64", (None, 8)), Tensor("words", "S", (None, 2)))

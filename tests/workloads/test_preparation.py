@@ -56,7 +56,7 @@ def assert_exact(workload: Workload, preparation: type[Preparation], folder: Pat
     raw = workload.raw_requests(rows, seed, cache, lambda _: None, folder)
     write_requests(folder, workload.inputs, workload.requests(rows, seed, cache, lambda _: None), rows, workload.beside)
     write_raw(folder, workload.raw_inputs, raw)
-    pool = Requests(folder, workload.inputs, (), workload.raw_inputs)
+    pool = Requests(folder, workload.inputs, (), raw_inputs=workload.raw_inputs)
     prepared = preparation(folder)
     for i in range(pool.count):
         inputs = prepared(pool.raw(i))
