@@ -21,7 +21,8 @@ class Judgement:
     chosen, empty for the choice. `p99_*` hold the SLA's own percentile, `percentile` (in per cent). `cost` is in the
     verdict's `cost_unit`. Where `capacity_measured`, the capacity's ends are the highest rate that passed and the
     lowest that failed (None: none did); else it was replayed from service times. `headroom` is its fraction above the
-    rate asked for. `requests` and `rounds` count what the figures rest on.
+    rate asked for. `preparation_share` is a fraction of the service time, where requests include their preparation.
+    `requests` and `rounds` count what the figures rest on.
     """
 
     candidate: str
@@ -46,6 +47,7 @@ class Judgement:
     headroom: float | None = None
     cpu_ms_per_request: float | None = None
     items_per_s: float | None = None
+    preparation_share: float | None = None
     cost: float | None = None
     cost_low: float | None = None
     cost_high: float | None = None

@@ -50,6 +50,7 @@ def judgement(court: Court, name: str, reason: str, rank: int | None) -> Judgeme
         headroom=None if capacity is None or scenario.traffic.rate is None else capacity / scenario.traffic.rate - 1.0,
         cpu_ms_per_request=evidence.cpu_ms_per_request,
         items_per_s=_mean_and_interval(evidence.items_per_s or {})[0],
+        preparation_share=evidence.preparation_share,
         cost=evidence.mean_cost,
         cost_low=low,
         cost_high=high,

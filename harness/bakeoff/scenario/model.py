@@ -42,6 +42,12 @@ class Scenario(Part):
     requests: RequestsField = Field(
         default=None, description="Recorded requests for a model of yours: a file, or {file, label, group}."
     )
+    include_preparation: bool = Field(
+        default=False,
+        strict=True,
+        description="Whether preparing a request's features (id lookup, hashing, tokenising) is timed with it; for"
+        " workloads that have a preparation.",
+    )
     traffic: Traffic = Field(description="The load on one replica.", examples=[{"kind": "server", "qps": 200}])
     sla: Sla | None = Field(
         default=None,
@@ -121,6 +127,8 @@ class Scenario(Part):
         self._check_recipes()
         if self.requests and self.workload and not is_model(self.workload):
             raise fault(f"goes with a model of yours; {self.workload} brings its own requests", "requests")
+        if self.include_preparation and (self.workload is None or Path(self.workload).suffix in MODEL_SUFFIXES):
+            raise fault("goes with a workload that prepares its requests; a model file has none", "include_preparation")
         if self.sla is None and self.traffic.open_loop:
             raise fault(f"missing; {self.traffic.kind} traffic needs a latency limit, as in {{p99: 20ms}}", "sla")
         self._check_batching()

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from bakeoff.workloads.external import gather, has_external_data
-from bakeoff.workloads.prepared import SAMPLES, Array, Prepared, Requests
+from bakeoff.workloads.prepared import PREPARATION, SAMPLES, Array, Prepared, Requests
 from bakeoff.workloads.source import Source, Spec
 from bakeoff.workloads.workload import Fact, HeldOut, Progress
-from bakeoff.workloads.writing import write_holdout, write_manifest, write_references, write_requests
+from bakeoff.workloads.writing import write_holdout, write_manifest, write_raw, write_references, write_requests
 
 FEWEST_REFERENCES = 8
 
@@ -25,6 +25,10 @@ def assemble(source: Source, spec: Spec, progress: Progress) -> None:
     progress(f"making requests for {source.name}")
     pool = source.pool()
     write_requests(folder / "requests", source.inputs, pool.arrays, pool.rows, source.beside)
+    if source.raw:
+        (folder / PREPARATION).mkdir()
+        raw = source.raw.requests(pool.rows, folder / PREPARATION)
+        write_raw(folder / "requests", source.raw.form.inputs, raw)
     progress(f"computing reference outputs of {source.name}")
     requests = Requests(folder / "requests", source.inputs, ())
     count = _references(pool.rows, source.reference_rows)
@@ -53,6 +57,7 @@ def assemble(source: Source, spec: Spec, progress: Progress) -> None:
             judged=source.judged,
             kind=held.kind,
             facts={**source.facts, **sizes, **_own_metrics(source.metrics, held, reference)},
+            raw=source.raw.form if source.raw else None,
         )
     )
 

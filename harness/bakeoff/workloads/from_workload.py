@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 
+from bakeoff.backends import Arrays
+from bakeoff.errors import UserError
 from bakeoff.workloads import exporting, pool, training
 from bakeoff.workloads.own_files import variant_files
-from bakeoff.workloads.source import Pool, Source, Spec
-from bakeoff.workloads.workload import HeldOut, Progress
+from bakeoff.workloads.prepared import Array
+from bakeoff.workloads.raw_form import RawForm
+from bakeoff.workloads.source import Pool, RawPool, Source, Spec
+from bakeoff.workloads.workload import HeldOut, Progress, Workload
 
 
 def source_of(spec: Spec, progress: Progress) -> Source:
     """The source for the spec's built-in workload or factory."""
     workload = training.workload_of(spec)
+    raw = _raw(workload, spec, progress) if spec.include_preparation else None
     kept = training.trained(workload, spec, progress)
     files = training.files_in(kept)
     module = torch.export.load(files["exported"]).module()
@@ -45,4 +52,17 @@ def source_of(spec: Spec, progress: Progress) -> Source:
         reference_rows=workload.reference_rows,
         beside=workload.beside,
         facts=training.facts_in(kept),
+        raw=raw,
     )
+
+
+def _raw(workload: Workload, spec: Spec, progress: Progress) -> RawPool:
+    """The raw form of the workload's requests; raises UserError where it has none."""
+    if not workload.preparation:
+        raise UserError(f"include_preparation: {workload.name} has no preparation of its requests to include")
+
+    def requests(rows: Array, into: Path) -> Arrays:
+        return workload.raw_requests(rows, spec.seed, training.downloads(spec), progress, into)
+
+    search = tuple(str(folder) for folder in spec.search) if spec.kind == "factory" else ()
+    return RawPool(RawForm(workload.preparation, workload.raw_inputs, search), requests)

@@ -6,6 +6,8 @@ alone, so that a worker starts in any environment. Arrays are mapped into memory
     manifest.json            what it is: signature, variants, metrics, facts
     <variant>/model.onnx     the model files
     requests/                items.npy, rows.npy, input.<i>.npy, reference.<j>.npy + reference_shapes.<j>.npy
+    requests/raw.<i>.npy     the same requests before their preparation, and
+    preparation/             what that reads: both only where a scenario includes it
     holdout/                 the same, and judged.npy; labels, groups, queries, relevant where they apply
     compressed/<recipe>/     what techniques made of the base, added when first asked for: variant.json, model files,
                              and their own reference.<j>.npy
@@ -22,9 +24,11 @@ from typing import Any, Literal
 import numpy as np
 
 from bakeoff.backends import Model, Tensor
+from bakeoff.workloads.raw_form import RawForm, tensors_of
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+PREPARATION = "preparation"
 MADE = "variant.json"
 COMPRESSED = "compressed"
 """The folder in a prepared one that holds what techniques made of its model."""
@@ -51,14 +55,21 @@ class Requests:
     """
 
     def __init__(
-        self, folder: Path, inputs: tuple[Tensor, ...], outputs: tuple[str, ...], references: Path | None = None
+        self,
+        folder: Path,
+        inputs: tuple[Tensor, ...],
+        outputs: tuple[str, ...],
+        references: Path | None = None,
+        raw_inputs: tuple[Tensor, ...] = (),
     ) -> None:
         self.inputs = inputs
+        self.raw_inputs = raw_inputs
         self.outputs = outputs
         self.items: Array = np.load(folder / "items.npy")
         self.count = len(self.items)
         self.offsets: Array = np.concatenate([[0], np.cumsum(np.load(folder / "rows.npy"))]).astype(np.int64)
         self._arrays = tuple(mapped(folder / f"input.{i}.npy") for i in range(len(inputs)))
+        self._raw = tuple(mapped(folder / f"raw.{i}.npy") for i in range(len(raw_inputs)))
         self._references = tuple(_Pieces.read(references or folder, j) for j in range(len(outputs)))
 
     @property
@@ -81,6 +92,13 @@ class Requests:
         return {
             tensor.name: self._slice(tensor, array, index)
             for tensor, array in zip(self.inputs, self._arrays, strict=True)
+        }
+
+    def raw(self, index: int) -> dict[str, Array]:
+        """Request `index` before its preparation; empty where that was not asked for."""
+        return {
+            tensor.name: self._slice(tensor, array, index)
+            for tensor, array in zip(self.raw_inputs, self._raw, strict=True)
         }
 
     def reference(self, index: int) -> dict[str, Array]:
@@ -193,6 +211,8 @@ class Prepared:
     judged: str
     kind: Kind
     facts: Mapping[str, str | int | float]
+    raw: RawForm | None = None
+    """Where a request's preparation is a part of it."""
     made: Mapping[str, Made] = field(default_factory=dict)
     refused: Mapping[str, Refusal] = field(default_factory=dict)
 
@@ -207,9 +227,9 @@ class Prepared:
         stored = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if stored.pop("format") != FORMAT:
             raise ValueError(f"{folder} is not a prepared workload of format {FORMAT}")
-        stored["inputs"] = tuple(
-            Tensor(entry["name"], entry["dtype"], tuple(entry["shape"]), entry["per"]) for entry in stored["inputs"]
-        )
+        stored["inputs"] = tensors_of(stored["inputs"])
+        if "raw" in stored:
+            stored["raw"] = RawForm.of(stored["raw"])
         stored["variants"] = {
             variant: {form: folder / path for form, path in files.items()}
             for variant, files in stored["variants"].items()
@@ -244,7 +264,8 @@ class Prepared:
         A person's own files have none of their own and are held against the base's.
         """
         own = self.folder / place if place.startswith(f"{COMPRESSED}/") else None
-        return Requests(self.folder / "requests", self.inputs, self.outputs, own)
+        raw_inputs = self.raw.inputs if self.raw else ()
+        return Requests(self.folder / "requests", self.inputs, self.outputs, own, raw_inputs)
 
     def holdout(self) -> Holdout:
         """The held-out data."""

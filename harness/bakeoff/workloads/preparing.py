@@ -84,6 +84,7 @@ def spec_of(scenario: Scenario, pool_bytes: int, training_seed: int | None = Non
         own="",
         code=code_digest(sorted(Path(__file__).parent.glob("*.py"))),
         key="",
+        include_preparation=scenario.include_preparation,
     )
     spec = replace(spec, own=_own_digest(spec))
     decides = {name: value for name, value in spec.to_json().items() if name not in ("cache", "search")}

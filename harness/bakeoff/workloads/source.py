@@ -13,6 +13,7 @@ import numpy as np
 
 from bakeoff.backends import Arrays, Tensor
 from bakeoff.workloads.prepared import Array, Data
+from bakeoff.workloads.raw_form import RawForm
 from bakeoff.workloads.workload import Fact, HeldOut
 
 Origin = Literal["built-in", "factory", "onnx", "pt2"]
@@ -56,6 +57,8 @@ class Spec:
     """A digest of this package's code and of the versions it works with."""
     key: str
     """Names the result by all that decides it."""
+    include_preparation: bool = False
+    """Whether the requests are wanted in their raw form too."""
     recipe: str = ""
     """The variant to make of the workload's model; none: the workload itself is prepared."""
 
@@ -87,6 +90,7 @@ class Spec:
             "code": self.code,
             "key": self.key,
             "recipe": self.recipe,
+            **({"include_preparation": True} if self.include_preparation else {}),
         }
 
     @classmethod
@@ -126,6 +130,15 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
+class RawPool:
+    """The raw form of requests, and a function that gives the pool's: of its rows, and of a folder for what the
+    preparation reads."""
+
+    form: RawForm
+    requests: Callable[[Array, Path], Arrays]
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """A model's files with its signature, its requests and held-out data, and a way to run the base model at fp32."""
 
@@ -145,3 +158,5 @@ class Source:
     reference_rows: int = 65_536
     beside: int = 0
     facts: Mapping[str, Fact] = field(default_factory=dict)
+    raw: RawPool | None = None
+    """Only where the spec includes the preparation."""

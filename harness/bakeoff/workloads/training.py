@@ -26,6 +26,7 @@ from bakeoff.workloads.workload import Progress, Trained, Workload
 
 TRAINING_CODE = (
     "ctr_dlrm.py",
+    "ctr_preparation.py",
     "dlrm.py",
     "exporting.py",
     "search_biencoder.py",
