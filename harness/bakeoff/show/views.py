@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bakeoff.decide.cost import replicas
 from bakeoff.decide.judgement import Judgement, Verdict
+from bakeoff.show.gain import gain_words
 from bakeoff.show.numbers import (
     ABSENT,
     change,
@@ -202,16 +203,6 @@ def _row(place: int, one: Judgement, verdict: Verdict) -> Row:
         why_not="; ".join(part for part in (clean(one.reason), gain_words(one)) if part),
         standing=_standing(one, verdict),
     )
-
-
-def gain_words(one: Judgement) -> str:
-    """What a variant gained over the base that is served alike; that it was not compared is said where it passed."""
-    gain = one.gain
-    if gain is None or (gain.outcome == "not compared" and one.outcome != OK):
-        return ""
-    if gain.outcome == "gain":
-        return f"{percent(gain.value)} cheaper than base ({percent(gain.low)} to {percent(gain.high)})"
-    return "no measured gain over base" if gain.outcome == "none" else "not compared with base"
 
 
 def _capacity_ends(one: Judgement) -> str:
