@@ -111,4 +111,4 @@ def test_what_a_lossy_candidate_loses_behind_a_batcher_is_judged_in_joined_calls
         assert by_name[name].quality == evaluate(tiny_prepared.holdout(), scores, tiny_prepared.metrics)
     assert by_name["1x1"].quality != by_name["1x1+b350-1ms"].quality
     deployed = {row.facts["artifact_bytes"] for each in by_name.values() if (row := each.row("build"))}
-    assert deployed == {artifacts.size_bytes(places[LOSSY])}, "the scores are no part of it"
+    assert deployed == {artifacts.size_facts(places[LOSSY])["artifact_bytes"]}, "the scores are no part of it"

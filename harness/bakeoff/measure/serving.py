@@ -62,7 +62,7 @@ def _load(order: Message) -> tuple[Crew, Session, Message]:
     lanes = tuple(Lane(session.lane(index)) for index in range(order["lanes"]))
     load_s = (time.monotonic_ns() - begun_ns) / 1e9
     prepared = Prepared.read(Path(order["prepared"]))
-    requests = prepared.requests()
+    requests = prepared.requests(order["variant"])
     pipe = order["pipe"]
     batcher = Batcher(setting.batching, Baton(*order["baton"]), pipe) if setting.batching else None
     crew = Crew(lanes, prepared, requests, Verifier(requests, order["lossy"]), pipe, batcher)

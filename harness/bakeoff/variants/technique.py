@@ -89,9 +89,16 @@ class Technique(ABC):
         return f"finetune:{share:g}" if share else ""
 
     @classmethod
+    def usage(cls) -> str:
+        """How it is written: "prune:RATIO:finetune=0"."""
+        known = fields(cls)  # type: ignore[arg-type]
+        main = [each.name.upper() if each.default is MISSING else str(each.default) for each in known[:1]]
+        return ":".join([cls.name, *main, *(f"{each.name}={each.default}" for each in known[1:])])
+
+    @classmethod
     def of(cls, step: Step) -> Self:
         """The technique with a step's parameters; raises ValueError with what would be right."""
-        known = [each for each in fields(cls) if each.init]  # type: ignore[arg-type]
+        known = fields(cls)  # type: ignore[arg-type]
         given = dict(step.options) | ({known[0].name: step.value} if step.value and known else {})
         if step.value and not known:
             raise ValueError(f"{step}: {cls.name} takes no parameter")

@@ -7,13 +7,15 @@ alone, so that a worker starts in any environment. Arrays are mapped into memory
     <variant>/model.onnx     the model files
     requests/                items.npy, rows.npy, input.<i>.npy, reference.<j>.npy + reference_shapes.<j>.npy
     holdout/                 the same, and judged.npy; labels, groups, queries, relevant where they apply
+    compressed/<recipe>/     what techniques made of the base, added when first asked for: variant.json, model files,
+                             and their own reference.<j>.npy
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +25,9 @@ from bakeoff.backends import Model, Tensor
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+MADE = "variant.json"
+COMPRESSED = "compressed"
+"""The folder in a prepared one that holds what techniques made of its model."""
 SAMPLES = 64
 """How many requests of the pool a model takes along for calibration."""
 
@@ -45,14 +50,16 @@ class Requests:
     (one, or more where the model fixes its leading axis).
     """
 
-    def __init__(self, folder: Path, inputs: tuple[Tensor, ...], outputs: tuple[str, ...]) -> None:
+    def __init__(
+        self, folder: Path, inputs: tuple[Tensor, ...], outputs: tuple[str, ...], references: Path | None = None
+    ) -> None:
         self.inputs = inputs
         self.outputs = outputs
         self.items: Array = np.load(folder / "items.npy")
         self.count = len(self.items)
         self.offsets: Array = np.concatenate([[0], np.cumsum(np.load(folder / "rows.npy"))]).astype(np.int64)
         self._arrays = tuple(mapped(folder / f"input.{i}.npy") for i in range(len(inputs)))
-        self._references = tuple(_Pieces.read(folder, j) for j in range(len(outputs)))
+        self._references = tuple(_Pieces.read(references or folder, j) for j in range(len(outputs)))
 
     @property
     def rows(self) -> int:
@@ -61,7 +68,7 @@ class Requests:
 
     @property
     def references(self) -> int:
-        """How many requests, from the first on, have reference outputs of the base fp32 model."""
+        """How many requests, from the first on, have reference outputs of the fp32 model."""
         return min((len(pieces) for pieces in self._references), default=0)
 
     @property
@@ -77,7 +84,7 @@ class Requests:
         }
 
     def reference(self, index: int) -> dict[str, Array]:
-        """Every output of the base fp32 model for request `index`, which is below `references`."""
+        """Every output of the fp32 model, in torch, for request `index`, which is below `references`."""
         return {name: pieces.get(index) for name, pieces in zip(self.outputs, self._references, strict=True)}
 
     def _slice(self, tensor: Tensor, array: Array, index: int) -> Array:
@@ -142,10 +149,34 @@ class Holdout:
 
 
 @dataclass(frozen=True, slots=True)
+class Made:
+    """A variant that techniques made: where it lies in the prepared folder, its files by format, and its facts."""
+
+    place: str
+    files: Mapping[str, Path]
+    facts: Mapping[str, str | int | float]
+
+    @classmethod
+    def read(cls, prepared: Path, place: str) -> Made:
+        """Open the variant that lies at `place` in a prepared folder."""
+        stored = json.loads((prepared / place / MADE).read_text(encoding="utf-8"))
+        return cls(place, {form: prepared / place / path for form, path in stored["files"].items()}, stored["facts"])
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why there is no such variant: "unsupported" where a technique does not apply to the model, else "failed"."""
+
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """A workload ready to be measured. `key` is a hash of everything that decides its content.
 
-    `variants` maps variant -> format ("onnx", "exported") -> file; `metrics` are judged on the output named `judged`;
+    `variants` maps variant -> format ("onnx", "exported") -> file, `made` holds those of a scenario's techniques, and
+    `refused` why one could not be made; `metrics` are judged on the output named `judged`;
     `facts` are for people: training seconds, rows, the reference's own metrics.
     """
 
@@ -162,6 +193,8 @@ class Prepared:
     judged: str
     kind: Kind
     facts: Mapping[str, str | int | float]
+    made: Mapping[str, Made] = field(default_factory=dict)
+    refused: Mapping[str, Refusal] = field(default_factory=dict)
 
     @property
     def provisional(self) -> bool:
@@ -185,20 +218,33 @@ class Prepared:
             stored[name] = tuple(stored[name])
         return cls(folder=folder, **stored)
 
-    def model(self, variant: str = "base") -> Model:
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All variants, the base first, and those that could not be made."""
+        return (*self.variants, *self.made, *self.refused)
+
+    def place(self, variant: str) -> str:
+        """What `model` calls a variant, in this process and in others."""
+        return self.made[variant].place if variant in self.made else variant
+
+    def model(self, place: str = "base") -> Model:
         """A variant for an engine to build, with sample requests and the row counts of the traffic."""
         pool = self.requests()
         return Model(
-            files=self.variants[variant],
+            files=self.variants[place] if place in self.variants else Made.read(self.folder, place).files,
             inputs=self.inputs,
             outputs=self.outputs,
             samples=tuple(pool.get(i) for i in range(min(pool.count, SAMPLES))),
             batch_sizes=tuple(int(size) for size in np.unique(np.diff(pool.offsets))),
         )
 
-    def requests(self) -> Requests:
-        """The pool of requests that the load is drawn from."""
-        return Requests(self.folder / "requests", self.inputs, self.outputs)
+    def requests(self, place: str = "base") -> Requests:
+        """The pool of requests that the load is drawn from, with the reference outputs of the variant at `place`.
+
+        A person's own files have none of their own and are held against the base's.
+        """
+        own = self.folder / place if place.startswith(f"{COMPRESSED}/") else None
+        return Requests(self.folder / "requests", self.inputs, self.outputs, own)
 
     def holdout(self) -> Holdout:
         """The held-out data."""

@@ -43,6 +43,8 @@ class Spec:
     sizes: tuple[tuple[int, float], ...]
     """Items per request, and the share of the requests that have as many."""
     seed: int
+    training_seed: int
+    """Seed of the training alone: `seed` decides which data is held out and which is sent."""
     pool_bytes: int
     search: tuple[Path, ...]
     """Folders in which a factory's module is looked for first."""
@@ -54,6 +56,8 @@ class Spec:
     """A digest of this package's code and of the versions it works with."""
     key: str
     """Names the result by all that decides it."""
+    recipe: str = ""
+    """The variant to make of the workload's model; none: the workload itself is prepared."""
 
     @property
     def most_items(self) -> int:
@@ -74,6 +78,7 @@ class Spec:
             "recorded": self.recorded and [str(self.recorded.file), self.recorded.label, self.recorded.group],
             "sizes": [list(size) for size in self.sizes],
             "seed": self.seed,
+            "training_seed": self.training_seed,
             "pool_bytes": self.pool_bytes,
             "search": [str(folder) for folder in self.search],
             "cache": str(self.cache),
@@ -81,6 +86,7 @@ class Spec:
             "own": self.own,
             "code": self.code,
             "key": self.key,
+            "recipe": self.recipe,
         }
 
     @classmethod
