@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
+from bakeoff import backends
 from bakeoff.contest import appraisal, contest
 from bakeoff.contest.reporter import Reporter
 from bakeoff.decide.verdict import verdicts
@@ -66,10 +67,10 @@ class Run:
         with Store.open(self.store, create=False) as store:
             return frame(store.load(self.id))
 
-    def verdict(self) -> tuple[Verdict, ...]:
-        """The verdict on each scenario."""
+    def verdict(self, cpu_flags: Collection[str] | None = None) -> tuple[Verdict, ...]:
+        """The verdict on each scenario, for a host whose CPU has these flags; None: for this host."""
         with Store.open(self.store, create=False) as store:
-            return verdicts(store.load(self.id))
+            return verdicts(store.load(self.id), backends.cpu_flags() if cpu_flags is None else cpu_flags)
 
     def report(self, folder: str | Path | None = None) -> Path:
         """Write the HTML page, the charts and the Markdown summary, and give the page's path.

@@ -240,7 +240,7 @@ class Trial:
         return artifacts.scores(self.places[name], self.entries[name].candidate)
 
     def _has_quality(self, name: str) -> bool:
-        return bool(self.notebook.candidate(name).quality)
+        return self.notebook.has_quality(name)
 
     # How the budget is spent
 

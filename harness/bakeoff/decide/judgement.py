@@ -14,6 +14,20 @@ Answer = Literal["STAY", "SWITCH"]
 
 
 @dataclass(frozen=True, slots=True)
+class Gain:
+    """How much cheaper a variant is than `over`, the base that is served alike (None: no candidate), as a fraction.
+
+    "none": the interval holds no gain, or it is smaller than what matters. "not compared": too few rounds had both.
+    """
+
+    over: str | None
+    outcome: Literal["gain", "none", "not compared"]
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """One candidate's figures and fate.
 
@@ -22,7 +36,7 @@ class Judgement:
     verdict's `cost_unit`. Where `capacity_measured`, the capacity's ends are the highest rate that passed and the
     lowest that failed (None: none did); else it was replayed from service times. `headroom` is its fraction above the
     rate asked for. `preparation_share` is a fraction of the service time, where requests include their preparation.
-    `requests` and `rounds` count what the figures rest on.
+    `requests` and `rounds` count what the figures rest on. `gain` is None for the base.
     """
 
     candidate: str
@@ -63,6 +77,7 @@ class Judgement:
     trust_notes: tuple[str, ...] = ()
     quality: Mapping[str, Quality] = field(default_factory=dict)
     rank: int | None = None
+    gain: Gain | None = None
     settings: Mapping[str, Option] = field(default_factory=dict)
     reproduce: str = ""
 

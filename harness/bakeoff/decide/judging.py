@@ -13,13 +13,13 @@ from bakeoff.decide.cost import replicas, yearly_cost
 from bakeoff.decide.court import Court
 from bakeoff.decide.evidence import Evidence, fact
 from bakeoff.decide.gates import Gate
-from bakeoff.decide.judgement import Judgement
+from bakeoff.decide.judgement import Gain, Judgement
 from bakeoff.decide.wording import percent
 from bakeoff.scenario import Scenario
 from bakeoff.store.record import CAPACITY_ROUND, SCREEN_ROUND
 
 
-def judgement(court: Court, name: str, reason: str, rank: int | None) -> Judgement:
+def judgement(court: Court, name: str, reason: str, rank: int | None, gain: Gain | None) -> Judgement:
     """A candidate's figures and fate."""
     evidence, found = court.evidence[name], court.gates[name]
     record, scenario = evidence.record, court.scenario
@@ -66,6 +66,7 @@ def judgement(court: Court, name: str, reason: str, rank: int | None) -> Judgeme
         trust_notes=_trust_notes(evidence),
         quality={quality.metric: quality for quality in record.quality},
         rank=rank,
+        gain=gain,
         settings={
             "threads": candidate.setting.threads,
             "instances": candidate.setting.instances,

@@ -57,7 +57,7 @@ class Scenario(Part):
     quality: dict[Word, FloorField] = Field(
         default={},
         description="Metric -> the largest loss against the base model at fp32, in the metric's own units, or relative"
-        " to the base as in 1%. A higher logloss is a loss too.",
+        " to the base as in 1%. Where lower is better (logloss, normalized_entropy, top10_changed) a rise is the loss.",
         examples=[{"auc": 0.002, "logloss": 0.002}],
         json_schema_extra={"additionalProperties": False},
     )

@@ -68,7 +68,7 @@ class Workload(ABC):
     judged: str
     """The output that the metrics judge: scores [items], or embeddings [items, width] for retrieval."""
     metrics: tuple[str, ...]
-    """Names out of `decide.quality.METRICS`, such as "auc" and "logloss" (the judged output is a probability); () where
+    """Names that `metrics.named` knows, such as "auc" and "logloss" (the judged output is a probability); () where
     the data is made up and nothing is to be judged."""
 
     beside: ClassVar[int] = 0
