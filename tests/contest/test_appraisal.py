@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import pytest
-
 from shop_workload import SHOP
 
 pytestmark = pytest.mark.slow
