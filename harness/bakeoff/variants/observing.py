@@ -25,7 +25,7 @@ def input_moments(module: nn.Module, examples: Sequence[tuple[Tensor, ...]]) -> 
     hooks = [each.register_forward_hook(observe) for each in module.modules() if type(each) is nn.Linear]
     try:
         with torch.no_grad():
-            for example in islice(examples, MOST_EXAMPLES):
+            for example in islice(examples, MOST_EXAMPLES if hooks else 0):
                 module.eval()(*example)
     finally:
         for hook in hooks:

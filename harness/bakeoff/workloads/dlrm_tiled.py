@@ -100,7 +100,8 @@ class _Joined(nn.Module):
 def _pairs(vectors: int) -> Tensor:
     """Where the products of different vectors are in a flat table of all products."""
     first, second = torch.triu_indices(vectors, vectors, 1)
-    return first * vectors + second
+    places: Tensor = first * vectors + second
+    return places
 
 
 def _columns(vectors: int) -> Tensor:
