@@ -48,7 +48,8 @@ def _dense_where_values_are(values: Tensor, count: int) -> Tensor:
     counts, edges = torch.histogram(values, BINS)
     risen = counts.pow(1 / 3).cumsum(0) / counts.pow(1 / 3).sum()
     wanted = (torch.arange(count, dtype=values.dtype) + 0.5) / count
-    return torch.unique(_borders(edges)[torch.searchsorted(risen, wanted)])
+    centres: Tensor = torch.unique(_borders(edges)[torch.searchsorted(risen, wanted)])
+    return centres
 
 
 def _lloyd(values: Tensor, centres: Tensor) -> Tensor:

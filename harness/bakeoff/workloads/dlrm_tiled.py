@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bakeoff.backends import Unsupported
+from bakeoff.variants.factored import FactoredLinear
 from bakeoff.workloads.dlrm import Dlrm
 
 
@@ -31,7 +32,7 @@ class TiledDlrm(nn.Module):
     def __init__(self, module: Dlrm, user: Sequence[int]) -> None:
         """`user` are the places of the user's tables; the layers are shared with `module`."""
         super().__init__()
-        self.tables, self.bottom, self.top = module.tables, module.bottom, module.top[1:]
+        self.tables, self.bottom = module.tables, module.bottom
         self.user, self.item = list(user), [i for i in range(len(module.tables)) if i not in user]
         width = int(module.tables[0].embedding_dim)  # type: ignore[arg-type]
         columns = width + _columns(len(module.tables) + 1)
@@ -42,7 +43,11 @@ class TiledDlrm(nn.Module):
         between = columns[items][:, users].flatten()
         within_user = columns[users][:, users].flatten()[self.user_pairs]
         of_items = torch.cat([torch.arange(width), within_items, between])
-        first = module.top[0]
+        first, *top = module.top
+        if isinstance(first, FactoredLinear):
+            top = [first.outer, *top]
+            first = first.inner
+        self.top = nn.Sequential(*top)
         self.entry: nn.Module = _Joined(first, of_items, within_user)
         if isinstance(first, nn.Linear):
             self.entry = _SplitLinear(first, of_items, within_user)
