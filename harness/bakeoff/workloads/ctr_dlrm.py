@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from bakeoff.backends import Arrays, Tensor
-from bakeoff.workloads import ctr_preparation, ta_feng
+from bakeoff.workloads import ctr_preparation, dlrm_tiled, ta_feng
 from bakeoff.workloads.dlrm import Dlrm
 from bakeoff.workloads.prepared import Array
 from bakeoff.workloads.wheels import TA_FENG, fetch
@@ -63,6 +63,10 @@ class CtrDlrm(Workload):
                 "parameters": sum(weights.numel() for weights in module.parameters()),
             },
         )
+
+    def tiled(self, module: torch.nn.Module) -> torch.nn.Module:
+        """The same model with the shopper's tables looked up once per request."""
+        return dlrm_tiled.tiled(module, ta_feng.SPARSE, ta_feng.OF_USER)
 
     def requests(self, rows: Array, seed: int, cache: Path, progress: Progress) -> Arrays:
         """A user who came in the held-out days, and candidates by their popularity in the days before."""

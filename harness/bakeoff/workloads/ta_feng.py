@@ -18,6 +18,8 @@ DAYS = 128
 WINDOWS_DAYS = (3, 14)
 DENSE = 14
 SPARSE = ("user", "item", "subclass", "age", "area", "weekday", "last_item", "last_subclass")
+OF_USER = ("user", "age", "area", "weekday", "last_item", "last_subclass")
+"""Those of SPARSE that all items of a request share."""
 
 
 @dataclass(frozen=True, slots=True)
