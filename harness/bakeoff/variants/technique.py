@@ -45,14 +45,14 @@ def _no_tile(module: torch.nn.Module) -> torch.nn.Module:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What a technique may use beside the model: nothing of it ever saw held-out data.
+    """What a technique may use beside the model: nothing of it ever saw a held-out label.
 
-    `examples` are real requests as the module's arguments, in order. `train` trains a model in place for a share of
-    the workload's usual training, on the soft labels of `teacher` where one is given. `student` gives an untrained
-    model with the same inputs and outputs and about `size` of the base's layers. `loss` is the mean training loss on
-    rows that are kept apart from training for such questions. `tile` gives the same model with what belongs to the
-    user computed once per request. Each raises Unsupported where the workload does not offer it. `facts` take what is
-    worth telling about the making.
+    `examples` are real requests of the traffic as the module's arguments, in order. `train` trains a model in place for
+    a share of the workload's usual training, on the soft labels of `teacher` where one is given. `student` gives an
+    untrained model with the same inputs and outputs and about `size` of the base's layers. `loss` is the mean training
+    loss on rows that are kept apart from training for such questions. `tile` gives the same model with what belongs to
+    the user computed once per request. Each raises Unsupported where the workload does not offer it. `facts` take what
+    is worth telling about the making.
     """
 
     examples: Sequence[tuple[torch.Tensor, ...]]

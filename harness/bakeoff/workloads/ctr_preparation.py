@@ -15,6 +15,10 @@ from bakeoff.workloads.preparation import IdLookup, Preparation, utf8
 from bakeoff.workloads.prepared import Array
 
 COUNTS = 13
+MEAN = np.array([4.15, 6.86, 2.37, 0.02, 0.11, 1.70, 3.04, 3.97, 5.49, 1.04, 3.16, 4.81, 4.68, 4.20], np.float32)
+SPREAD = np.array([1.56, 1.54, 1.68, 0.15, 0.35, 1.34, 1.47, 1.50, 1.47, 0.59, 1.34, 0.33, 0.60, 0.89], np.float32)
+"""Of the logarithms of the counts and the price over 500,000 rows of the training's days. Without them the first layer
+works on numbers far from 0, and losing any of its weights shifts every probability."""
 _COLUMNS = {
     "customer": "user",
     "product": "item",
@@ -68,9 +72,10 @@ class CtrPreparation(Preparation):
 
 
 def scaled(counts: Array, price: Array) -> Array:
-    """The numbers as the model takes them, logarithms of about 0 to 3: float32 [rows, counts + 1]."""
-    numbers = np.log1p(counts.astype(np.float32)) / 4
-    return np.concatenate([numbers, np.log1p(price)[:, None].astype(np.float32) / 4], axis=1)
+    """The numbers as the model takes them, logarithms of mean 0 and spread 1: float32 [rows, counts + 1]."""
+    numbers = np.concatenate([counts, price[:, None]], axis=1).astype(np.float32)
+    standard: Array = (np.log1p(numbers) - MEAN) / SPREAD
+    return standard
 
 
 def write_keys(ids: Mapping[str, Array], into: Path) -> None:

@@ -28,6 +28,7 @@ TRAINING_CODE = (
     "ctr_dlrm.py",
     "ctr_preparation.py",
     "dlrm.py",
+    "dlrm_tiled.py",
     "exporting.py",
     "search_biencoder.py",
     "ta_feng.py",
