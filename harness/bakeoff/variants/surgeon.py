@@ -13,28 +13,30 @@ from bakeoff.variants.trial import Moments
 
 RIDGE = 0.01
 """Share of the mean variance that is added to each variance, so that few examples do not mislead."""
+STEPS = 64
+"""In so many steps the groups go; where there are fewer, one at a time."""
 
 
 def remove(layer: nn.Linear, seen: Moments, count: int, width: int = 1) -> Tensor:
     """Do without `count` of the groups of `width` inputs each; returns the numbers of the groups that stay, in order.
 
-    One group after the other goes, each time the one that the others can best stand in for: with the inverse H of the
-    inputs' covariance, removing the columns g of W costs tr(W_g H_gg^-1 W_g'), and W - W_g H_gg^-1 H_g: costs no more.
+    A few groups go at a time, those that the others can best stand in for: with H the inverse of the inputs'
+    covariance, removing the columns g of W costs tr(W_g H_gg^-1 W_g'), if the others become W - W_g H_gg^-1 H_g.
     The bias takes up the removed inputs' mean. The layer keeps its shape; the removed columns no longer matter.
     """
     before = layer.weight.detach().double()
     weight = before.clone()
     inverse = _inverse(seen.covariance)
-    groups = layer.in_features // width
-    gone = torch.zeros(groups, dtype=torch.bool)
-    for _ in range(count):
-        group = int(_costs(weight, inverse, width).masked_fill(gone, torch.inf).argmin())
-        columns = slice(group * width, (group + 1) * width)
-        gain = torch.linalg.solve(inverse[columns, columns], inverse[columns])
-        weight.addmm_(weight[:, columns].clone(), gain, alpha=-1)
-        inverse.addmm_(inverse[:, columns].clone(), gain, alpha=-1)
-        inverse[columns, columns] = torch.eye(width, dtype=inverse.dtype)
-        gone[group] = True
+    gone = torch.zeros(layer.in_features // width, dtype=torch.bool)
+    for at_once in map(len, torch.arange(count).tensor_split(max(1, min(count, STEPS)))):
+        groups = _costs(weight, inverse, width).masked_fill(gone, torch.inf).topk(at_once, largest=False).indices
+        columns = (groups[:, None] * width + torch.arange(width)).flatten()
+        gain = torch.linalg.solve(inverse[columns][:, columns], inverse[columns])
+        weight.addmm_(weight[:, columns], gain, alpha=-1)
+        inverse.addmm_(inverse[:, columns], gain, alpha=-1)
+        inverse[columns] = inverse[:, columns] = 0
+        inverse[columns, columns] = 1
+        gone[groups] = True
     weight[:, gone.repeat_interleave(width)] = 0
     shift = (before - weight) @ seen.mean
     layer.weight = nn.Parameter(weight.to(layer.weight.dtype))
