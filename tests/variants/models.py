@@ -17,6 +17,8 @@ from bakeoff.workloads.exporting import export
 
 ITEMS, LENGTH, TOKENS = 200, 10, 12
 
+torch.set_num_threads(1)  # more would wait for each other on a busy machine, for minutes in all
+
 
 class Attention(nn.Module):
     """Causal attention; its heads can be cut."""
