@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from bakeoff.backends import Unsupported
-from bakeoff.variants.technique import Bench, Technique, require_share
+from bakeoff.variants.technique import Bench, Technique, require_finetune, require_share
 
 if TYPE_CHECKING:
     import torch
@@ -26,21 +26,14 @@ class Prune(Technique):
 
     def __post_init__(self) -> None:
         require_share("ratio", self.ratio)
-        if not 0 <= self.finetune <= 10:
-            raise ValueError(f"finetune must be from 0 to 10 times the usual training, not {self.finetune:g}")
+        require_finetune(self.finetune)
 
     def apply(self, module: torch.nn.Module, bench: Bench) -> torch.nn.Module:
         """The same layers with zeros in them; fine-tuning keeps the zeros."""
-        from torch import nn
-        from torch.nn.utils import prune
+        from bakeoff.variants.masks import largest, pruned
+        from bakeoff.variants.structure import linears
 
-        layers = [each for each in module.modules() if isinstance(each, nn.Linear)]
+        layers = linears(module).values()
         if not layers:
             raise Unsupported("nothing to prune: the model has no linear layer")
-        for layer in layers:
-            prune.l1_unstructured(layer, "weight", amount=self.ratio)  # type: ignore[no-untyped-call]
-        if self.finetune:
-            bench.train(module, self.finetune)
-        for layer in layers:
-            prune.remove(layer, "weight")  # type: ignore[no-untyped-call]
-        return module.eval()
+        return pruned(module, {layer: largest(layer.weight, self.ratio) for layer in layers}, bench, self.finetune)

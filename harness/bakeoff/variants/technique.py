@@ -137,6 +137,12 @@ def require_share(name: str, value: float, zero: bool = True) -> None:
         raise ValueError(f"{name} must be {'from 0' if zero else 'above 0'} to below 1, not {value:g}")
 
 
+def require_finetune(value: float) -> None:
+    """Raise ValueError unless `value` is a share of the usual training that a technique may fine-tune for."""
+    if not 0 <= value <= 10:
+        raise ValueError(f"finetune must be from 0 to 10 times the usual training, not {value:g}")
+
+
 def counted(module: torch.nn.Module) -> Mapping[str, Fact]:
     """How many numbers a model holds, and how many of them are not zero."""
     tensors = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}.values()
