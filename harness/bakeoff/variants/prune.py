@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Prune(Technique):
-    """Set the `ratio` of every linear layer's weights that are smallest to zero; embedding tables stay as they are.
+    """Set the `ratio` of all weights of linear layers that are smallest to zero; embedding tables stay as they are.
 
-    Han et al., Learning both Weights and Connections for Efficient Neural Networks, 2015.
+    One threshold holds for all layers, so that those with small weights lose more of them. Han et al., Learning both
+    Weights and Connections for Efficient Neural Networks, 2015; Blalock et al., What is the State of Neural Network
+    Pruning?, 2020.
     """
 
     name: ClassVar[str] = "prune"
-    about: ClassVar[str] = "zero the smallest weights of every linear layer"
+    about: ClassVar[str] = "zero the smallest weights of the linear layers"
     ratio: float
     finetune: float = 0.0
 
@@ -30,10 +32,15 @@ class Prune(Technique):
 
     def apply(self, module: torch.nn.Module, bench: Bench) -> torch.nn.Module:
         """The same layers with zeros in them; fine-tuning keeps the zeros."""
+        import torch
+
         from bakeoff.variants.masks import largest, pruned
         from bakeoff.variants.structure import linears
 
-        layers = linears(module).values()
+        layers = list(linears(module).values())
         if not layers:
             raise Unsupported("nothing to prune: the model has no linear layer")
-        return pruned(module, {layer: largest(layer.weight, self.ratio) for layer in layers}, bench, self.finetune)
+        together = largest(torch.cat([layer.weight.flatten() for layer in layers]), self.ratio)
+        parts = torch.split(together, [layer.weight.numel() for layer in layers])
+        masks = {layer: part.reshape(layer.weight.shape) for layer, part in zip(layers, parts, strict=True)}
+        return pruned(module, masks, bench, self.finetune)
