@@ -28,9 +28,9 @@ def weight_only(model: Model, path: Path, bits: int) -> None:
     chosen = [node.name for node in constant_products(source) if weights[node.input[1]][0] >= BLOCK]
     if not chosen:
         raise Unsupported(f"nothing to quantise: no MatMul or Gemm with constant weights has {BLOCK} inputs or more")
-    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
-
     with refusing():
+        from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+
         quantiser = MatMulNBitsQuantizer(
             source,
             bits=bits,
