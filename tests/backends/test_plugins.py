@@ -52,7 +52,10 @@ def models(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", NAMES)
+COMPILED = pytest.param("torch-compile", marks=pytest.mark.quality)
+
+
+@pytest.mark.parametrize("name", [*NAMES[:3], COMPILED])
 @pytest.mark.slow
 def test_it_conforms(name):
     checks = run(name)
@@ -62,7 +65,8 @@ def test_it_conforms(name):
 
 @pytest.mark.parametrize(
     ("name", "model"),
-    [(name, model) for name in NAMES[:3] for model in ("dlrm", "titles", "images")] + [("torch-compile", "images")],
+    [(name, model) for name in NAMES[:3] for model in ("dlrm", "titles", "images")]
+    + [pytest.param("torch-compile", "images", marks=pytest.mark.quality)],
 )
 @pytest.mark.slow
 def test_every_precision_computes_real_models(models, name, model):

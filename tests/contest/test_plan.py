@@ -72,6 +72,13 @@ def test_what_is_on_request_takes_part_where_the_scenario_names_it(asked, found)
     assert ids(scenario(**asked), {"fast": ON_REQUEST}) == [f"fast/{name}" for name in found]
 
 
+def test_what_is_on_request_takes_part_where_a_recipe_ends_with_it():
+    asked = scenario(variants=["prune:0.5 > int8-static"])
+    probed = replace(ON_REQUEST, precisions=("fp32", "int8-static"), on_request=frozenset({"int8-static"}))
+    found = ids(asked, {"fast": probed}, ("base", "prune:0.5"))
+    assert found == ["fast/fp32/1x1", "fast/int8-static/1x1/prune:0.5"]
+
+
 def test_what_is_on_request_takes_part_where_a_candidate_of_the_command_names_it():
     named = ["fast/int8/1x1-plain"]
     entries = plan(scenario(), ("base",), {"fast": ON_REQUEST}, TARGETS, candidates=named)

@@ -11,7 +11,10 @@ from bakeoff.candidates import BASE, Candidate
 from bakeoff.errors import UserError
 from bakeoff.measure.engine_room import Probed, StageFailed
 from bakeoff.scenario import Scenario
-from bakeoff.workloads.prepared import Prepared
+from bakeoff.workloads.prepared import Prepared, Refusal
+
+NOWHERE = "any"
+"""The setting in the id of what cannot run here at all, whatever the setting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ def plan(
     probes: Mapping[str, Probed | StageFailed],
     targets: Mapping[str, str],
     provisional: bool = False,
+    refused: Mapping[str, Refusal] | None = None,
     candidates: Collection[str] = (),
 ) -> tuple[Entry, ...]:
     """The entries in the order in which they are worth trying: the incumbent, then each backend's best preset first.
@@ -66,11 +70,18 @@ def plan(
     device, incumbent = scenario.resources.device, scenario.incumbent.candidate if scenario.incumbent else None
     for order, (backend, probed) in enumerate(probes.items()):
         if isinstance(probed, StageFailed):
-            nowhere = Candidate(backend, FP32, Setting(name="any"), BASE, device)
+            nowhere = Candidate(backend, FP32, Setting(name=NOWHERE), BASE, device)
             entries.append(((1, 0, 0, 0, 0, order), Entry(nowhere, targets[backend], failure=probed)))
             continue
         for v, variant in enumerate(variants):
-            for p, precision in enumerate(_only(probed.precisions, scenario.candidates.precisions)):
+            if refused and variant in refused:
+                failure = StageFailed("compress", refused[variant].outcome, refused[variant].reason)
+                nowhere = Candidate(backend, FP32, Setting(name=NOWHERE), variant, device)
+                entries.append(((1, 0, 0, v, 0, order), Entry(nowhere, targets[backend], failure=failure)))
+                continue
+            asked = _only(probed.precisions, scenario.candidates.precisions)
+            pinned = scenario.recipes.get(variant)
+            for p, precision in enumerate(_only(asked, tuple(pinned)) if pinned else asked):
                 for s, (setting, build_key) in enumerate(_settings(probed, scenario)):
                     candidate = Candidate(backend, precision, setting, variant, device)
                     if not (candidate.id in {incumbent, *candidates} or _by_default(candidate, probed, scenario)):
@@ -88,9 +99,10 @@ def _only(offered: Iterable[str], asked: tuple[str, ...] | None) -> list[str]:
 
 
 def _by_default(candidate: Candidate, probed: Probed, scenario: Scenario) -> bool:
-    """Whether a candidate that the filters let pass takes part unnamed: what they name, and what is not on request."""
-    asked = scenario.candidates
-    precision = candidate.precision not in probed.on_request or asked.precisions is not None
+    """Whether a candidate that the filters let pass takes part unnamed: what they name, what its variant's recipe ends
+    with, and what is not on request."""
+    asked, pinned = scenario.candidates, scenario.recipes.get(candidate.variant)
+    precision = candidate.precision not in probed.on_request or asked.precisions is not None or bool(pinned)
     return precision and (not candidate.setting.on_request or asked.settings is not None)
 
 

@@ -12,7 +12,7 @@ from pydantic_core import CoreSchema
 from bakeoff.scenario import units
 from bakeoff.scenario.fields import Bytes, Milliseconds, Part, RequestFile, Wait, Words, as_tuple, fault, written
 
-CANDIDATE_PATTERN = r"^[a-z0-9][a-z0-9_.-]*(/[A-Za-z0-9][A-Za-z0-9_.+=-]*){2,4}$"
+CANDIDATE_PATTERN = r"^[a-z0-9][a-z0-9_.-]*(/[A-Za-z0-9][A-Za-z0-9_.@:+=-]*){2,4}$"
 _LARGEST_LOSS = 1e9
 _CANDIDATE = re.compile(CANDIDATE_PATTERN)
 

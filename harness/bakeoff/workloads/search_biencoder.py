@@ -14,6 +14,7 @@ from torch.nn.functional import normalize
 from transformers import AutoModel, AutoTokenizer
 
 from bakeoff.backends import Arrays, Tensor
+from bakeoff.workloads.preparation import utf8, write_tokenizer
 from bakeoff.workloads.prepared import Array
 from bakeoff.workloads.wheels import MINILM, REVIEWS, fetch
 from bakeoff.workloads.workload import HeldOut, Progress, Trained, Workload, chunks
@@ -57,6 +58,8 @@ class SearchBiencoder(Workload):
     outputs = ("score", "embedding")
     judged = "embedding"
     metrics = ("ndcg@10",)
+    preparation = "bakeoff.workloads.preparation:Texts"
+    raw_inputs = (Tensor("text", "S", (None,)),)
     beside = 1
     reference_rows = 2048
 
@@ -70,13 +73,20 @@ class SearchBiencoder(Workload):
         """A random title first, then random texts."""
         progress("tokenising the reviews")
         tokens = _tokens(cache)
-        rng = np.random.default_rng([seed, 1])
-        review = rng.integers(0, len(tokens["text"]["input_ids"]), int(rows.sum()))
-        first = np.cumsum(rows) - rows
+        review, first = _drawn(len(tokens["text"]["input_ids"]), rows, seed)
         arrays = {name: column[review] for name, column in tokens["text"].items()}
         for name, column in tokens["title"].items():
             arrays[name][first] = column[review[first]]
         return arrays
+
+    def raw_requests(self, rows: Array, seed: int, cache: Path, progress: Progress, into: Path) -> Arrays:
+        """The query and the texts as they are written."""
+        write_tokenizer(fetch(MINILM, cache) / "tokenizer.json", TOKENS, into)
+        reviews = _reviews(cache)
+        review, first = _drawn(len(reviews), rows, seed)
+        text = utf8(reviews["text"])[review]
+        text[first] = utf8(reviews["title"])[review[first]]
+        return {"text": text}
 
     def held_out(self, chunk: int, seed: int, cache: Path, progress: Progress) -> HeldOut:
         """Known-item retrieval: each of 400 titles must find its own text among 800."""
@@ -94,6 +104,12 @@ class SearchBiencoder(Workload):
             queries=np.arange(HELD_OUT_QUERIES),
             relevant=np.arange(HELD_OUT_QUERIES) + HELD_OUT_QUERIES,
         )
+
+
+def _drawn(reviews: int, rows: Array, seed: int) -> tuple[Array, Array]:
+    """The review that each row is of, and the rows that are queries, the first of each request."""
+    rng = np.random.default_rng([seed, 1])
+    return rng.integers(0, reviews, int(rows.sum())), np.cumsum(rows) - rows
 
 
 class Encoder(nn.Module):
