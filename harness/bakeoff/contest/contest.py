@@ -199,7 +199,8 @@ class _Probes:
         resources = Resources(len(host.engine_cpus(asked.cpus)[0]), asked.memory_bytes)
         names = wanted_backends(scenario, self.targets)
         probes = {name: self._probe(name, device, resources) for name in names}
-        return _narrowed(plan(scenario, variants, probes, self.targets, provisional, refused), candidates)
+        entries = plan(scenario, variants, probes, self.targets, provisional, refused, candidates)
+        return _narrowed(entries, candidates)
 
     def _probe(self, name: str, device: str, resources: Resources) -> Probed | StageFailed:
         key = (name, device, resources)

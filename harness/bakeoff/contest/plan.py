@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from bakeoff.backends import FP32, Batching, Setting
@@ -59,9 +59,11 @@ def plan(
     targets: Mapping[str, str],
     provisional: bool = False,
     refused: Mapping[str, Refusal] | None = None,
+    candidates: Collection[str] = (),
 ) -> tuple[Entry, ...]:
     """The entries in the order in which they are worth trying: the incumbent, then each backend's best preset first.
 
+    What a backend offers on request alone takes part where the scenario, or an id among `candidates`, names it.
     Where the verdict will be `provisional` the lossy ones, which cannot win then, come last.
     """
     entries: list[tuple[tuple[int, ...], Entry]] = []
@@ -82,6 +84,8 @@ def plan(
             for p, precision in enumerate(_only(asked, tuple(pinned)) if pinned else asked):
                 for s, (setting, build_key) in enumerate(_settings(probed, scenario)):
                     candidate = Candidate(backend, precision, setting, variant, device)
+                    if not (candidate.id in {incumbent, *candidates} or _by_default(candidate, probed, scenario)):
+                        continue
                     key = (int(candidate.id != incumbent), int(provisional and candidate.lossy), s, v, p, order)
                     entry = Entry(candidate, targets[backend], probed.instances, probed.facts.version, build_key)
                     entries.append((key, entry))
@@ -92,6 +96,14 @@ def plan(
 
 def _only(offered: Iterable[str], asked: tuple[str, ...] | None) -> list[str]:
     return [name for name in offered if asked is None or name in asked]
+
+
+def _by_default(candidate: Candidate, probed: Probed, scenario: Scenario) -> bool:
+    """Whether a candidate that the filters let pass takes part unnamed: what they name, what its variant's recipe ends
+    with, and what is not on request."""
+    asked, pinned = scenario.candidates, scenario.recipes.get(candidate.variant)
+    precision = candidate.precision not in probed.on_request or asked.precisions is not None or bool(pinned)
+    return precision and (not candidate.setting.on_request or asked.settings is not None)
 
 
 def _settings(probed: Probed, scenario: Scenario) -> list[tuple[Setting, str]]:

@@ -128,7 +128,7 @@ class Batcher(Part):
 
 
 class CandidateFilter(Part):
-    """Which candidates take part; what is left out means all that apply."""
+    """Which candidates take part; what is left out means all that apply, but for those on request."""
 
     backends: Words | None = Field(default=None, description="Backends by name.", examples=[["onnxruntime", "torch"]])
     precisions: Words | None = Field(default=None, description="Precisions by name.", examples=[["fp32", "bf16"]])
