@@ -49,7 +49,7 @@ def test_a_scenario_lists_recipes_and_files_of_its_own(tmp_path):
     (tmp_path / "student.onnx").write_bytes(b"onnx")
     listed = ["base", "prune:0.5", "distill > int8", "distill > bf16", {"student": "student.onnx"}]
     scenario = from_dict(ASKED | {"variants": listed}, folder=tmp_path)
-    assert scenario.recipes == {"prune:0.5": frozenset(), "distill": frozenset({"int8-dynamic", "bf16"})}
+    assert scenario.recipes == {"prune:0.5": frozenset({None}), "distill": frozenset({"int8-dynamic", "bf16"})}
     assert scenario.own_variants == {"student": tmp_path / "student.onnx"}
     assert restore(scenario.definition()).recipes == scenario.recipes
 

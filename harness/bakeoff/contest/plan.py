@@ -79,9 +79,7 @@ def plan(
                 nowhere = Candidate(backend, FP32, Setting(name=NOWHERE), variant, device)
                 entries.append(((1, 0, 0, v, 0, order), Entry(nowhere, targets[backend], failure=failure)))
                 continue
-            asked = _only(probed.precisions, scenario.candidates.precisions)
-            pinned = scenario.recipes.get(variant)
-            for p, precision in enumerate(_only(asked, tuple(pinned)) if pinned else asked):
+            for p, precision in enumerate(_only(probed.precisions, scenario.candidates.precisions)):
                 for s, (setting, build_key) in enumerate(_settings(probed, scenario)):
                     candidate = Candidate(backend, precision, setting, variant, device)
                     if not (candidate.id in {incumbent, *candidates} or _by_default(candidate, probed, scenario)):
@@ -99,11 +97,12 @@ def _only(offered: Iterable[str], asked: tuple[str, ...] | None) -> list[str]:
 
 
 def _by_default(candidate: Candidate, probed: Probed, scenario: Scenario) -> bool:
-    """Whether a candidate that the filters let pass takes part unnamed: what they name, what its variant's recipe ends
-    with, and what is not on request."""
-    asked, pinned = scenario.candidates, scenario.recipes.get(candidate.variant)
-    precision = candidate.precision not in probed.on_request or asked.precisions is not None or bool(pinned)
-    return precision and (not candidate.setting.on_request or asked.settings is not None)
+    """Whether a candidate that the filters let pass takes part unnamed: at a precision that a recipe of its variant
+    ends with, or at the usual ones where one ends with none; what is on request, where a filter names it."""
+    asked, pinned = scenario.candidates, scenario.recipes.get(candidate.variant, frozenset({None}))
+    usual = candidate.precision not in probed.on_request or asked.precisions is not None
+    at_precision = candidate.precision in pinned or (None in pinned and usual)
+    return at_precision and (not candidate.setting.on_request or asked.settings is not None)
 
 
 def _settings(probed: Probed, scenario: Scenario) -> list[tuple[Setting, str]]:

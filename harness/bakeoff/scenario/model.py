@@ -99,13 +99,13 @@ class Scenario(Part):
         }
 
     @property
-    def recipes(self) -> dict[str, frozenset[str]]:
-        """The variants to be made by techniques, each by its recipe, and the precisions that it is wanted at alone;
-        none where it is wanted at all."""
+    def recipes(self) -> dict[str, frozenset[str | None]]:
+        """The variants to be made by techniques, each by its recipe, and the precisions that it is wanted at; None
+        stands for the usual ones."""
         asked: dict[str, set[str | None]] = {}
         for recipe in self._recipes().values():
             asked.setdefault(recipe.name, set()).add(recipe.precision)
-        return {name: frozenset() if None in pins else frozenset(filter(None, pins)) for name, pins in asked.items()}
+        return {name: frozenset(pins) for name, pins in asked.items()}
 
     def _recipes(self) -> dict[str, Recipe]:
         return {
