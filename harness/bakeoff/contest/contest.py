@@ -128,7 +128,8 @@ def _question(
     for metric in scenario.quality:
         if metric not in prepared.metrics:
             where = f"{scenario.source or scenario.name}: quality.{metric}"
-            raise UserError(f"{where}: {prepared.name} has no such metric; it has {', '.join(prepared.metrics)}")
+            known = ", ".join(prepared.metrics) or "none, for its data is made up"
+            raise UserError(f"{where}: {prepared.name} has no such metric; it has {known}")
     entries = probes.entries(scenario, prepared.names, candidates, prepared.provisional, prepared.refused)
     return Question(scenario, prepared, entries)
 

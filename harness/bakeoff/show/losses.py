@@ -106,12 +106,17 @@ def _cells(row: Row, metrics: Iterable[str]) -> list[str]:
 
 def _cell(quality: Quality, deltas: Sequence[float]) -> str:
     told = f"{quality.value:.4f} {change(quality)}"
-    return f"{told}\nseeds {min(deltas):+.4f} to {max(deltas):+.4f}" if deltas else told
+    return f"{told}\nseeds {_signed(min(deltas))} to {_signed(max(deltas))}" if deltas else told
 
 
 def change(quality: Quality) -> str:
     """The change with its interval, such as "-0.0012 [-0.0015, -0.0009]"."""
-    return f"{quality.delta:+.4f} [{quality.low:+.4f}, {quality.high:+.4f}]"
+    return f"{_signed(quality.delta)} [{_signed(quality.low)}, {_signed(quality.high)}]"
+
+
+def _signed(value: float) -> str:
+    """With its sign, but for what rounds to nothing."""
+    return f"{round(value, 4):+.4f}" if round(value, 4) else "0"
 
 
 def _sizes(model: Mapping[str, Any]) -> list[str]:
