@@ -32,6 +32,7 @@ PROOFS = {
     "worker": "worker:worker",
     "million": "million:million",
     "speedups": "speedups:speedups",
+    "tables": "tables:tables",
 }
 BEGIN, END = "<!-- proofs -->", "<!-- /proofs -->"
 HEADER = "| claim | bar | measured | held | command |\n|---|---|---|---|---|"

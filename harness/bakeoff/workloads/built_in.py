@@ -5,4 +5,5 @@ from __future__ import annotations
 BUILT_IN = {
     "ctr-dlrm": "bakeoff.workloads.ctr_dlrm:CtrDlrm",
     "search-biencoder": "bakeoff.workloads.search_biencoder:SearchBiencoder",
+    "wide-ctr-scale": "bakeoff.workloads.wide_ctr_scale:WideCtrScale",
 }
