@@ -24,7 +24,7 @@ from bakeoff.workloads.workload import HeldOut, Progress, Trained, Workload, chu
 CLASSES = 18
 FEWEST_TEXTS = 100
 """A class with fewer texts is left out: Casual bottoms (2) and Chemises (1)."""
-HELD_OUT, APART, PROBED = 3000, 1000, 4000
+HELD_OUT, APART, PROBED = 3000, 500, 2500
 """Texts that are judged; kept apart for tuning and for `loss`; that the head alone is trained on."""
 LOSS_TEXTS = 256
 STEPS, BATCH, PEAK_RATE = 150, 32, 1e-4
@@ -189,10 +189,9 @@ def _probe(module: Classifier, texts: Texts, seed: int, progress: Progress) -> f
 
 
 def _embedded(module: Classifier, texts: Texts, rows: Array) -> torch.Tensor:
-    with torch.inference_mode():
-        return torch.cat(
-            [module.pooled(*minilm.batch(texts.tokens, part)) for part in np.array_split(rows, -(-len(rows) // BATCH))]
-        ).clone()
+    batches = np.array_split(rows, -(-len(rows) // BATCH))
+    with torch.no_grad():
+        return torch.cat([module.pooled(*minilm.batch(texts.tokens, part)) for part in batches])
 
 
 def logistic_regression(features: torch.Tensor, label: torch.Tensor, classes: int, decay: float) -> nn.Linear:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 class TwoTower(nn.Module):
     """(user int64 [users], history int64 [users, past], context int64 [users, contexts]) -> score [users, items].
 
-    `history` holds item numbers; the number after the last item stands for nothing. While it is trained, `catalogue`
-    is an ItemTower; what serves has its vectors as the weights of a linear layer (see `fold`).
+    `history` holds item numbers; the number after the last item stands for nothing. In training one item tower gives
+    the vectors of the history and of the catalogue; what serves has them as a table and as a linear layer (see `fold`).
     Covington et al., Deep Neural Networks for YouTube Recommendations, 2016.
     """
 
@@ -23,12 +23,13 @@ class TwoTower(nn.Module):
         super().__init__()
         self.nothing = items
         self.user = _table(users, narrow, 0.01)
-        self.history = _table(items + 1, width, width**-0.5)
+        tower = ItemTower(items, subclasses, width, hidden)
+        self.history: nn.Module = tower
         self.contexts = nn.ModuleList(_table(size, narrow, 0.1) for size in contexts)
         self.mlp = nn.Sequential(
             nn.Linear(width + narrow * (1 + len(contexts)), hidden), nn.ReLU(), nn.Linear(hidden, width)
         )
-        self.catalogue: nn.Module = ItemTower(self.history, items, subclasses, width, hidden)
+        self.catalogue: nn.Module = Catalogue(tower)
 
     def forward(self, user: Tensor, history: Tensor, context: Tensor) -> Tensor:
         """Every item's score."""
@@ -41,43 +42,45 @@ class TwoTower(nn.Module):
         return score
 
     def fold(self) -> None:
-        """Replace the item tower by the linear layer that its vectors amount to."""
-        if isinstance(self.catalogue, ItemTower):
-            self.catalogue = self.catalogue.folded()
+        """Replace the item tower by the vectors that it gives."""
+        if isinstance(self.history, ItemTower) and isinstance(self.catalogue, Catalogue):
+            with torch.no_grad():
+                vectors = self.history(torch.arange(self.nothing + 1))
+            self.history = nn.Embedding.from_pretrained(vectors, freeze=False)
+            self.catalogue = nn.Linear(vectors.shape[1], self.nothing, bias=False)
+            self.catalogue.weight = nn.Parameter(vectors[:-1].clone())
 
 
 class ItemTower(nn.Module):
-    """vector [users, width] -> score [users, items]; shares its items' table with the user tower's history.
-
-    Whoever trains it fills in `subclass`, int64 [items].
-    """
+    """item int64 [...] -> vector [..., width]. Whoever trains it fills in `subclass`, int64 [items + 1]."""
 
     subclass: Tensor
 
-    def __init__(self, item: nn.Embedding, items: int, subclasses: int, width: int, hidden: int) -> None:
+    def __init__(self, items: int, subclasses: int, width: int, hidden: int) -> None:
         super().__init__()
-        self.item = item
-        self.subclasses = _table(subclasses, width // 2, 0.1)
-        self.mlp = nn.Sequential(nn.Linear(width + width // 2, hidden), nn.ReLU(), nn.Linear(hidden, width))
-        self.register_buffer("subclass", torch.zeros(items, dtype=torch.int64))
+        self.item = _table(items + 1, width, width**-0.5)
+        self.subclasses = _table(subclasses, width, 0.1)
+        self.mlp = nn.Sequential(nn.Linear(2 * width, hidden), nn.ReLU(), nn.Linear(hidden, width))
+        self.register_buffer("subclass", torch.zeros(items + 1, dtype=torch.int64))
 
-    def vectors(self) -> Tensor:
-        """One for each item: [items, width]."""
-        item: Tensor = self.item(torch.arange(len(self.subclass)))
-        more: Tensor = self.mlp(torch.cat([item, self.subclasses(self.subclass)], dim=1))
-        return item + more
+    def forward(self, item: Tensor) -> Tensor:
+        """The item's own vector, its subclass's, and what an MLP makes of both."""
+        own, subclass = self.item(item), self.subclasses(self.subclass[item])
+        vector: Tensor = own + subclass + self.mlp(torch.cat([own, subclass], dim=-1))
+        return vector
+
+
+class Catalogue(nn.Module):
+    """vector [users, width] -> score [users, items], from the item tower's vectors as they are now."""
+
+    def __init__(self, tower: ItemTower) -> None:
+        super().__init__()
+        self.tower = tower
 
     def forward(self, vector: Tensor) -> Tensor:
-        """The dot products."""
-        return vector @ self.vectors().T
-
-    def folded(self) -> nn.Linear:
-        """The same as a linear layer."""
-        with torch.no_grad():
-            vectors = self.vectors()
-        layer = nn.Linear(vectors.shape[1], vectors.shape[0], bias=False)
-        layer.weight = nn.Parameter(vectors.clone())
-        return layer
+        """The dot products with all items."""
+        items = torch.arange(len(self.tower.subclass) - 1)
+        return vector @ self.tower(items).T
 
 
 def _table(size: int, width: int, deviation: float) -> nn.Embedding:

@@ -151,7 +151,7 @@ class TwoTowers(Workload):
         purchases, catalogue, visits = _shop(cache)
         towers = [part for part in module.modules() if isinstance(part, ItemTower)]
         for tower in towers:
-            tower.subclass = torch.from_numpy(purchases.subclass_of[catalogue])
+            tower.subclass = torch.from_numpy(np.append(purchases.subclass_of[catalogue], 0))
         batches = _batches(split(visits)[0], np.random.default_rng([seed, 0]))
         steps = round(share * EPOCHS * (len(split(visits)[0]) // BATCH))
         adam = torch.optim.Adam(weights for weights in module.parameters() if weights.requires_grad)
@@ -224,11 +224,15 @@ def _batches(rows: Array, rng: np.random.Generator) -> Iterator[Array]:
 
 
 def _loss(module: nn.Module, visits: Visits, rows: Array, teacher: nn.Module | None) -> torch.Tensor:
-    """The cross-entropy of each purchase under the softmax over the catalogue, mixed with the teacher's softmax."""
+    """The cross-entropy of what was bought under the softmax over the catalogue, mixed with the teacher's softmax.
+
+    Each visit counts the same, as it does in the recall.
+    """
     inputs = [torch.from_numpy(array) for array in visits.inputs(rows).values()]
     log_share = torch.log_softmax(module(*inputs), dim=1)
     place, item = (torch.from_numpy(column) for column in visits.bought(rows))
-    wrong = -log_share[place, item].mean()
+    weight = (1 / torch.bincount(place).to(torch.float32))[place]
+    wrong = -(weight * log_share[place, item]).sum() / len(rows)
     if teacher is None:
         return wrong
     with torch.no_grad():
