@@ -93,6 +93,7 @@ def test_the_head_is_the_one_of_scikit_learn() -> None:
     np.testing.assert_allclose(share, wanted.predict_proba(features), atol=2e-3)
 
 
+@pytest.mark.slow
 def test_it_learns_and_the_same_seed_gives_the_same_weights(texts) -> None:
     one, again = (ProductCategory().train(0, NOWHERE, quiet).module for _ in range(2))
     right = texts.label[texts.held_out]

@@ -77,6 +77,7 @@ def test_fine_tuning_teaches_titles_to_find_their_texts(tokens) -> None:
     assert workload.loss(module, 0, NOWHERE) < 0.8 * before
 
 
+@pytest.mark.slow
 def test_a_student_starts_from_its_teachers_layers_and_ends_closer_to_it_than_alone(tokens, monkeypatch) -> None:
     workload, teacher = SearchBiencoder(), Encoder(minilm.shorter(1))
     workload.fit(teacher, 1, 0, NOWHERE, quiet)

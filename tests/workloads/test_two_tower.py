@@ -40,7 +40,7 @@ def shop() -> Purchases:
 def visits(monkeypatch) -> Visits:
     purchases = shop()
     sizes = {"FIRST_DAY": 2, "SPLIT_DAY": 32, "USERS": USERS, "CONTEXTS": (3, 2, 7), "SUBCLASSES": 8}
-    sizes |= {"HELD_OUT_USERS": 30, "APART": 20, "BATCH": 32, "EPOCHS": 8, "PEAK_RATE": 1e-2, "TOP": 5}
+    sizes |= {"HELD_OUT_USERS": 30, "APART": 20, "BATCH": 32, "EPOCHS": 8, "PEAK_RATE": 1e-2, "TOP": 5, "WIDTH": 32}
     for name, value in sizes.items():
         monkeypatch.setattr(two_tower, name, value)
     catalogue = catalogue_of(purchases)
@@ -98,14 +98,16 @@ def test_what_is_judged_or_kept_apart_is_never_trained_on(visits) -> None:
 
 def test_folding_the_item_tower_changes_no_score(visits) -> None:
     module = TwoTowers().student(1)
-    module.catalogue.subclass = torch.arange(two_tower.ITEMS) // 5
+    module.history.subclass = torch.arange(two_tower.ITEMS + 1) // 5
     rows = np.arange(12)
     before = scores(module, visits, rows)
     module.fold()
     assert isinstance(module.catalogue, nn.Linear)
+    assert isinstance(module.history, nn.Embedding)
     torch.testing.assert_close(scores(module, visits, rows), before)
 
 
+@pytest.mark.slow
 def test_it_learns_what_users_buy_and_the_same_seed_gives_the_same_weights(visits) -> None:
     module = trained()
     rows = asked(visits, 0)

@@ -117,7 +117,7 @@ class ProductCategory(Workload):
         def loss(step: int) -> torch.Tensor:
             rows = rng.choice(texts.training, BATCH, replace=False)
             tokens = minilm.batch(texts.tokens, rows)
-            answer = module(*tokens).clamp(min=SMALLEST).log()
+            answer: torch.Tensor = module(*tokens).clamp(min=SMALLEST).log()
             wrong = -answer[torch.arange(BATCH), torch.from_numpy(texts.label[rows])].mean()
             if teacher is None:
                 return wrong

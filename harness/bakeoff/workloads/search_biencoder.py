@@ -84,7 +84,7 @@ class SearchBiencoder(Workload):
 
         def loss(step: int) -> torch.Tensor:
             pairs = _pairs(tokens, rng.choice(training, PAIRS, replace=False))
-            embedding = module(*pairs)[1]
+            embedding: torch.Tensor = module(*pairs)[1]
             wrong = _contrast(embedding)
             if teacher is None:
                 return wrong

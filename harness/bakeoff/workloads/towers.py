@@ -7,6 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+LENGTH = 2.0
+"""Of an item's own vector at first: long enough for what was bought before to find itself among the other items."""
+
 
 class TwoTower(nn.Module):
     """(user int64 [users], history int64 [users, past], context int64 [users, contexts]) -> score [users, items].
@@ -46,7 +49,8 @@ class TwoTower(nn.Module):
         if isinstance(self.history, ItemTower) and isinstance(self.catalogue, Catalogue):
             with torch.no_grad():
                 vectors = self.history(torch.arange(self.nothing + 1))
-            self.history = nn.Embedding.from_pretrained(vectors, freeze=False)
+            self.history = nn.Embedding(*vectors.shape)
+            self.history.weight = nn.Parameter(vectors)
             self.catalogue = nn.Linear(vectors.shape[1], self.nothing, bias=False)
             self.catalogue.weight = nn.Parameter(vectors[:-1].clone())
 
@@ -58,7 +62,7 @@ class ItemTower(nn.Module):
 
     def __init__(self, items: int, subclasses: int, width: int, hidden: int) -> None:
         super().__init__()
-        self.item = _table(items + 1, width, width**-0.5)
+        self.item = _table(items + 1, width, LENGTH * width**-0.5)
         self.subclasses = _table(subclasses, width, 0.1)
         self.mlp = nn.Sequential(nn.Linear(2 * width, hidden), nn.ReLU(), nn.Linear(hidden, width))
         self.register_buffer("subclass", torch.zeros(items + 1, dtype=torch.int64))
@@ -80,7 +84,8 @@ class Catalogue(nn.Module):
     def forward(self, vector: Tensor) -> Tensor:
         """The dot products with all items."""
         items = torch.arange(len(self.tower.subclass) - 1)
-        return vector @ self.tower(items).T
+        score: Tensor = vector @ self.tower(items).T
+        return score
 
 
 def _table(size: int, width: int, deviation: float) -> nn.Embedding:
