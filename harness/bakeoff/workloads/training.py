@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib
 import inspect
@@ -24,19 +25,11 @@ from bakeoff.workloads.locking import made_once
 from bakeoff.workloads.source import Spec, code_digest
 from bakeoff.workloads.workload import Progress, Trained, Workload
 
-TRAINING_CODE = (
-    "ctr_dlrm.py",
-    "ctr_preparation.py",
-    "dlrm.py",
-    "dlrm_tiled.py",
-    "exporting.py",
-    "search_biencoder.py",
-    "ta_feng.py",
-    "training.py",
-    "wheels.py",
-    "wide_ctr_scale.py",
+HERE = Path(__file__).parent
+PLUMBING = frozenset(
+    {"cache", "locking", "mortal", "pool", "preparation", "prepared", "raw_form", "source", "workload"}
 )
-"""What decides a built-in model: a change elsewhere in this package does not train it anew."""
+"""Modules of this package that every workload imports and that decide no weight."""
 FILES = {"onnx": "model.onnx", "exported": "model.pt2"}
 FACTS = "facts.json"
 MODULE = "module.pt"
@@ -107,9 +100,28 @@ def trained(workload: Workload, spec: Spec, progress: Progress) -> Path:
 
 def model_key(workload: Workload, spec: Spec) -> str:
     """Names the trained model by all that decides it."""
-    code = code_digest(Path(__file__).with_name(name) for name in TRAINING_CODE)
+    start = inspect.getfile(type(workload)) if spec.kind == "built-in" else exporting.__file__
+    code = code_digest(sorted({*_imported(Path(start)), Path(__file__), Path(exporting.__file__)}))
     decides = [workload.name, spec.target, str(spec.training_seed), spec.own, code]
     return f"{workload.name}-{hashlib.sha256(chr(10).join(decides).encode()).hexdigest()[:16]}"
+
+
+def _imported(start: Path) -> set[Path]:
+    """A module of this package and those of it that it imports, and so on: what decides a built-in model, so that a
+    change elsewhere does not train it anew."""
+    found, waiting = {start}, [start]
+    while waiting:
+        names = {
+            name
+            for node in ast.walk(ast.parse(waiting.pop().read_text(encoding="utf-8")))
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bakeoff.workloads")
+            for name in [(node.module or "").rpartition(".")[2], *(alias.name for alias in node.names)]
+        }
+        new = {HERE / f"{name}.py" for name in names - PLUMBING} - found
+        new = {path for path in new if path.exists()}
+        found |= new
+        waiting += new
+    return found
 
 
 def write(workload: Workload, made: Trained, spec: Spec, folder: Path, progress: Progress) -> None:
