@@ -4,6 +4,7 @@ from __future__ import annotations
 
 BUILT_IN = {
     "ctr-dlrm": "bakeoff.workloads.ctr_dlrm:CtrDlrm",
+    "feed-sasrec": "bakeoff.workloads.feed_sasrec:FeedSasrec",
     "product-category": "bakeoff.workloads.product_category:ProductCategory",
     "search-biencoder": "bakeoff.workloads.search_biencoder:SearchBiencoder",
     "two-tower": "bakeoff.workloads.two_tower:TwoTowers",

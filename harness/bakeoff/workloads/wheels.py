@@ -56,6 +56,15 @@ MINILM = Carried(
     "Apache-2.0",
     "Reimers and Gurevych, Sentence-BERT, EMNLP 2019; all-MiniLM-L6-v2",
 )
+MOVIELENS = Carried(
+    "recbole",
+    "1.2.1",
+    "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407",
+    "recbole/dataset_example/ml-100k/",
+    "the MovieLens-100k ratings",
+    "MovieLens-100k (GroupLens): for research alone, no commercial use, no redistribution, to be cited",
+    "Harper and Konstan, The MovieLens Datasets: History and Context, ACM TiiS 5(4), 2015, through recbole",
+)
 
 
 def fetch(carried: Carried, cache: Path) -> Path:

@@ -59,8 +59,8 @@ class Workload(ABC):
     """The name in reports."""
     data: ClassVar[Data] = "real"
     """Where requests and labels come from: "real" or "recorded" data, or "generated" (never decides on quality)."""
-    licence: ClassVar[str] = ""
-    citation: ClassVar[str] = ""
+    licence: str = ""
+    citation: str = ""
     inputs: tuple[Tensor, ...]
     """The module's arguments in order. The free axis of "item" inputs counts the items of a request."""
     outputs: tuple[str, ...]
