@@ -7,7 +7,7 @@ TORCH_OPTIONS ?=
 BUDGET ?= 5m
 DEMO := scenarios/ctr-ranking.yaml scenarios/search-ranking.yaml
 
-.PHONY: demo test lint coverage benchmarks clean
+.PHONY: demo test quality lint coverage benchmarks clean
 .DEFAULT_GOAL := demo
 
 .venv: $(VENV)/.ready
@@ -27,6 +27,9 @@ demo: .venv
 test: .venv
 	$(BIN)/python -m pytest
 
+quality: .venv
+	$(BIN)/python -m pytest -m quality
+
 lint: .venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -34,7 +37,7 @@ lint: .venv
 	$(BIN)/lint-imports
 
 coverage: .venv
-	$(BIN)/python -m pytest --cov --cov-report=
+	$(BIN)/python -m pytest -m '' --cov --cov-report=
 	$(BIN)/coverage report --fail-under=90
 
 benchmarks: .venv

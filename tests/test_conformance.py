@@ -56,6 +56,12 @@ def test_what_cannot_be_constructed_fails_the_first_check_and_ends_there():
     assert "No module named" in failures("no_such_module:Backend")["constructs"]
 
 
+def test_a_plugin_must_take_part_unasked_with_its_first_precision_and_setting():
+    found = failures("offenders:Coy")
+    assert "1x1, must not be on request" in found["settings fit the cores"]
+    assert "must not be on request" in found["precisions"]
+
+
 def test_every_offence_of_a_slob_is_named():
     found = failures("offenders:Slob")
     expected = {

@@ -34,7 +34,7 @@ def bakeoff(*words: str, folder: Path, code: int = 0, **environment: str) -> sub
     return done
 
 
-RUN = ("run", "model.onnx", "--qps", "400", "--p99", "2s", "--batch-size", "4", "--budget", "45s")
+RUN = ("run", "model.onnx", "--qps", "400", "--p99", "2s", "--batch-size", "4", "--budget", "25s")
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_a_stored_run_can_be_tabled_and_reported_again(finished):
 
 @pytest.mark.slow
 def test_how_much_can_it_take_is_answered_between_a_rate_that_holds_and_one_that_fails(workplace):
-    asked = ("run", "model.onnx", "--qps", "max", "--p99", "50ms", "--batch-size", "4", "--budget", "40s")
+    asked = ("run", "model.onnx", "--qps", "max", "--p99", "50ms", "--batch-size", "4", "--budget", "25s")
     bakeoff(*asked, "--candidate", "onnxruntime/fp32/1x1", "--store", "most.db", folder=workplace)
     (answer,) = json.loads(bakeoff("verdict", "--json", "--store", "most.db", folder=workplace).stdout)["scenarios"]
     (judged,) = answer["candidates"]
@@ -184,7 +184,7 @@ def test_an_engine_with_more_threads_than_its_budget_or_on_other_cpus_cannot_win
         "resources: {cpus: 1}\n"
         "candidates: {backends: [naughty-crowded, naughty-strays], precisions: [fp32]}\n"
     )
-    words = ("run", "crowded.yaml", "--budget", "60s", "--store", "crowded.db", "--json")
+    words = ("run", "crowded.yaml", "--budget", "30s", "--store", "crowded.db", "--json")
     paths = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
     (answer,) = json.loads(bakeoff(*words, folder=workplace, PYTHONPATH=paths).stdout)["scenarios"]
     by_name = {each["backend"]: each for each in answer["candidates"]}
@@ -209,7 +209,7 @@ def test_every_misbehaving_engine_gets_its_row_and_all_others_finish(workplace, 
         + "".join(f"    - {name}\n" for name in [*FATES, "naughty-chatters", "naughty-honest", "onnxruntime"])
         + "  precisions: [fp32]\n"
     )
-    words = ("run", "naughty.yaml", "--budget", "90s", "--store", "naughty.db", "--json")
+    words = ("run", "naughty.yaml", "--budget", "45s", "--store", "naughty.db", "--json")
     done = bakeoff(*words, folder=workplace, PYTHONPATH=str(tmp_path))
     (answer,) = json.loads(done.stdout)["scenarios"]
     found = {each["backend"]: each for each in answer["candidates"]}

@@ -1,16 +1,17 @@
-"""ONNX Runtime: the model file as it is, or with its matrix products quantised on the fly."""
+"""ONNX Runtime: the model file as it is, or with its matrix products quantised."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from bakeoff.backends import (
     FP32,
-    Arrays,
     Artifact,
     Backend,
     Facts,
@@ -20,21 +21,20 @@ from bakeoff.backends import (
     Session,
     Setting,
     Unavailable,
-    Unsupported,
-    cpu_flags,
     splits,
 )
-
-if TYPE_CHECKING:
-    import onnx
+from bakeoff_backends import onnx_mixed, onnx_quantising, onnx_weight_only
+from bakeoff_backends.onnx_session import OnnxSession, engine, open_session, provider
 
 REMEDY = "pip install 'bakeoff[onnxruntime]'"
-PROVIDERS = {
-    "cpu": ("CPUExecutionProvider", "reinstall onnxruntime"),
-    "cuda": ("CUDAExecutionProvider", "pip install onnxruntime-gpu, in an environment without onnxruntime"),
-}
 INT8 = "int8-dynamic"
-LARGEST_PROTOBUF_BYTES = 2**31 - 2**20
+QUANTISERS: Mapping[str, Callable[[Model, Path], None]] = {
+    INT8: onnx_quantising.dynamic,
+    "int8-static": onnx_quantising.static,
+    "int8-mixed": onnx_mixed.mixed,
+    "int8-weight-only": partial(onnx_weight_only.weight_only, bits=8),
+    "int4-weight-only": partial(onnx_weight_only.weight_only, bits=4),
+}
 
 
 class OnnxRuntime(Backend):
@@ -43,142 +43,60 @@ class OnnxRuntime(Backend):
     name: ClassVar[str] = "onnxruntime"
     formats: ClassVar[tuple[str, ...]] = ("onnx",)
     instances: ClassVar[Instances] = "threads"
+    on_request: ClassVar[frozenset[str]] = frozenset(QUANTISERS) - {INT8}
 
     def probe(self, device: str) -> Facts:
         """The version and its providers; raises Unavailable where a session would fall back to another device."""
         try:
-            onnxruntime = _engine()
+            onnxruntime = engine()
         except ImportError as error:
             raise Unavailable(f"onnxruntime cannot be imported: {error}", REMEDY) from error
-        provider, remedy = _provider(device)
+        name, remedy = provider(device)
         available = onnxruntime.get_available_providers()
-        if provider not in available:
-            raise Unavailable(f"this onnxruntime has no {provider}, only {', '.join(available)}", remedy)
-        session = _session(_tiny_model(), Setting("probe"), device)
+        if name not in available:
+            raise Unavailable(f"this onnxruntime has no {name}, only {', '.join(available)}", remedy)
+        session = open_session(_tiny_model(), Setting("probe"), device)
         (answer,) = session.run(None, {"x": np.ones(3, np.float32)})
         if not np.array_equal(answer, np.full(3, 2, np.float32)):
             raise Unavailable(f"onnxruntime computes 1 + 1 = {answer[0]} here", remedy)
         return Facts(onnxruntime.__version__, {"providers": ", ".join(available)})
 
     def precisions(self, device: str) -> tuple[str, ...]:
-        """The dynamically quantised operators exist for the CPU alone; fp16 and bf16 gain nothing there."""
-        return (FP32, INT8) if device == "cpu" else (FP32,)
+        """The quantised operators are the CPU's; fp16 and bf16 gain nothing there. Weight-only needs onnx-ir."""
+        if device != "cpu":
+            return (FP32,)
+        missing = set() if find_spec("onnx_ir") else {"int8-weight-only", "int4-weight-only"}
+        return (FP32, *(name for name in QUANTISERS if name not in missing))
 
     def settings(self, resources: Resources) -> tuple[Setting, ...]:
         """Every division of the cores; with several threads also one that spins within a call (and not between calls).
 
         Spinning saves the wake-ups of small operators (a small DLRM at batch 32: 75 against 113 microseconds) and
-        wastes the core of whoever shares it.
+        wastes the core of whoever shares it. On request, to see what operator fusion is worth: "-nofuse" leaves the
+        graph as it is, "-basic" folds its constants and drops what is redundant.
         """
         plain = splits(resources)
         spinning = [Setting(f"{s.name}-spin", s.threads, s.instances, {"spin": True}) for s in plain if s.threads > 1]
-        return (*plain, *spinning)
+        levels = {"nofuse": "none", "basic": "basic"}
+        unfused = [
+            Setting(f"{s.name}-{suffix}", s.threads, s.instances, {"optimisation": level}, on_request=True)
+            for suffix, level in levels.items()
+            for s in plain
+        ]
+        return (*plain, *spinning, *unfused)
 
     def build(self, model: Model, precision: str, setting: Setting, device: str, into: Path) -> Artifact:
         """Copy the file, or quantise its MatMul and Gemm weights; raises Unsupported where none can be."""
-        if precision != INT8:
+        if precision not in QUANTISERS:
             return super().build(model, precision, setting, device, into)
         self.require(precision, device)
-        path = into / "model.int8.onnx"
-        _quantise(model.file("onnx"), path)
+        path = into / f"model.{precision}.onnx"
+        QUANTISERS[precision](model, path)
         return Artifact(path, precision, model.inputs, model.outputs)
 
     def load(self, artifact: Artifact, setting: Setting, device: str) -> Session:
         """A session on `device`, bound to the setting's threads."""
-        return OnnxSession(_session(str(artifact.path), setting, device), artifact)
-
-
-class OnnxSession(Session):
-    """One InferenceSession, which any number of threads may call."""
-
-    def __init__(self, session: Any, artifact: Artifact) -> None:
-        self._session = session
-        self._outputs = list(artifact.outputs)
-
-    def infer(self, inputs: Arrays) -> Arrays:
-        """Run one request; the runtime hands out fresh arrays."""
-        answers = self._session.run(self._outputs, inputs)
-        return {name: _float32(answer) for name, answer in zip(self._outputs, answers, strict=True)}
-
-    def close(self) -> None:
-        """Drop the session with its threads and arenas."""
-        self._session = None
-
-
-def _engine() -> Any:
-    """The onnxruntime module, imported with its telemetry off: an upload thread has no place in a measured process."""
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime
-
-    return onnxruntime
-
-
-def _provider(device: str) -> tuple[str, str]:
-    try:
-        return PROVIDERS[device]
-    except KeyError:
-        raise Unavailable(f"this plugin knows no device {device}", f"use one of {', '.join(PROVIDERS)}") from None
-
-
-def _session(model: str | bytes, setting: Setting, device: str) -> Any:
-    onnxruntime = _engine()
-    spin = bool(setting.options.get("spin", False))
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.intra_op_num_threads = setting.threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    provider, remedy = _provider(device)
-    session = onnxruntime.InferenceSession(model, options, providers=[provider])
-    if session.get_providers()[0] != provider:
-        raise Unavailable(f"onnxruntime fell back from {provider} to {session.get_providers()[0]}", remedy)
-    return session
-
-
-def _float32(answer: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return answer.astype(np.float32, copy=False) if answer.dtype.kind == "f" else answer
-
-
-def _quantise(source: Path, path: Path) -> None:
-    """Write the model with int8 weights per channel, each activation quantised at the call.
-
-    The recorded intermediate shapes are cleared first: an exporter's may contradict what quantising finds anew.
-    ORT's own pre-processing is left out: it changed no timing on a DLRM and a transformer.
-    Where products of bytes saturate, weights keep seven bits, as the documentation says.
-    """
-    _engine()
-    import onnx
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    model = onnx.load(source)
-    before = len(model.graph.node)
-    del model.graph.value_info[:]
-    try:
-        quantize_dynamic(
-            model,
-            path,
-            op_types_to_quantize=["MatMul", "Gemm"],
-            per_channel=True,
-            reduce_range=_int8_saturates(),
-            weight_type=QuantType.QInt8,
-            use_external_data_format=model.ByteSize() > LARGEST_PROTOBUF_BYTES,
-        )
-    except Exception as error:
-        raise Unsupported(f"onnxruntime cannot quantise it: {type(error).__name__}: {error}") from error
-    if not _quantised(onnx.load(path, load_external_data=False)):
-        raise Unsupported(f"nothing to quantise: none of its {before} nodes is a MatMul or Gemm with constant weights")
-
-
-def _int8_saturates() -> bool:
-    """x86 without VNNI adds pairs of byte products in 16 bits."""
-    flags = cpu_flags()
-    return "avx2" in flags and flags.isdisjoint({"avx512_vnni", "avx_vnni"})
-
-
-def _quantised(model: onnx.ModelProto) -> bool:
-    return any(node.op_type in {"DynamicQuantizeLinear", "DynamicQuantizeMatMul"} for node in model.graph.node)
+        return OnnxSession(open_session(str(artifact.path), setting, device), artifact)
 
 
 def _tiny_model() -> bytes:

@@ -1,8 +1,9 @@
-"""OpenVINO on the CPU: the ONNX file, in fp32, bf16, or int8 calibrated on real requests by NNCF."""
+"""OpenVINO on the CPU: the ONNX file in fp32 or bf16, or a smaller form of it."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,15 +21,20 @@ from bakeoff.backends import (
     Session,
     Setting,
     Unavailable,
-    Unsupported,
     has_bf16,
     splits,
 )
+from bakeoff_backends import open_vino_quantising
+from bakeoff_backends.open_vino_engine import engine
 
 REMEDY = "pip install 'bakeoff[openvino]'"
-INT8 = "int8-static"
-CALIBRATION_REQUESTS = 300
-"""NNCF's own default; more does not change its ranges."""
+INT8, FP16 = "int8-static", "fp16"
+WRITERS: Mapping[str, Callable[[Model, Path], None]] = {
+    INT8: open_vino_quantising.static,
+    "int8-weight-only": open_vino_quantising.int8_weights,
+    "int4-weight-only": open_vino_quantising.int4_weights,
+    FP16: open_vino_quantising.half,
+}
 
 
 class OpenVino(Backend):
@@ -37,13 +43,14 @@ class OpenVino(Backend):
     name: ClassVar[str] = "openvino"
     formats: ClassVar[tuple[str, ...]] = ("onnx",)
     instances: ClassVar[Instances] = "streams"
+    on_request: ClassVar[frozenset[str]] = frozenset(WRITERS) - {INT8}
 
     def probe(self, device: str) -> Facts:
         """The version and what the CPU plugin says that it is good at."""
         if device != "cpu":
             raise Unavailable(f"this plugin drives OpenVINO on the CPU, not on {device}", "set resources.device to cpu")
         try:
-            openvino = _engine()
+            openvino = engine()
         except ImportError as error:
             raise Unavailable(f"openvino cannot be imported: {error}", REMEDY) from error
         core = openvino.Core()
@@ -53,23 +60,25 @@ class OpenVino(Backend):
         return Facts(openvino.__version__, {"capabilities": ", ".join(capabilities)})
 
     def precisions(self, device: str) -> tuple[str, ...]:
-        """bf16 where the CPU has it; int8 where NNCF is installed."""
-        from importlib.util import find_spec
-
-        found = {"bf16": has_bf16(), INT8: find_spec("nncf") is not None}
+        """bf16 where the CPU has it, what NNCF writes where it is installed, and fp16, which is stored alone."""
+        nncf = find_spec("nncf") is not None
+        found = {"bf16": has_bf16(), **{name: nncf or name == FP16 for name in WRITERS}}
         return (FP32, *(name for name, here in found.items() if here))
 
     def settings(self, resources: Resources) -> tuple[Setting, ...]:
-        """Every division of the cores into streams x threads: all threads in one stream is its latency mode."""
+        """Every division of the cores into streams x threads: all threads in one stream is its latency mode.
+
+        None without operator fusion: OpenVINO 2026.4 has no public property that switches it off.
+        """
         return splits(resources)
 
     def build(self, model: Model, precision: str, setting: Setting, device: str, into: Path) -> Artifact:
-        """Copy the file (bf16 is a choice at load), or quantise it to OpenVINO's own format."""
-        if precision != INT8:
+        """Copy the file (bf16 is a choice at load), or write a smaller form of it in OpenVINO's own format."""
+        if precision not in WRITERS:
             return super().build(model, precision, setting, device, into)
         self.require(precision, device)
-        path = into / "model.int8.xml"
-        _quantise(model, path)
+        path = into / f"model.{precision}.xml"
+        WRITERS[precision](model, path)
         return Artifact(path, precision, model.inputs, model.outputs)
 
     def load(self, artifact: Artifact, setting: Setting, device: str) -> Session:
@@ -84,7 +93,7 @@ class OpenVino(Backend):
             "INFERENCE_PRECISION_HINT": "bf16" if artifact.precision == "bf16" else "f32",
             "ENABLE_CPU_PINNING": False,
         }
-        core = _engine().Core()
+        core = engine().Core()
         return OpenVinoSession(core.compile_model(core.read_model(artifact.path), "CPU", options), artifact)
 
 
@@ -111,38 +120,5 @@ class OpenVinoSession(Session):
         self._ports = []
 
 
-def _engine() -> Any:
-    """The openvino module, imported with its telemetry off, which it is wherever CI is set and nowhere else."""
-    os.environ.setdefault("CI", "true")
-    import openvino
-
-    return openvino
-
-
 def _owned(result: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.array(result, dtype=np.float32 if result.dtype.kind == "f" else None, order="C")
-
-
-def _quantise(model: Model, path: Path) -> None:
-    """Write the model with int8 weights and activations whose ranges come from the model's sample requests.
-
-    Asymmetric activations (MIXED). The transformer scheme suits whatever lives by matrix products: it was both faster
-    and nearer to fp32 on a DLRM and a transformer. Convolutional models take the general one.
-    """
-    openvino = _engine()
-    import nncf
-
-    if not model.samples:
-        raise Unsupported("int8-static needs sample requests to calibrate on, and this model comes without")
-    network = openvino.Core().read_model(model.file("onnx"))
-    convolutional = any(node.get_type_name() == "Convolution" for node in network.get_ops())
-    quantised = nncf.quantize(
-        network,
-        nncf.Dataset([dict(sample) for sample in model.samples]),
-        preset=nncf.QuantizationPreset.MIXED,
-        model_type=None if convolutional else nncf.ModelType.TRANSFORMER,
-        subset_size=min(CALIBRATION_REQUESTS, len(model.samples)),
-    )
-    if not any(node.get_type_name() == "FakeQuantize" for node in quantised.get_ops()):
-        raise Unsupported("nothing to quantise: NNCF found no layer with constant weights")
-    openvino.save_model(quantised, path, compress_to_fp16=False)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 COMPILERS = ("g++", "clang++", "c++")
 NO_SHARED_HEADERS = {"aot_inductor.precompile_headers": False, "cpp_cache_precompile_headers": False}
 """Inductor would keep precompiled headers under /tmp for ever, wherever its cache is, and the first take longer."""
+NO_FUSION = {"epilogue_fusion": False, "max_fusion_size": 1}
 
 
 class TorchCompile(Backend):
@@ -57,12 +58,20 @@ class TorchCompile(Backend):
         return (FP32, "bf16") if has_bf16() else (FP32,)
 
     def settings(self, resources: Resources) -> tuple[Setting, ...]:
-        """Every division of the cores into processes x threads."""
-        return splits(resources)
+        """Every division of the cores into processes x threads.
+
+        On request, "-nofuse": Inductor's scheduler then joins no two loops, and no loop to a matrix product. What its
+        lowering inlines, element-wise steps into their one user, no setting of Inductor's keeps apart.
+        """
+        plain = splits(resources)
+        unfused = [
+            Setting(f"{s.name}-nofuse", s.threads, s.instances, {"fusion": False}, on_request=True) for s in plain
+        ]
+        return (*plain, *unfused)
 
     def build_depends_on(self, setting: Setting) -> Mapping[str, Option]:
-        """The number of threads, which Inductor writes into the code it generates."""
-        return {"threads": setting.threads}
+        """The number of threads, which Inductor writes into the code it generates, and whether it fuses."""
+        return {"threads": setting.threads, **setting.options}
 
     def build(self, model: Model, precision: str, setting: Setting, device: str, into: Path) -> Artifact:
         """Compile the program for the setting's threads; Inductor's caches live and die inside `into`.
@@ -81,7 +90,8 @@ class TorchCompile(Backend):
             warnings.simplefilter("ignore")
             if precision == "bf16":
                 program = _in_bf16(program)
-            options = {**NO_SHARED_HEADERS, "freezing": precision == "bf16"}
+            unfused = NO_FUSION if setting.options.get("fusion") is False else {}
+            options = {**NO_SHARED_HEADERS, "freezing": precision == "bf16", **unfused}
             torch._inductor.aoti_compile_and_package(program, package_path=str(path), inductor_configs=options)
         shutil.rmtree(caches, ignore_errors=True)
         return Artifact(path, precision, model.inputs, model.outputs)

@@ -39,7 +39,7 @@ class TorchEager(Backend):
         return (FP32, "bf16", "int8-dynamic") if has_bf16() else (FP32, "int8-dynamic")
 
     def settings(self, resources: Resources) -> tuple[Setting, ...]:
-        """Every division of the cores into processes x threads."""
+        """Every division of the cores into processes x threads. Eager torch fuses no operators, so none is without."""
         return splits(resources)
 
     def build(self, model: Model, precision: str, setting: Setting, device: str, into: Path) -> Artifact:

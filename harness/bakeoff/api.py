@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from bakeoff.contest import contest
+from bakeoff import backends
+from bakeoff.contest import appraisal, contest
 from bakeoff.contest.reporter import Reporter
 from bakeoff.decide.verdict import verdicts
 from bakeoff.errors import UserError
 from bakeoff.scenario import Scenario, find, from_model, load_scenarios, override, units
+from bakeoff.scenario.recipe import BASE, Recipe
 from bakeoff.store.record import RunRecord
 from bakeoff.store.store import Store
+from bakeoff.workloads.recipes import check as check_recipes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
 DEFAULT_STORE = Path("results/bakeoff.db")
 DEFAULT_SCENARIOS = Path("scenarios")
 DEFAULT_REPORTS = Path("reports")
+DEFAULT_BACKEND = "onnxruntime"
+QUALITY_BATCH = 64
+"""Rows of a request where quality is asked of a workload without a scenario's traffic."""
 
 
 class Overrides(TypedDict, total=False):
@@ -61,10 +67,10 @@ class Run:
         with Store.open(self.store, create=False) as store:
             return frame(store.load(self.id))
 
-    def verdict(self) -> tuple[Verdict, ...]:
-        """The verdict on each scenario."""
+    def verdict(self, cpu_flags: Collection[str] | None = None) -> tuple[Verdict, ...]:
+        """The verdict on each scenario, for a host whose CPU has these flags; None: for this host."""
         with Store.open(self.store, create=False) as store:
-            return verdicts(store.load(self.id))
+            return verdicts(store.load(self.id), backends.cpu_flags() if cpu_flags is None else cpu_flags)
 
     def report(self, folder: str | Path | None = None) -> Path:
         """Write the HTML page, the charts and the Markdown summary, and give the page's path.
@@ -140,6 +146,40 @@ def resume(
 def prepare(*what: str | Path | Scenario, reporter: Reporter | None = None) -> None:
     """Download, train, build and score all that a run of these scenarios needs and the cache keeps."""
     contest.make_ready(contest.ask(questions(what), reporter=reporter), reporter)
+
+
+def quality(
+    what: str | Path | Scenario,
+    recipes: Sequence[str] = (),
+    backends: Sequence[str] = (DEFAULT_BACKEND,),
+    *,
+    seeds: int = 1,
+    seed: int | None = None,
+    reporter: Reporter | None = None,
+) -> list[appraisal.Row]:
+    """What variants lose in quality on held-out data, each scored by the engine that would serve it, and their sizes.
+
+    `what` is a scenario (whose variants come first), a built-in workload or a model; `recipes` such as "base",
+    "prune:0.5" or "distill > int8". With several `seeds` all is trained anew with each. Raises UserError.
+    """
+    (scenario,) = questions([what], seed=seed, batch_size=None if _names_scenario(what) else QUALITY_BATCH)
+    if seeds < 1:
+        raise UserError(f"--seeds {seeds}: must be 1 or more")
+    return appraisal.appraise(scenario, _recipes(scenario, recipes), backends, seeds, reporter)
+
+
+def _names_scenario(what: str | Path | Scenario) -> bool:
+    return isinstance(what, Scenario) or _is_scenario(Path(what))
+
+
+def _recipes(scenario: Scenario, asked: Sequence[str]) -> list[Recipe]:
+    """The recipes asked for, or the base and all that the scenario names."""
+    try:
+        found = [Recipe.parse(each) for each in asked or (BASE, *scenario.recipes)]
+        check_recipes((each.name for each in found if each.steps), "--variants")
+    except ValueError as error:
+        raise UserError(f"--variants: {error}") from None
+    return found
 
 
 def load(name: str = "latest", store: str | Path | None = None) -> Run:

@@ -73,7 +73,8 @@ class Batching:
 class Setting:
     """An engine's own knobs. `instances` requests run at once, each on `threads` cores; `options` are the engine's.
 
-    `batching` is the harness's affair, the same for every engine: a plugin neither sets nor reads it.
+    `batching` is the harness's affair, the same for every engine: a plugin neither sets nor reads it. One `on_request`
+    takes part only where a scenario names it, or a candidate with it.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Setting:
     instances: int = 1
     options: Mapping[str, Option] = field(default_factory=dict)
     batching: Batching | None = None
+    on_request: bool = False
 
     def batched(self, batching: Batching) -> Setting:
         """The same knobs behind a batcher, named such as "1x1+b512-2ms"."""
@@ -170,17 +172,23 @@ class Backend(ABC):
     instances: ClassVar[Instances] = "processes"
     """How it uses more than one core at once: "threads" where the engine releases the GIL, "streams" where it queues
     requests itself, "processes" (the default, always right) where it does neither."""
+    on_request: ClassVar[frozenset[str]] = frozenset()
+    """Those of its precisions that take part only where a scenario names them, or a candidate with one: each further
+    one costs every run a build and a first look."""
 
     def probe(self, device: str) -> Facts:
         """The engine's version and details on `device`; raises Unavailable(reason, remedy)."""
         return Facts(version="unknown")
 
     def precisions(self, device: str) -> tuple[str, ...]:
-        """The precisions it can run on `device`. Called in a child after a successful probe."""
+        """All precisions it can run on `device`. Called in a child after a successful probe."""
         return (FP32,)
 
     def settings(self, resources: Resources) -> tuple[Setting, ...]:
-        """The settings worth trying within `resources`, the documented best preset first. Imports no engine."""
+        """The settings worth trying within `resources`, the documented best preset first, those on request last.
+
+        Imports no engine.
+        """
         return (Setting(name=f"1x{resources.cpus}", threads=resources.cpus),)
 
     def build(self, model: Model, precision: str, setting: Setting, device: str, into: Path) -> Artifact:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bakeoff.backends import LOSSLESS, Setting
+from bakeoff.scenario.recipe import BASE
 
-BASE = "base"
+__all__ = ["BASE", "Candidate"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,6 +171,40 @@ def run(
     _exit_by(fail_on, done.verdict())
 
 
+@app.command(epilog="Example: bakeoff quality ctr-dlrm --variants base,prune:0.5,'distill > int8'")
+def quality(
+    what: Annotated[str, typer.Argument(metavar="WORKLOAD|SCENARIO|MODEL", help="Whose quality is judged.")],
+    variants: Annotated[
+        str | None,
+        typer.Option(help="Techniques behind commas, as in base,prune:0.5,lowrank:16. Default: the scenario's."),
+    ] = None,
+    backend: BackendOption = None,
+    seeds: Annotated[int, typer.Option(help="Train with so many seeds, to see what the seed alone changes.")] = 1,
+    seed: Annotated[int | None, typer.Option(help="Seed of all that is random.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge what compression costs: each variant scored on held-out data by the engine that would serve it."""
+    from bakeoff import api
+    from bakeoff.show import console, losses
+
+    asked = [each for each in (variants or "").split(",") if each.strip()]
+    with console.Progress() as reporter:
+        rows = api.quality(what, asked, backend or (api.DEFAULT_BACKEND,), seeds=seeds, seed=seed, reporter=reporter)
+    if as_json:
+        _print_json({"rows": [row.to_json() for row in rows]})
+    else:
+        losses.render(rows)
+
+
+@app.command(epilog="Example: bakeoff techniques")
+def techniques() -> None:
+    """List the compression techniques that variants can name."""
+    from bakeoff.show import losses
+    from bakeoff.variants import listed
+
+    losses.render_techniques(listed())
+
+
 @app.command(epilog="Example: bakeoff verdict latest --json")
 def verdict(
     run: RunArgument = "latest", store: StoreOption = None, as_json: JsonOption = False, fail_on: FailOption = None

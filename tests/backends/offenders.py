@@ -110,3 +110,12 @@ class Aborts(Least):
 class Hangs(Least):
     def load(self, artifact, setting, device):
         time.sleep(600)
+
+
+class Coy(Least):
+    """All that it offers is on request."""
+
+    on_request = frozenset({"fp32"})
+
+    def settings(self, resources):
+        return (Setting("1x1", on_request=True),)

@@ -72,6 +72,12 @@ def test_a_batched_setting_keeps_its_knobs_and_comes_back_from_the_store():
     assert Setting.of(written_before) == Setting("1x1")
 
 
+def test_what_is_on_request_stays_so_behind_a_batcher_and_nothing_is_by_itself():
+    assert Setting("1x1-nofuse", on_request=True).batched(Batching(8, 1.0)).on_request
+    assert not Setting("1x1").on_request
+    assert Least.on_request == frozenset()
+
+
 def test_unavailable_shows_its_remedy():
     assert str(Unavailable("no engine", "pip install engine")) == "no engine (pip install engine)"
 

@@ -10,10 +10,29 @@ import pytest
 
 from bakeoff.backends import Resources, create, has_bf16, registered
 from bakeoff.conformance import run
+from bakeoff.contest.contest import ask_backend
+from bakeoff.measure.engine_room import Probed
+from bakeoff.scenario.recipe import PRECISIONS
 
 HERE = Path(__file__).parent
 NAMES = ("onnxruntime", "openvino", "torch", "torch-compile")
-LOSSY = {"bf16": 0.02, "int8-dynamic": 0.05, "int8-static": 0.3}
+LOSSY = {
+    "bf16": 0.02,
+    "fp16": 0.002,
+    "int8-dynamic": 0.05,
+    "int8-static": 0.3,
+    "int8-mixed": 0.05,
+    "int8-weight-only": 0.05,
+    "int4-weight-only": 0.3,
+}
+REFUSED = {"openvino/images/int4-weight-only": "nothing to quantise"}
+"""Of its two linear layers one has no group of 32 inputs, and the other is the last."""
+BY_DEFAULT = {
+    "onnxruntime": {"fp32", "int8-dynamic"},
+    "openvino": {"fp32", "bf16", "int8-static"},
+    "torch": {"fp32", "bf16", "int8-dynamic"},
+    "torch-compile": {"fp32", "bf16"},
+}
 
 
 def child(*words: str, **environment: str) -> str:
@@ -33,7 +52,10 @@ def models(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", NAMES)
+COMPILED = pytest.param("torch-compile", marks=pytest.mark.quality)
+
+
+@pytest.mark.parametrize("name", [*NAMES[:3], COMPILED])
 @pytest.mark.slow
 def test_it_conforms(name):
     checks = run(name)
@@ -43,7 +65,8 @@ def test_it_conforms(name):
 
 @pytest.mark.parametrize(
     ("name", "model"),
-    [(name, model) for name in NAMES[:3] for model in ("dlrm", "titles", "images")] + [("torch-compile", "images")],
+    [(name, model) for name in NAMES[:3] for model in ("dlrm", "titles", "images")]
+    + [pytest.param("torch-compile", "images", marks=pytest.mark.quality)],
 )
 @pytest.mark.slow
 def test_every_precision_computes_real_models(models, name, model):
@@ -53,6 +76,9 @@ def test_every_precision_computes_real_models(models, name, model):
     assert ("bf16" in precisions) == (has_bf16() and name != "onnxruntime")
     assert any(precision.startswith("int8") for precision in precisions) == (name != "torch-compile")
     for key, error in found.items():
+        if f"{name}/{key}" in REFUSED:
+            assert REFUSED[f"{name}/{key}"] in error
+            continue
         limit = LOSSY.get(key.partition("/")[2], 1e-5)
         assert error <= limit, f"{key}: {error}"
 
@@ -88,10 +114,51 @@ def test_without_a_compiler_torch_compile_says_what_to_install(tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_one_core_has_one_setting_and_two_cores_are_divided(name):
+def test_by_default_one_core_has_one_setting_and_two_cores_are_divided(name):
     backend = create(registered()[name].value)
-    assert [setting.name for setting in backend.settings(Resources(cpus=1))] == ["1x1"]
-    assert [setting.name for setting in backend.settings(Resources(cpus=2))][:2] == ["1x2", "2x1"]
+    one, two = (
+        [setting.name for setting in backend.settings(Resources(cpus)) if not setting.on_request] for cpus in (1, 2)
+    )
+    assert one == ["1x1"]
+    assert two == ["1x2", "2x1"] + (["1x2-spin"] if name == "onnxruntime" else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("onnxruntime", ["1x1-nofuse", "1x1-basic"]), ("openvino", []), ("torch", []), ("torch-compile", ["1x1-nofuse"])],
+)
+def test_operator_fusion_is_switched_off_on_request_where_the_engine_can(name, found):
+    backend = create(registered()[name].value)
+    assert [setting.name for setting in backend.settings(Resources(1)) if setting.on_request] == found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_further_precisions_are_on_request_and_all_that_are_offered_are_known_to_recipes(name):
+    backend = create(registered()[name].value)
+    offered = set(backend.precisions("cpu"))
+    assert offered - backend.on_request == BY_DEFAULT[name] - (set() if has_bf16() else {"bf16"})
+    assert offered <= set(PRECISIONS)
+
+
+def test_what_is_on_request_is_told_from_the_backends_own_process():
+    target = registered()["onnxruntime"].value
+    found = ask_backend(target, "cpu", Resources(1))
+    assert isinstance(found, Probed)
+    assert found.on_request == create(target).on_request
+    assert [setting.name for setting in found.settings if setting.on_request] == ["1x1-nofuse", "1x1-basic"]
+
+
+@pytest.mark.quality
+def test_torch_compile_without_fusion_is_an_artifact_of_its_own_with_the_same_answers(tmp_path):
+    found = json.loads(child(str(HERE / "unfused.py"), str(tmp_path)))
+    assert found["kernels"]["1x1-nofuse"] > found["kernels"]["1x1"]
+    assert found["difference"] < 1e-5
+
+
+def test_torch_compile_builds_anew_without_fusion_and_keeps_the_keys_of_artifacts_with_it():
+    backend = create(registered()["torch-compile"].value)
+    keys = [backend.build_depends_on(setting) for setting in backend.settings(Resources(1))]
+    assert keys == [{"threads": 1}, {"threads": 1, "fusion": False}]
 
 
 def test_every_backend_file_with_a_backend_is_registered():

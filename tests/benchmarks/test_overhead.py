@@ -55,7 +55,7 @@ def test_single_stream_costs_at_most_5_us_a_request(benchmark, tiny_prepared, tm
     pool = tiny_prepared.requests()
     steps = walk(pool.count, pool.references, CALLS, seed=1)
     inputs = [pool.get(index) for index in steps.order[:, 0].tolist()]
-    fetch, sampled = fetcher(pool, steps), steps.sampled.tobytes()
+    fetch, sampled = fetcher(pool.get, steps), steps.sampled.tobytes()
     numbers = itertools.count()
 
     def bare() -> None:

@@ -31,6 +31,8 @@ PROOFS = {
     "twins-loaded": "twins:twins_loaded",
     "worker": "worker:worker",
     "million": "million:million",
+    "speedups": "speedups:speedups",
+    "tables": "tables:tables",
 }
 BEGIN, END = "<!-- proofs -->", "<!-- /proofs -->"
 HEADER = "| claim | bar | measured | held | command |\n|---|---|---|---|---|"

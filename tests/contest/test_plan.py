@@ -49,6 +49,42 @@ def test_the_incumbent_goes_first():
     assert ids(scenario(incumbent="slow/fp32/1x1"), probes)[0] == "slow/fp32/1x1"
 
 
+ON_REQUEST = replace(
+    probed("fp32", "int8", settings=("1x1",)),
+    settings=(Setting("1x1"), Setting("1x1-plain", on_request=True)),
+    build_keys={"1x1": "", "1x1-plain": ""},
+    on_request=frozenset({"int8"}),
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({}, ["fp32/1x1"]),
+        ({"candidates": {"precisions": ["int8"]}}, ["int8/1x1"]),
+        ({"candidates": {"precisions": ["fp32", "int8"]}}, ["fp32/1x1", "int8/1x1"]),
+        ({"candidates": {"settings": ["1x1", "1x1-plain"]}}, ["fp32/1x1", "fp32/1x1-plain"]),
+        ({"candidates": {"precisions": ["int8"], "settings": ["1x1-plain"]}}, ["int8/1x1-plain"]),
+        ({"incumbent": "fast/int8/1x1"}, ["int8/1x1", "fp32/1x1"]),
+    ],
+)
+def test_what_is_on_request_takes_part_where_the_scenario_names_it(asked, found):
+    assert ids(scenario(**asked), {"fast": ON_REQUEST}) == [f"fast/{name}" for name in found]
+
+
+def test_what_is_on_request_takes_part_where_a_recipe_ends_with_it():
+    asked = scenario(variants=["prune:0.5 > int8-static"])
+    probed = replace(ON_REQUEST, precisions=("fp32", "int8-static"), on_request=frozenset({"int8-static"}))
+    found = ids(asked, {"fast": probed}, ("base", "prune:0.5"))
+    assert found == ["fast/fp32/1x1", "fast/int8-static/1x1/prune:0.5"]
+
+
+def test_what_is_on_request_takes_part_where_a_candidate_of_the_command_names_it():
+    named = ["fast/int8/1x1-plain"]
+    entries = plan(scenario(), ("base",), {"fast": ON_REQUEST}, TARGETS, candidates=named)
+    assert [entry.candidate.id for entry in entries] == ["fast/fp32/1x1", *named]
+
+
 def test_an_unavailable_backend_is_still_a_candidate_with_its_reason():
     gone = StageFailed("probe", "unavailable", "no module named gone", "pip install gone")
     (entry,) = plan(scenario(), ("base",), {"gone": gone}, TARGETS)

@@ -67,10 +67,15 @@ def auc(delta=0.0, half=0.0001, metric="auc"):
 
 @dataclass
 class Engine:
-    """A candidate to be: its mean service time in ms, in which rounds it was measured, and whatever differs."""
+    """A candidate to be: its mean service time in ms, in which rounds it was measured, and whatever differs.
+
+    Its backend is called as the candidate is, unless it has a name of its own.
+    """
 
     service_ms: float | None = 2.0
     precision: str = "fp32"
+    backend: str = ""
+    variant: str = "base"
     rounds: int = 4
     noise: float = 0.01
     blocks: dict = field(default_factory=dict)
@@ -81,7 +86,7 @@ class Engine:
 
 
 def record_of(name, engine, definition, seed):
-    candidate = Candidate(name, engine.precision, Setting("1x1"))
+    candidate = Candidate(engine.backend or name, engine.precision, Setting("1x1"), engine.variant)
     measured = []
     rng = np.random.default_rng([seed, *map(ord, name)])
     for number in range(engine.rounds + 1 if engine.service_ms is not None else 0):

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.metrics import log_loss, ndcg_score, roc_auc_score
+from sklearn.metrics import f1_score, log_loss, ndcg_score, roc_auc_score
 
-from bakeoff.decide.delong import paired_auc
 from bakeoff.decide.quality import evaluate, judge
+from bakeoff.metrics.delong import paired_auc
 from bakeoff.scenario import Floor
 from bakeoff.store.record import Quality
 
@@ -95,7 +95,72 @@ def test_retrieval_ndcg():
     (same,) = evaluate(examples, base.astype(np.float32), ["ndcg@10"])
     assert same.delta == 0.0
     (constant,) = evaluate(examples, np.ones_like(base), ["ndcg@10"])
-    assert constant.value == 0.0
+    assert constant.value == pytest.approx(ndcg_score(relevance, np.ones((100, 300)), k=10))
+
+
+def test_normalized_entropy_is_the_logloss_over_that_of_the_click_rate(clicks):
+    examples, worse = clicks
+    found, logloss = evaluate(examples, worse, ["normalized_entropy", "logloss"])
+    of_the_rate = log_loss(examples.labels, np.full(4000, examples.labels.mean()))
+    for figure in ("value", "base", "delta", "low", "high"):
+        assert getattr(found, figure) == pytest.approx(getattr(logloss, figure) / of_the_rate)
+    assert found.delta > 0
+    assert not found.higher_is_better
+
+
+def test_recall_is_paired_over_users():
+    rng = np.random.default_rng(4)
+    base = rng.normal(size=(300, 200))
+    users = np.repeat(np.arange(0, 300, 2), 3)
+    relevant = np.argsort(-base[users] + rng.normal(0, 1.0, (450, 200)))[:, 0]
+    examples = Examples(base, "catalogue", queries=users, relevant=relevant)
+    noisy = base + rng.normal(0, 0.5, base.shape)
+    (found,) = evaluate(examples, noisy, ["recall@50"])
+    assert found.examples == 150
+    assert found.low < found.delta < found.high < 0
+    alone = np.std([(np.argsort(-base[user])[:50] == 0).any() for user in range(150)])
+    assert found.high - found.low < 4 * alone / math.sqrt(150)
+    (same,) = evaluate(examples, base.astype(np.float32).astype(np.float64), ["recall@50"])
+    assert (same.delta, same.low, same.high) == (0.0, 0.0, 0.0)
+
+
+def test_classes_are_judged_by_accuracy_and_a_bootstrap_of_macro_f1():
+    rng = np.random.default_rng(6)
+    labels = rng.choice(5, size=2000, p=[0.5, 0.3, 0.1, 0.06, 0.04])
+    base = np.eye(5)[labels] + rng.normal(0, 0.5, (2000, 5))
+    worse = base + rng.normal(0, 0.3, base.shape)
+    top1, macro = evaluate(Examples(base, "classes", labels=labels), worse, ["top1", "macro_f1"])
+    guesses = [scores.argmax(axis=1) for scores in (worse, base)]
+    assert top1.value == pytest.approx((guesses[0] == labels).mean())
+    assert macro.value == pytest.approx(f1_score(labels, guesses[0], average="macro"))
+    assert macro.low < macro.delta < macro.high < 0
+    deltas = []
+    for _ in range(120):
+        rows = rng.integers(2000, size=2000)
+        one, other = (f1_score(labels[rows], guess[rows], average="macro") for guess in guesses)
+        deltas.append(one - other)
+    assert macro.high - macro.low == pytest.approx(2 * 1.96 * np.std(deltas), rel=0.25)
+    for quality in evaluate(Examples(base, "classes", labels=labels), base, ["top1", "macro_f1"]):
+        assert quality.delta == quality.low == quality.high == 0.0
+
+
+def test_served_places_that_change_are_a_loss(clicks):
+    examples, worse = clicks
+    (found,) = evaluate(examples, worse, ["top10_changed"])
+    assert (found.base, found.examples, found.higher_is_better) == (0.0, 400, False)
+    changed = [np.argsort(-one, kind="stable") for one in worse.reshape(400, 10)]
+    usual = [np.argsort(-one, kind="stable") for one in examples.reference.reshape(400, 10)]
+    assert found.value == pytest.approx(np.mean([a != b for a, b in zip(changed, usual, strict=True)]))
+    assert judge(found, Floor(amount=0.9)) == "ok"
+    assert judge(found, Floor(amount=0.1)) == "missed"
+    (same,) = evaluate(examples, examples.reference, ["top10_changed"])
+    assert judge(same, Floor(amount=0.0)) == "ok"
+
+
+def test_where_nothing_is_to_be_judged_there_is_no_figure(clicks):
+    examples, worse = clicks
+    assert evaluate(examples, worse, ()) == ()
+    assert evaluate(examples, np.full(3, math.nan), ()) == ()
 
 
 def test_fidelity_to_the_base(clicks):
@@ -141,8 +206,11 @@ def test_scores_that_are_no_numbers_or_of_another_shape_pass_nothing(clicks):
     examples, worse = clicks
     broken = worse.copy()
     broken[7] = math.nan
+    metrics = ["auc", "logloss", "normalized_entropy", "ndcg@10", "recall@5", "top10_changed"]
     for outputs in (broken, worse[:-1], np.full(4000, math.inf)):
-        for quality in evaluate(examples, outputs, ["auc", "logloss"]):
+        found = evaluate(examples, outputs, metrics)
+        assert [one.higher_is_better for one in found] == [True, False, False, True, True, False]
+        for quality in found:
             assert math.isnan(quality.value)
             assert judge(quality, Floor(amount=1.0)) == "missed"
 

@@ -464,3 +464,12 @@ def test_whole_verdicts_on_identical_and_different_engines(scenario, engine):
 
     assert sum(outcome(seed, 2.0) != "WIN" for seed in range(60)) >= 57
     assert sum(outcome(seed, 2.2) == "WIN" for seed in range(60)) >= 45
+
+
+def test_the_share_of_the_preparation_stands_in_the_json_where_it_was_timed(scenario, engine, run):
+    field = {"timed": engine(2.0, blocks={"preparation_ns": 400_000_000}), "not-timed": engine(2.0)}
+    record = run(scenario(field))
+    (asked,) = to_json(record, verdicts(record))["scenarios"]
+    shares = {one["backend"]: one["preparation_share"] for one in asked["candidates"]}
+    assert shares["timed"] == pytest.approx(0.25, rel=0.1), "0.4 s of 800 requests of 2 ms"
+    assert shares["not-timed"] is None

@@ -77,9 +77,9 @@ def test_open_loop_ends_when_the_pipe_does(tmp_path):
 
 def test_fetcher_walks_the_pool_and_joins_requests(tiny_prepared):
     pool = tiny_prepared.requests()
-    single = fetcher(pool, Walk(np.array([[5], [9]], np.int32), np.zeros(2, np.uint8)))
+    single = fetcher(pool.get, Walk(np.array([[5], [9]], np.int32), np.zeros(2, np.uint8)))
     np.testing.assert_array_equal(single(3)["dense"], pool.get(9)["dense"])
-    joined = fetcher(pool, Walk(np.array([[5, 9], [1, 2]], np.int32), np.zeros(2, np.uint8)))(1)
+    joined = fetcher(pool.get, Walk(np.array([[5, 9], [1, 2]], np.int32), np.zeros(2, np.uint8)))(1)
     assert joined["dense"].shape == (12, 8)
     np.testing.assert_array_equal(joined["ids"][8:], pool.get(2)["ids"])
 

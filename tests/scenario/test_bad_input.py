@@ -240,3 +240,16 @@ def test_workload(write, workload, expected):
 
 def test_long_paths_are_no_crash(write):
     assert "no such file" in complaint(write(OFFLINE.replace("ctr-dlrm", "x" * 5000 + ".onnx")))
+
+
+@pytest.mark.parametrize("model", ["workload: a.onnx", "workload: b.pt2", "variants: {base: a.onnx}"])
+def test_a_model_file_has_no_preparation_to_include(write, model):
+    expected = (
+        "x.yaml: include_preparation: true: goes with a workload that prepares its requests; a model file has none"
+    )
+    assert complaint(write(f"{model}\ntraffic: {{kind: offline}}\ninclude_preparation: true\n")) == expected
+
+
+@pytest.mark.parametrize("value", ["1", "yes", "'true'", "[]"])
+def test_including_the_preparation_is_true_or_false(write, value):
+    assert complaint(write(f"{OFFLINE}include_preparation: {value}\n")).startswith("x.yaml: include_preparation: ")

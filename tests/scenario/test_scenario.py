@@ -31,6 +31,18 @@ def test_demo_scenarios_load_and_come_back_from_the_store():
         assert restore(stored).source == scenario.source
 
 
+@pytest.mark.parametrize("workload", ["ctr-dlrm", "shop.models:Shop"])
+def test_the_preparation_is_included_where_asked_for(write, workload):
+    asked = f"workload: {workload}\ntraffic: {{kind: offline}}\n"
+    assert not load_scenario(write(asked)).include_preparation
+    scenario = load_scenario(write(f"{asked}include_preparation: true\n"))
+    assert scenario.include_preparation
+    definition = json.loads(json.dumps(scenario.definition()))
+    assert restore(definition) == scenario
+    del definition["include_preparation"]
+    assert not restore(definition).include_preparation, "as runs from before hold it"
+
+
 def test_ctr_ranking_is_the_plan():
     scenario = load_scenario(DEMOS / "ctr-ranking.yaml")
     assert (scenario.workload, scenario.traffic.kind, scenario.traffic.fleet_qps) == ("ctr-dlrm", "server", 30000)

@@ -6,7 +6,7 @@ import time
 import numpy as np
 
 from bakeoff.backends import Artifact, Setting
-from bakeoff.selftest.service import INPUTS, OUTPUT, Calibrated, digest
+from bakeoff.selftest.service import INPUTS, OUTPUT, Calibrated
 
 KEY = bytes(range(16))
 

@@ -1,7 +1,14 @@
+import html
+import io
 from dataclasses import replace
 
+from rich.console import Console
+
 from bakeoff.decide.noise import OWN_CPU, STOLEN, Measuring
-from bakeoff.show.measuring import measuring_words, words
+from bakeoff.show import console
+from bakeoff.show.markdown import markdown
+from bakeoff.show.measuring import measuring_words, preparation_words, words
+from bakeoff.show.page import page
 
 
 def test_the_noise_meanwhile_and_the_generators_place(record, win):
@@ -44,3 +51,31 @@ def test_energy_of_the_choice(win):
 
 def test_nothing_measured_says_nothing(win):
     assert words(Measuring(), win) == ()
+
+
+def sharing(verdict, *shares):
+    """The verdict, its first candidates with these shares of preparation."""
+    candidates = [replace(one, preparation_share=share) for one, share in zip(verdict.candidates, shares, strict=False)]
+    choice = candidates[0] if verdict.choice else None
+    return replace(verdict, candidates=(*candidates, *verdict.candidates[len(candidates) :]), choice=choice)
+
+
+def test_the_share_of_the_preparation_of_the_choice_and_of_all(win, every):
+    assert preparation_words(win) == ""
+    one = "Preparing features takes 12 % of the choice's service time"
+    assert preparation_words(sharing(win, 0.12)) == f"{one}."
+    assert preparation_words(sharing(win, 0.12, 0.34, 0.08)) == f"{one} (8.0 % to 34 % among all candidates)."
+    assert words(Measuring(), sharing(win, 0.12)) == (f"{one}.",)
+    none = next(verdict for verdict in every if verdict.choice is None and len(verdict.candidates) > 1)
+    assert preparation_words(sharing(none, 0.12)) == "Preparing features takes 12 % of the service time."
+    assert preparation_words(sharing(none, 0.12, 0.5)) == "Preparing features takes 12 % to 50 % of the service time."
+
+
+def test_the_terminal_the_summary_and_the_page_show_the_share(record, win):
+    line, verdict = "Preparing features takes 12 % of the choice's service time", sharing(win, 0.12)
+    to = Console(file=io.StringIO(), width=140)
+    console.render([verdict], to)
+    assert line in to.file.getvalue()
+    assert line in markdown(record, [verdict])
+    assert html.escape(line).replace("&#x27;", "&#39;") in page(record, [verdict])
+    assert "Preparing features" not in page(record, [win]) + markdown(record, [win])

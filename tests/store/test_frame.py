@@ -41,6 +41,16 @@ def test_a_figure_is_missing_where_the_sample_cannot_carry_it(record):
         assert pd.isna(row[["mean_ms", "p50_ms", "p99_ms", "cpu_ms_per_request", "items_per_s"]]).all()
 
 
+def test_the_share_of_the_preparation_is_derived_where_it_was_timed(tmp_path, begun, candidate, block):
+    with Store.open(tmp_path / "c.db") as store:
+        run = begun(store)
+        store.add_block(run, "ctr", candidate.id, 0, 0, block(100, preparation_ns=50_000_000))
+        store.add_block(run, "ctr", candidate.id, 1, 0, block(100))
+        timed, not_timed = frame(store.load(run))["preparation_share"]
+    assert timed == pytest.approx(50 / block(100).service_ms().sum())
+    assert pd.isna(not_timed)
+
+
 def test_the_ledger_as_a_table(record):
     table = ledger_frame(record)
     assert list(table.columns) == list(LEDGER_COLUMNS)

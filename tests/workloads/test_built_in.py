@@ -10,7 +10,7 @@ from bakeoff.scenario import load_scenario
 from bakeoff.workloads import prepare
 from bakeoff.workloads.prepared import Prepared
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.quality
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 

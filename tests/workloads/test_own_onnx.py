@@ -5,8 +5,8 @@ import pytest
 from onnx import TensorProto
 
 from bakeoff.errors import UserError
+from bakeoff.metrics import FIDELITY
 from bakeoff.workloads import prepare
-from bakeoff.workloads.own_model import FIDELITY
 from bakeoff.workloads.prepared import Prepared
 
 
@@ -29,7 +29,7 @@ def test_a_ranker_gets_generated_requests_and_fidelity_metrics(models, prepare_h
     assert prepared.name == "ranker"
     assert prepared.data == "generated"
     assert prepared.provisional
-    assert prepared.metrics == FIDELITY
+    assert prepared.metrics == (*FIDELITY, "top10_changed")
     assert prepared.judged == "score"
     assert prepared.model().batch_sizes == (8,)
     assert shapes(prepared.requests().get(5)) == {"x": (8, 8)}

@@ -3,8 +3,9 @@ import pandas as pd
 import pytest
 from onnx import TensorProto
 
+from bakeoff.decide.quality import evaluate
 from bakeoff.errors import UserError
-from bakeoff.workloads.own_model import FIDELITY
+from bakeoff.metrics import FIDELITY
 
 RNG = np.random.default_rng(1)
 ROWS = 120
@@ -46,8 +47,11 @@ def test_recorded_requests_are_replayed_and_judged_by_their_labels(
     prepared = prepare_here(model, requests={"file": str(file), "label": "clicked", "group": "request"})
     assert prepared.data == "recorded"
     assert not prepared.provisional
-    assert prepared.metrics == ("auc", "logloss", "ndcg@10")
-    assert {"base_auc", "base_logloss"} <= prepared.facts.keys()
+    assert prepared.metrics == ("auc", "logloss", "normalized_entropy", "ndcg@10", "top10_changed")
+    held = prepared.holdout()
+    for quality in evaluate(held, held.reference, prepared.metrics[:-1]):
+        assert prepared.facts[f"base_{quality.metric}"] == pytest.approx(quality.value, abs=1e-5)
+    assert "base_top10_changed" not in prepared.facts
     pool = prepared.requests()
     assert set(pool.items.tolist()) == {10}
     assert pool.input_bytes >= 1 << 16
@@ -70,7 +74,7 @@ def test_without_groups_the_traffic_says_how_large_a_request_is(models, columns,
     model = models["mlp"](tmp_path / "m.onnx", width=6)
     file = save_npz(tmp_path / "r.npz", {"x": columns["docs"], "clicked": columns["clicked"]})
     prepared = prepare_here(model, batch_size=40, requests={"file": str(file), "label": "clicked"})
-    assert prepared.metrics == ("auc", "logloss")
+    assert prepared.metrics == ("auc", "logloss", "normalized_entropy")
     assert prepared.holdout().requests.items.tolist() == [40, 40, 40]
     assert prepared.holdout().groups is None
 
@@ -89,9 +93,18 @@ def test_graded_labels_are_judged_by_ndcg(models, columns, prepare_here, tmp_pat
     grades = np.arange(ROWS) % 4
     file = save_npz(tmp_path / "r.npz", {"x": columns["docs"], "grade": grades, "q": columns["request"].astype(str)})
     prepared = prepare_here(model, requests={"file": str(file), "label": "grade", "group": "q"})
-    assert prepared.metrics == ("ndcg@10",)
+    assert prepared.metrics == ("ndcg@10", "top10_changed")
     with pytest.raises(UserError, match=r"labels other than 0 and 1 need requests\.group"):
         prepare_here(model, requests={"file": str(file), "label": "grade"})
+
+
+def test_long_lists_are_judged_by_recall_too(models, prepare_here, tmp_path) -> None:
+    model = models["mlp"](tmp_path / "m.onnx", width=6)
+    rng = np.random.default_rng(8)
+    columns = {"x": rng.normal(size=(180, 6)), "clicked": rng.random(180) < 0.2, "q": np.repeat([0, 1, 2], 60)}
+    file = save_npz(tmp_path / "r.npz", columns)
+    prepared = prepare_here(model, batch_size=60, requests={"file": str(file), "label": "clicked", "group": "q"})
+    assert prepared.metrics[-3:] == ("ndcg@10", "recall@50", "top10_changed")
 
 
 def test_integers_of_another_width_are_taken_when_they_fit(models, prepare_here, tmp_path) -> None:

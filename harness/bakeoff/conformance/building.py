@@ -35,11 +35,12 @@ def is_registered(bench: Bench) -> str:
 
 
 def settings_fit(bench: Bench) -> str:
-    """For every number of cores: at least one setting, distinct names, no more threads than cores."""
+    """For every number of cores: settings of distinct names, no more threads than cores, the first not on request."""
     for cpus in CORES:
         settings = bench.backend.settings(Resources(cpus=cpus))
         names = [setting.name for setting in settings]
         require(bool(settings), f"no setting for {cpus} cores")
+        require(not settings[0].on_request, f"the first setting for {cpus} cores, {names[0]}, must not be on request")
         require(len(set(names)) == len(names), f"two settings of one name for {cpus} cores: {', '.join(names)}")
         for setting in settings:
             used = setting.threads * setting.instances
@@ -80,9 +81,13 @@ def probe(bench: Bench) -> str:
 
 
 def precisions(bench: Bench) -> str:
-    """Distinct names, at least one where the engine is here."""
+    """Distinct names, at least one where the engine is here, and the first of them tried by default."""
     named = bench.folder.precisions()
     require(len(set(named)) == len(named) and all(named), f"precisions must be distinct names: {named}")
+    require(
+        not set(named[:1]) & bench.backend.on_request,
+        f"its first precision, {''.join(named[:1])}, must not be on request",
+    )
     return ", ".join(named) or "none, it is unavailable"
 
 

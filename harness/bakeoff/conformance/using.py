@@ -18,9 +18,9 @@ LANE_ROUNDS = 20
 IDLE_S, IDLE_WINDOWS = 0.3, 3
 IDLE_SHARE = 0.2
 """Of one core, above which (in every window) a session that has nothing to do is spinning."""
-LARGEST_ERROR = {True: 1e-3, False: 0.2}
+LARGEST_ERROR = {True: 1e-3, False: 0.3}
 """By whether the precision is lossless, relative to the reference's size; for a lossy one the suite sees whether it
-computes the model, not how well."""
+computes the model, not how well (four bits a weight cost these random ones up to 0.2)."""
 
 
 def loads(bench: Bench) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,15 @@ from bakeoff.backends import Artifact, Tensor
 from bakeoff.candidates import Candidate
 from bakeoff.contest.plan import Entry
 from bakeoff.measure import host
-from bakeoff.measure.engine_room import Built, StageFailed, build
+from bakeoff.measure.engine_room import Built, Loaded, StageFailed, build
 from bakeoff.workloads import cache_dir
 from bakeoff.workloads.prepared import Prepared
 
 ARTIFACT = "artifact.json"
+LOAD = "load.json"
 SCORES = "scores"
 BUILD_LIMIT_S = 900.0
+_PART_BYTES = 1 << 22
 SHORTEST_BUILD_S = 1.0
 MEMORY_SHARE = 0.6
 """The share of the free memory that a build may take."""
@@ -29,7 +32,7 @@ MEMORY_SHARE = 0.6
 def folder(prepared: Prepared, entry: Entry, cpu_flags: str) -> Path:
     """Where the artifact of an entry lies, or will."""
     candidate = entry.candidate
-    parts = [prepared.key, candidate.variant, candidate.backend, entry.target, entry.version]
+    parts = [prepared.key, prepared.place(candidate.variant), candidate.backend, entry.target, entry.version]
     parts += [candidate.precision, candidate.device, entry.build_key, cpu_flags]
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
     return cache_dir() / "artifacts" / f"{candidate.backend}-{candidate.precision}-{key}"
@@ -37,13 +40,20 @@ def folder(prepared: Prepared, entry: Entry, cpu_flags: str) -> Path:
 
 def kept(place: Path) -> tuple[Artifact, float] | None:
     """The artifact in a folder and the seconds it took to build; None where there is none (or half of one)."""
-    try:
-        stored = json.loads((place / ARTIFACT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    stored = _stored(place)
+    if not stored:
         return None
     inputs = tuple(Tensor(each["name"], each["dtype"], tuple(each["shape"]), each["per"]) for each in stored["inputs"])
     artifact = Artifact(place / stored["path"], stored["precision"], inputs, tuple(stored["outputs"]))
     return (artifact, float(stored["build_s"])) if artifact.path.exists() else None
+
+
+def _stored(place: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads((place / ARTIFACT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found
 
 
 def kept_or_fail(place: Path) -> tuple[Artifact, float]:
@@ -69,7 +79,7 @@ def make(prepared: Prepared, entry: Entry, place: Path, log: Path, limit_s: floa
         built = build(
             entry.target,
             prepared.folder,
-            candidate.variant,
+            prepared.place(candidate.variant),
             candidate.precision,
             candidate.setting,
             candidate.device,
@@ -97,6 +107,7 @@ def _keep(built: Built, into: Path, place: Path) -> None:
         "inputs": [asdict(tensor) for tensor in artifact.inputs],
         "outputs": list(artifact.outputs),
         "build_s": built.seconds,
+        "zstd_bytes": _zstd_bytes(_deployed(into)),
     }
     (into / ARTIFACT).write_text(json.dumps(stored), encoding="utf-8")
     shutil.rmtree(place, ignore_errors=True)
@@ -119,7 +130,42 @@ def scores(place: Path, candidate: Candidate) -> Path:
     return place / (f"{SCORES}.npy" if most_items is None else f"{SCORES}+b{most_items}.npy")
 
 
-def size_bytes(place: Path) -> int:
-    """The size of what is deployed: the artifact's files, without what we keep beside them."""
-    ours = {place / ARTIFACT, *place.glob(f"{SCORES}*.npy")}
-    return sum(path.stat().st_size for path in place.rglob("*") if path.is_file() and path not in ours)
+def size_facts(place: Path) -> dict[str, int]:
+    """The bytes of what is deployed, as it lies on disk and compressed by zstd as a registry would send it."""
+    zstd_bytes = _stored(place).get("zstd_bytes")
+    size = sum(path.stat().st_size for path in _deployed(place))
+    return {"artifact_bytes": size} | ({} if zstd_bytes is None else {"artifact_zstd_bytes": zstd_bytes})
+
+
+def keep_load(place: Path, loaded: Loaded) -> None:
+    """Remember what loading the artifact took, for those who find its scores in the cache."""
+    facts = {"load_s": loaded.load_s, "startup_s": loaded.startup_s, "memory_bytes": loaded.memory_bytes}
+    (place / LOAD).write_text(json.dumps(facts), encoding="utf-8")
+
+
+def load_facts(place: Path) -> dict[str, Any]:
+    """What loading the artifact took when it was scored; nothing where it never was."""
+    try:
+        found: dict[str, Any] = json.loads((place / LOAD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def _deployed(place: Path) -> list[Path]:
+    """The artifact's files, without what we keep beside them."""
+    ours = {place / ARTIFACT, place / LOAD, *place.glob(f"{SCORES}*.npy")}
+    return [path for path in sorted(place.rglob("*")) if path.is_file() and path not in ours]
+
+
+def _zstd_bytes(files: Iterable[Path]) -> int:
+    import pyarrow as pa
+
+    counter = pa.MockOutputStream()
+    with pa.CompressedOutputStream(counter, "zstd") as sink:
+        for path in files:
+            with path.open("rb") as file:
+                while part := file.read(_PART_BYTES):
+                    sink.write(part)
+    size: int = counter.size()
+    return size

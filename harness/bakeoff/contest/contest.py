@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from bakeoff.scenario import Scenario, restore
 from bakeoff.store.record import RunRecord
 from bakeoff.store.store import Store
 from bakeoff.workloads import prepare
-from bakeoff.workloads.prepared import Prepared
+from bakeoff.workloads.prepared import Prepared, Refusal
 from bakeoff.workloads.preparing import spec_of
 
 PLANNING = "planning"
@@ -109,24 +109,45 @@ def ask(
     return [_question(scenario, probes, candidates, reporter) for scenario in scenarios]
 
 
-def _question(scenario: Scenario, probes: _Probes, candidates: Sequence[str], reporter: Reporter) -> Question:
+def question(
+    scenario: Scenario, candidates: Sequence[str], reporter: Reporter, training_seed: int | None = None
+) -> Question:
+    """What `ask` gives for one scenario, with a model trained with another seed where one is given."""
+    return _question(scenario, _Probes(reporter), candidates, reporter, training_seed)
+
+
+def _question(
+    scenario: Scenario,
+    probes: _Probes,
+    candidates: Sequence[str],
+    reporter: Reporter,
+    training_seed: int | None = None,
+) -> Question:
     wanted_backends(scenario, probes.targets)
-    prepared = prepare(scenario, progress=reporter.stage)
+    prepared = prepare(scenario, progress=reporter.stage, training_seed=training_seed)
     for metric in scenario.quality:
         if metric not in prepared.metrics:
             where = f"{scenario.source or scenario.name}: quality.{metric}"
-            raise UserError(f"{where}: {prepared.name} has no such metric; it has {', '.join(prepared.metrics)}")
-    entries = probes.entries(scenario, tuple(prepared.variants), candidates, prepared.provisional)
+            known = ", ".join(prepared.metrics) or "none, for its data is made up"
+            raise UserError(f"{where}: {prepared.name} has no such metric; it has {known}")
+    entries = probes.entries(scenario, prepared.names, candidates, prepared.provisional, prepared.refused)
     return Question(scenario, prepared, entries)
 
 
 def make_ready(questions: Sequence[Question], reporter: Reporter | None = None) -> None:
     """Build and score all that `hold` would need and the cache keeps, so that its budget goes into measuring."""
     with tempfile.TemporaryDirectory(prefix="bakeoff-") as folder, Store.open(Path(folder) / "ahead.db") as store:
-        run = store.begin("bakeoff prepare", {}, {})
+        run = note_down(questions, store, "bakeoff prepare")
         for question in questions:
-            _write_down(question, store, run)
             Trial(question, store, run, Path(folder), Budget(None), reporter or Silent()).make_ready()
+
+
+def note_down(questions: Sequence[Question], store: Store, command: str) -> str:
+    """A run that only makes ready, in a store that nobody keeps: its id."""
+    run = store.begin(command, {}, {})
+    for question in questions:
+        _write_down(question, store, run)
+    return run
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +170,7 @@ def dry_run(scenarios: Sequence[Scenario], candidates: Sequence[str] = ()) -> li
     lines = []
     for scenario in scenarios:
         spec_of(scenario, 0)
-        variants = tuple(dict.fromkeys([BASE, *scenario.variants]))
+        variants = tuple(dict.fromkeys([BASE, *scenario.own_variants, *scenario.recipes]))
         for entry in probes.entries(scenario, variants, candidates):
             failure = entry.failure
             outcome, reason = ("planned", "") if failure is None else (failure.outcome, failure.reason)
@@ -167,14 +188,20 @@ class _Probes:
         self._known: dict[tuple[str, str, Resources], Probed | StageFailed] = {}
 
     def entries(
-        self, scenario: Scenario, variants: Sequence[str], candidates: Sequence[str], provisional: bool = False
+        self,
+        scenario: Scenario,
+        variants: Sequence[str],
+        candidates: Sequence[str],
+        provisional: bool = False,
+        refused: Mapping[str, Refusal] | None = None,
     ) -> tuple[Entry, ...]:
         """The scenario's plan, narrowed to `candidates` where any are named."""
         device, asked = scenario.resources.device, scenario.resources
         resources = Resources(len(host.engine_cpus(asked.cpus)[0]), asked.memory_bytes)
         names = wanted_backends(scenario, self.targets)
         probes = {name: self._probe(name, device, resources) for name in names}
-        return _narrowed(plan(scenario, variants, probes, self.targets, provisional), candidates)
+        entries = plan(scenario, variants, probes, self.targets, provisional, refused, candidates)
+        return _narrowed(entries, candidates)
 
     def _probe(self, name: str, device: str, resources: Resources) -> Probed | StageFailed:
         key = (name, device, resources)

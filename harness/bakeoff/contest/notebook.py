@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from bakeoff.backends import cpu_flags
 from bakeoff.contest.reporter import Reporter
+from bakeoff.decide import features
 from bakeoff.decide.court import ERROR_OF_AN_EARLY_LOOK
 from bakeoff.decide.judgement import Verdict
 from bakeoff.decide.verdict import verdict_of
@@ -27,7 +29,16 @@ def passed(candidate: CandidateRecord, stage: str) -> bool:
 class Notebook:
     """One scenario's pages in one run. `names` are the candidates' ids in the plan's order."""
 
-    def __init__(self, scenario: Scenario, names: Sequence[str], store: Store, run: str, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        names: Sequence[str],
+        store: Store,
+        run: str,
+        reporter: Reporter,
+        flags: Collection[str] | None = None,
+    ) -> None:
+        self._cpu_flags = cpu_flags() if flags is None else flags
         self._scenario = scenario
         self._names = tuple(names)
         self._store = store
@@ -44,6 +55,11 @@ class Notebook:
     def candidate(self, name: str) -> CandidateRecord:
         """All that is known of one candidate."""
         return next(each for each in self.record().candidates if each.id == name)
+
+    def has_quality(self, name: str) -> bool:
+        """Whether a candidate's metrics are known, as this CPU would give them."""
+        candidate = self.candidate(name)
+        return bool(candidate.quality) and features.judged_alike(candidate, self._cpu_flags)
 
     def alive(self, without: str = "") -> list[str]:
         """Candidates without a failure, in the plan's order; `without` leaves out those that have passed that stage."""
@@ -123,6 +139,8 @@ class Notebook:
         self._store.add_block(self._run, self._scenario.name, name, number, position, block)
 
     def quality(self, name: str, quality: Sequence[Quality], seconds: float) -> None:
-        """A candidate's ranking metrics."""
+        """A candidate's ranking metrics, with the CPU features that they hold for."""
         self._store.add_quality(self._run, self._scenario.name, name, quality)
-        self.row(name, "quality", seconds=seconds)
+        decided = features.decide_on(self.candidate(name).candidate)
+        facts = {features.FACT: features.deciding(self._cpu_flags)} if decided else {}
+        self.row(name, "quality", seconds=seconds, facts=facts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from bakeoff.backends import FP32, Batching, Setting
@@ -11,7 +11,10 @@ from bakeoff.candidates import BASE, Candidate
 from bakeoff.errors import UserError
 from bakeoff.measure.engine_room import Probed, StageFailed
 from bakeoff.scenario import Scenario
-from bakeoff.workloads.prepared import Prepared
+from bakeoff.workloads.prepared import Prepared, Refusal
+
+NOWHERE = "any"
+"""The setting in the id of what cannot run here at all, whatever the setting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +58,32 @@ def plan(
     probes: Mapping[str, Probed | StageFailed],
     targets: Mapping[str, str],
     provisional: bool = False,
+    refused: Mapping[str, Refusal] | None = None,
+    candidates: Collection[str] = (),
 ) -> tuple[Entry, ...]:
     """The entries in the order in which they are worth trying: the incumbent, then each backend's best preset first.
 
+    What a backend offers on request alone takes part where the scenario, or an id among `candidates`, names it.
     Where the verdict will be `provisional` the lossy ones, which cannot win then, come last.
     """
     entries: list[tuple[tuple[int, ...], Entry]] = []
     device, incumbent = scenario.resources.device, scenario.incumbent.candidate if scenario.incumbent else None
     for order, (backend, probed) in enumerate(probes.items()):
         if isinstance(probed, StageFailed):
-            nowhere = Candidate(backend, FP32, Setting(name="any"), BASE, device)
+            nowhere = Candidate(backend, FP32, Setting(name=NOWHERE), BASE, device)
             entries.append(((1, 0, 0, 0, 0, order), Entry(nowhere, targets[backend], failure=probed)))
             continue
         for v, variant in enumerate(variants):
+            if refused and variant in refused:
+                failure = StageFailed("compress", refused[variant].outcome, refused[variant].reason)
+                nowhere = Candidate(backend, FP32, Setting(name=NOWHERE), variant, device)
+                entries.append(((1, 0, 0, v, 0, order), Entry(nowhere, targets[backend], failure=failure)))
+                continue
             for p, precision in enumerate(_only(probed.precisions, scenario.candidates.precisions)):
                 for s, (setting, build_key) in enumerate(_settings(probed, scenario)):
                     candidate = Candidate(backend, precision, setting, variant, device)
+                    if not (candidate.id in {incumbent, *candidates} or _by_default(candidate, probed, scenario)):
+                        continue
                     key = (int(candidate.id != incumbent), int(provisional and candidate.lossy), s, v, p, order)
                     entry = Entry(candidate, targets[backend], probed.instances, probed.facts.version, build_key)
                     entries.append((key, entry))
@@ -81,6 +94,15 @@ def plan(
 
 def _only(offered: Iterable[str], asked: tuple[str, ...] | None) -> list[str]:
     return [name for name in offered if asked is None or name in asked]
+
+
+def _by_default(candidate: Candidate, probed: Probed, scenario: Scenario) -> bool:
+    """Whether a candidate that the filters let pass takes part unnamed: at a precision that a recipe of its variant
+    ends with, or at the usual ones where one ends with none; what is on request, where a filter names it."""
+    asked, pinned = scenario.candidates, scenario.recipes.get(candidate.variant, frozenset({None}))
+    usual = candidate.precision not in probed.on_request or asked.precisions is not None
+    at_precision = candidate.precision in pinned or (None in pinned and usual)
+    return at_precision and (not candidate.setting.on_request or asked.settings is not None)
 
 
 def _settings(probed: Probed, scenario: Scenario) -> list[tuple[Setting, str]]:

@@ -110,7 +110,7 @@ class Trial:
                 self.notebook.failed(name, failures[place])
                 continue
             _, build_s = artifacts.kept_or_fail(place)
-            facts = {"artifact_bytes": artifacts.size_bytes(place), "build_s": build_s}
+            facts = {**artifacts.size_facts(place), "build_s": build_s}
             self.notebook.row(name, "build", seconds=build_s, facts=facts)
 
     def screen_all(self) -> None:
@@ -143,7 +143,7 @@ class Trial:
         """Judge those who may still win until all have their quality; who falls short makes room for another."""
         tried: set[str] = set()
         self.limit = self._most_contenders()
-        self.judge(name for name in self.notebook.alive() if self._scores(name).exists())
+        self.judge(name for name in self.notebook.alive() if self.scores_of(name).exists())
         while missing := [name for name in self._contenders() if name not in tried and not self._has_quality(name)]:
             self.judge(missing)
             tried.update(missing)
@@ -151,13 +151,13 @@ class Trial:
     def judge(self, names: Iterable[str]) -> None:
         """Run the held-out data through each artifact, once for ever, and compare what came out with the base's."""
         for name in names:
-            if not self._scores(name).exists():
+            if not self.scores_of(name).exists():
                 self.reporter.stage(f"scoring held-out data with {name}")
                 with self.fleet.loaded([name]) as engines:
                     self._score(name, engines)
-            if self._scores(name).exists() and not self._has_quality(name):
+            if self.scores_of(name).exists() and not self._has_quality(name):
                 begun = time.monotonic()
-                figures = evaluate(self.prepared.holdout(), np.load(self._scores(name)), self.prepared.metrics)
+                figures = evaluate(self.prepared.holdout(), np.load(self.scores_of(name)), self.prepared.metrics)
                 self.notebook.quality(name, figures, time.monotonic() - begun)
 
     def play_rounds(self) -> None:
@@ -219,13 +219,14 @@ class Trial:
         return list(standing.contenders)
 
     def _score(self, name: str, engines: Engines) -> None:
-        half = self._scores(name).with_suffix(".half.npy")
+        half = self.scores_of(name).with_suffix(".half.npy")
         most_items = artifacts.scored_items(self.entries[name].candidate)
         limit_s = min(SCORE_LIMIT_S, max(1.0, self.budget.left))
         try:
             for engine in engines.values():
                 engine.score(half, limit_s, most_items)
-                half.rename(self._scores(name))
+                half.rename(self.scores_of(name))
+                artifacts.keep_load(self.places[name], engine.loaded)
         except StageFailed as failed:
             short = failed.outcome == "timeout" and limit_s < SCORE_LIMIT_S
             remedy = "`bakeoff prepare` scores ahead"
@@ -234,11 +235,12 @@ class Trial:
         finally:
             half.unlink(missing_ok=True)
 
-    def _scores(self, name: str) -> Path:
+    def scores_of(self, name: str) -> Path:
+        """Where a candidate's answers to the held-out data lie, or will."""
         return artifacts.scores(self.places[name], self.entries[name].candidate)
 
     def _has_quality(self, name: str) -> bool:
-        return bool(self.notebook.candidate(name).quality)
+        return self.notebook.has_quality(name)
 
     # How the budget is spent
 

@@ -40,7 +40,7 @@ def choose(court: Court) -> Choice:
     incumbent = court.incumbent
     if incumbent in court.accepted and incumbent is not None:
         loss = court.loss(incumbent, equals[0]) if incumbent != equals[0] else None
-        if incumbent in equals or (loss is not None and _saved(loss).value < court.scenario.matters):
+        if incumbent in equals or (loss is not None and loss.saved.value < court.scenario.matters):
             equals = tuple(dict.fromkeys([*equals, incumbent]))
             return Choice(incumbent, equals, "incumbent" if len(equals) > 1 else _alone(court), "STAY", None)
     chosen, basis = _tie_break(court, equals)
@@ -80,7 +80,7 @@ def _against_today(court: Court, chosen: str) -> tuple[Answer | None, Interval |
     if incumbent is not None:
         if incumbent in court.accepted:
             loss = court.loss(incumbent, chosen)
-            return "SWITCH", None if loss is None else _saved(loss)
+            return "SWITCH", None if loss is None else loss.saved
         found = court.gates.get(incumbent)
         if found is None or found.status not in ("failed", "eliminated"):
             return None, None
@@ -98,7 +98,7 @@ def _eliminated_gain(court: Court, incumbent: str, chosen: str) -> Interval | No
     """Against an incumbent that passed the gates and lost the race; None where the two had too few rounds together."""
     costs = {name: court.evidence[name].round_costs for name in (incumbent, chosen)}
     loss = Field(costs, court.field.error, court.field.bounds).dearer(incumbent, chosen)
-    return None if loss is None else _saved(loss)
+    return None if loss is None else loss.saved
 
 
 def production_cost(court: Court) -> float | None:
@@ -108,9 +108,3 @@ def production_cost(court: Court) -> float | None:
         return None
     items_per_s = today.qps * court.scenario.traffic.mean_items
     return cost_per_million(items_per_s, today.cpus, court.scenario.price)
-
-
-def _saved(loss: Interval) -> Interval:
-    """The other way round: what is 25 % dearer is saved at 20 %."""
-    value, low, high = (each / (1.0 + each) for each in (loss.value, loss.low, loss.high))
-    return Interval(value, low, high)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from bakeoff.decide.compare import ERROR, Field, Interval
@@ -62,13 +62,13 @@ class Court:
         )
 
 
-def convene(record: ScenarioRecord, error: float = ERROR_AT_THE_END) -> Court:
-    """Gather the evidence on every candidate and pass it through the gates."""
+def convene(record: ScenarioRecord, error: float = ERROR_AT_THE_END, cpu_flags: Collection[str] | None = None) -> Court:
+    """Gather the evidence on every candidate and pass it through the gates, for a host with these CPU flags."""
     scenario = restore(dict(record.definition))
     cpus = cpus_held(record, scenario)
     provisional = is_provisional(record)
     evidence = {one.record.id: one for one in gather_all(record.candidates, scenario, cpus)}
-    gates = {name: gate(one, scenario, provisional) for name, one in evidence.items()}
+    gates = {name: gate(one, scenario, provisional, cpu_flags) for name, one in evidence.items()}
     costs = {name: evidence[name].round_costs for name, found in gates.items() if found.status == "ok"}
     bounds = {name: one.bounds for name, one in evidence.items()}
     return Court(record, scenario, provisional, cpus, evidence, gates, _by_cost(costs), Field(costs, error, bounds))

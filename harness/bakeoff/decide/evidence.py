@@ -54,6 +54,7 @@ class Evidence:
     cost: Mapping[int, float] | None = None
     cpu_ms_per_request: float | None = None
     peak_memory_bytes: float | None = None
+    preparation_share: float | None = None
     requests: int = 0
     wall_s: float = 0.0
     blocks_over_budget: int = 0
@@ -123,6 +124,7 @@ def gather(record: CandidateRecord, scenario: Scenario, cpus: int) -> Evidence:
         cost=cost,
         cpu_ms_per_request=_cpu_ms(blocks or everything),
         peak_memory_bytes=_peak_memory_bytes(everything),
+        preparation_share=_preparation_share(blocks or everything),
         requests=sum(len(block) for block in blocks),
         wall_s=sum(block.wall_ns for block in blocks) / stamps.S,
         blocks_over_budget=sum(bool(block.facts.get("over_budget")) for block in everything),
@@ -272,6 +274,12 @@ def _mean_ms(blocks: Sequence[Block]) -> float | None:
 def _cpu_ms(blocks: Sequence[Block]) -> float | None:
     count = sum(int(stamps.answered(block).sum()) for block in blocks)
     return sum(block.cpu_ns for block in blocks) / stamps.MS / count if count else None
+
+
+def _preparation_share(blocks: Sequence[Block]) -> float | None:
+    """The median block's, of those where the preparation was a part of the requests."""
+    shares = [share for share in (block.preparation_share() for block in blocks) if math.isfinite(share)]
+    return float(np.median(shares)) if shares else None
 
 
 def _peak_memory_bytes(blocks: Sequence[Block]) -> float | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
 from bakeoff.decide.evidence import Evidence
+from bakeoff.decide.features import lacking
 from bakeoff.decide.quality import allowed_loss, judge
-from bakeoff.scenario import Scenario
+from bakeoff.scenario import Floor, Scenario
 from bakeoff.store.record import OK, CandidateRecord, Quality
 
 FEWEST_ROUNDS = 3
@@ -36,12 +38,15 @@ class Gate:
 ACCEPTED = Gate("ok", "serve", OK)
 
 
-def gate(evidence: Evidence, scenario: Scenario, provisional: bool) -> Gate:
-    """The first gate that a candidate does not pass, in the order in which they are cheap to check."""
+def gate(evidence: Evidence, scenario: Scenario, provisional: bool, cpu_flags: Collection[str] | None = None) -> Gate:
+    """The first gate that a candidate does not pass, in the order in which they are cheap to check.
+
+    `cpu_flags` are those of the host to serve on; None: of the one that measured.
+    """
     steps = (
         _failed(evidence.record, scenario),
         _eliminated(evidence.record),
-        _quality(evidence.record, scenario, provisional),
+        _quality(evidence.record, scenario, provisional, lacking(evidence.record, cpu_flags)),
         _latency(evidence),
         _measured(evidence.record, scenario),
         _undecided_latency(evidence, scenario),
@@ -74,8 +79,9 @@ def _eliminated(record: CandidateRecord) -> Gate | None:
     return Gate("eliminated", row.stage, row.outcome, row.reason)
 
 
-def _quality(record: CandidateRecord, scenario: Scenario, provisional: bool) -> Gate | None:
-    known = {quality.metric: quality for quality in record.quality}
+def _quality(record: CandidateRecord, scenario: Scenario, provisional: bool, elsewhere: str) -> Gate | None:
+    """`elsewhere` says why the figures that are there do not hold where the candidate is to serve."""
+    known = {} if elsewhere else {quality.metric: quality for quality in record.quality}
     undecided = None
     for metric, floor in scenario.quality.items():
         quality = known.get(metric)
@@ -83,17 +89,17 @@ def _quality(record: CandidateRecord, scenario: Scenario, provisional: bool) -> 
         if quality is not None and outcome == "missed":
             return Gate("failed", "quality", "quality-missed", _loss(quality, allowed_loss(floor, quality.base)))
         if outcome == "undecided" and undecided is None:
-            undecided = _unclear(metric, quality, 0.0 if quality is None else allowed_loss(floor, quality.base))
+            undecided = _unclear(metric, quality, floor, elsewhere)
     if provisional and record.candidate.lossy:
         reason = "generated inputs cannot judge what a lossy candidate loses; give recorded requests"
         return Gate("settled", "quality", "undecided", reason)
     return undecided
 
 
-def _unclear(metric: str, quality: Quality | None, allowed: float) -> Gate:
+def _unclear(metric: str, quality: Quality | None, floor: Floor, elsewhere: str) -> Gate:
     if quality is None:
-        return Gate("open", "quality", "undecided", f"{metric} was not measured")
-    worst = -quality.low if quality.higher_is_better else quality.high
+        return Gate("open", "quality", "undecided", elsewhere or f"{metric} was not measured")
+    worst, allowed = -quality.low if quality.higher_is_better else quality.high, allowed_loss(floor, quality.base)
     reason = f"the loss of {metric} may be as large as {worst:.2g}; the floor allows {allowed:.2g}"
     return Gate("settled", "quality", "undecided", reason)
 

@@ -14,6 +14,20 @@ Answer = Literal["STAY", "SWITCH"]
 
 
 @dataclass(frozen=True, slots=True)
+class Gain:
+    """How much cheaper a variant is than `over`, the base that is served alike (None: no candidate), as a fraction.
+
+    "none": the interval holds no gain, or it is smaller than what matters. "not compared": too few rounds had both.
+    """
+
+    over: str | None
+    outcome: Literal["gain", "none", "not compared"]
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """One candidate's figures and fate.
 
@@ -21,7 +35,8 @@ class Judgement:
     chosen, empty for the choice. `p99_*` hold the SLA's own percentile, `percentile` (in per cent). `cost` is in the
     verdict's `cost_unit`. Where `capacity_measured`, the capacity's ends are the highest rate that passed and the
     lowest that failed (None: none did); else it was replayed from service times. `headroom` is its fraction above the
-    rate asked for. `requests` and `rounds` count what the figures rest on.
+    rate asked for. `preparation_share` is a fraction of the service time, where requests include their preparation.
+    `requests` and `rounds` count what the figures rest on. `gain` is None for the base.
     """
 
     candidate: str
@@ -46,6 +61,7 @@ class Judgement:
     headroom: float | None = None
     cpu_ms_per_request: float | None = None
     items_per_s: float | None = None
+    preparation_share: float | None = None
     cost: float | None = None
     cost_low: float | None = None
     cost_high: float | None = None
@@ -61,6 +77,7 @@ class Judgement:
     trust_notes: tuple[str, ...] = ()
     quality: Mapping[str, Quality] = field(default_factory=dict)
     rank: int | None = None
+    gain: Gain | None = None
     settings: Mapping[str, Option] = field(default_factory=dict)
     reproduce: str = ""
 

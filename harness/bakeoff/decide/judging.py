@@ -13,13 +13,13 @@ from bakeoff.decide.cost import replicas, yearly_cost
 from bakeoff.decide.court import Court
 from bakeoff.decide.evidence import Evidence, fact
 from bakeoff.decide.gates import Gate
-from bakeoff.decide.judgement import Judgement
+from bakeoff.decide.judgement import Gain, Judgement
 from bakeoff.decide.wording import percent
 from bakeoff.scenario import Scenario
 from bakeoff.store.record import CAPACITY_ROUND, SCREEN_ROUND
 
 
-def judgement(court: Court, name: str, reason: str, rank: int | None) -> Judgement:
+def judgement(court: Court, name: str, reason: str, rank: int | None, gain: Gain | None) -> Judgement:
     """A candidate's figures and fate."""
     evidence, found = court.evidence[name], court.gates[name]
     record, scenario = evidence.record, court.scenario
@@ -50,6 +50,7 @@ def judgement(court: Court, name: str, reason: str, rank: int | None) -> Judgeme
         headroom=None if capacity is None or scenario.traffic.rate is None else capacity / scenario.traffic.rate - 1.0,
         cpu_ms_per_request=evidence.cpu_ms_per_request,
         items_per_s=_mean_and_interval(evidence.items_per_s or {})[0],
+        preparation_share=evidence.preparation_share,
         cost=evidence.mean_cost,
         cost_low=low,
         cost_high=high,
@@ -65,6 +66,7 @@ def judgement(court: Court, name: str, reason: str, rank: int | None) -> Judgeme
         trust_notes=_trust_notes(evidence),
         quality={quality.metric: quality for quality in record.quality},
         rank=rank,
+        gain=gain,
         settings={
             "threads": candidate.setting.threads,
             "instances": candidate.setting.instances,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from bakeoff.decide import headline, reasons
@@ -11,6 +11,7 @@ from bakeoff.decide.as_json import to_json
 from bakeoff.decide.choice import Choice, choose, production_cost
 from bakeoff.decide.cost import cost_unit
 from bakeoff.decide.court import ERROR_AT_THE_END, Court, convene
+from bakeoff.decide.gains import gains
 from bakeoff.decide.judgement import Leaderboard, Verdict, VerdictName
 from bakeoff.decide.judging import judgement
 from bakeoff.decide.race import MOST_CONTENDERS
@@ -30,9 +31,12 @@ _CONSEQUENCE = {
 _ORDER = {"ok": 0, "open": 1, "settled": 2, "eliminated": 3, "failed": 4}
 
 
-def verdicts(record: RunRecord) -> tuple[Verdict, ...]:
-    """The verdict on every scenario of a run, in the order asked. Scenarios are never averaged into one score."""
-    return tuple(judge_scenario(scenario) for scenario in record.scenarios)
+def verdicts(record: RunRecord, cpu_flags: Collection[str] | None = None) -> tuple[Verdict, ...]:
+    """The verdict on every scenario of a run, in the order asked. Scenarios are never averaged into one score.
+
+    `cpu_flags` are those of the host that the verdict is for; None: of the host that measured.
+    """
+    return tuple(judge_scenario(scenario, cpu_flags=cpu_flags) for scenario in record.scenarios)
 
 
 def verdict_of(record: RunRecord, scenario: str, error: float = ERROR_AT_THE_END) -> Verdict:
@@ -43,16 +47,19 @@ def verdict_of(record: RunRecord, scenario: str, error: float = ERROR_AT_THE_END
     raise LookupError(f"run {record.run} has no scenario {scenario!r}")
 
 
-def judge_scenario(record: ScenarioRecord, error: float = ERROR_AT_THE_END) -> Verdict:
+def judge_scenario(
+    record: ScenarioRecord, error: float = ERROR_AT_THE_END, cpu_flags: Collection[str] | None = None
+) -> Verdict:
     """Gates first, then cost. A pure function of the record; `error` is the chance that its claims may be wrong."""
-    court = convene(record, error)
+    court = convene(record, error, cpu_flags)
     choice = choose(court) if court.accepted else None
     name = _verdict(court, choice)
     equals = (*choice.equals, *court.rivals()) if choice else ()
     why = reasons.candidates(court, choice)
+    gained = gains(court)
     order = _order(court, choice)
     judged = {
-        one: judgement(court, one, why[one], place if one in court.accepted else None)
+        one: judgement(court, one, why[one], place if one in court.accepted else None, gained.get(one))
         for place, one in enumerate(order, start=1)
     }
     chosen = judged[choice.candidate] if choice else None

@@ -49,6 +49,8 @@ def worker_facts(replies: Sequence[Message], cpu_ids: Sequence[int], lanes: int)
     """What the workers of one block report, put together; with several, what each of them took as well."""
     cpus = len(cpu_ids)
     facts: dict[str, Fact] = {key: sum(reply[key] for reply in replies) for key in TOTALS}
+    if "preparation_ns" in replies[0]:
+        facts["preparation_ns"] = sum(reply["preparation_ns"] for reply in replies)
     facts["worst_error"] = max(reply["worst_error"] for reply in replies)
     first_error = next((reply["first_error"] for reply in replies if reply["first_error"]), "")
     if first_error:

@@ -17,7 +17,7 @@ import numpy as np
 
 from bakeoff.backends import Arrays, Artifact, Batching, Unsupported
 from bakeoff.measure.block import Int32, Int64
-from bakeoff.measure.serve import NUMBER_BYTES, STOP, Clock, Infer, Left
+from bakeoff.measure.serve import NUMBER_BYTES, STOP, Clock, Fetch, Infer, Left
 from bakeoff.measure.stamps import FAILED, Stamps
 from bakeoff.workloads.prepared import Requests
 
@@ -120,13 +120,14 @@ class Batcher:
 class Joiner:
     """Puts requests together along their rows, and takes the answers apart again.
 
-    Step s stands for the pool request `order[s % len(order)]`; `items` says what each scores.
+    Step s stands for the pool request `order[s % len(order)]`; `items` says what each scores. `get` gives a request's
+    inputs, by default as the pool holds them.
     """
 
-    def __init__(self, requests: Requests, order: Int32 | Int64) -> None:
+    def __init__(self, requests: Requests, order: Int32 | Int64, get: Fetch | None = None) -> None:
         order = np.ascontiguousarray(order, np.int64)
         self.items = np.ascontiguousarray(requests.items[order], np.int64).data
-        self._get, self._order, self._steps = requests.get, order.data, len(order)
+        self._get, self._order, self._steps = get or requests.get, order.data, len(order)
         self._rows = np.ascontiguousarray(np.diff(requests.offsets)[order], np.int64).data
 
     def rows(self, steps: Sequence[int]) -> int:

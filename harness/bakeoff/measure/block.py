@@ -80,6 +80,19 @@ class Block:
         count = int(self.answered.sum())
         return self.cpu_ns / 1e6 / count if count else float("nan")
 
+    def preparation_share(self) -> float:
+        """The share of the service time that preparing features took; NaN where it was not part of the request.
+
+        Requests that were joined into one call share its stamps, which count once. Failed requests are taken to have
+        been prepared like the others.
+        """
+        spent_ns = self.facts.get("preparation_ns")
+        begun_ns, first = np.unique(self.started_ns[self.answered], return_index=True)
+        service_ns = int((self.done_ns[self.answered][first] - begun_ns).sum())
+        if not isinstance(spent_ns, int | float) or service_ns <= 0:
+            return float("nan")
+        return float(spent_ns * self.answered.sum() / (self.started_ns != NEVER).sum() / service_ns)
+
     def throughput_items_per_s(self) -> float:
         """Items of answered requests per second of the block."""
         return float(self.items[self.answered].sum()) / (self.wall_ns / 1e9) if self.wall_ns else 0.0

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from bakeoff.backends import Session
 from bakeoff.measure import procs
 from bakeoff.measure.batching import Batcher
+from bakeoff.measure.preparing import Preparer
+from bakeoff.measure.serve import Fetch
 from bakeoff.measure.verify import Verifier
+from bakeoff.workloads.preparation import Preparation
 from bakeoff.workloads.prepared import Prepared, Requests
 
 
@@ -43,7 +46,10 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Crew:
-    """What plays blocks. `pipe` is the descriptor that request numbers come from; `batcher` joins them, if any."""
+    """What plays blocks. `pipe` is the descriptor that request numbers come from; `batcher` joins them, if any.
+
+    With a `preparation`, requests start from their raw form.
+    """
 
     lanes: tuple[Lane, ...]
     prepared: Prepared
@@ -51,6 +57,16 @@ class Crew:
     verifier: Verifier
     pipe: int
     batcher: Batcher | None = None
+    preparation: Preparation | None = None
+
+    @property
+    def get(self) -> Fetch:
+        """The inputs of a pool request as the engine is to have them, where nobody counts the time."""
+        return Preparer(self.requests, self.preparation).get if self.preparation else self.requests.get
+
+    def preparers(self, lanes: int) -> tuple[Preparer, ...]:
+        """One that counts for each of so many lanes; none where there is nothing to prepare."""
+        return tuple(Preparer(self.requests, self.preparation) for _ in range(lanes)) if self.preparation else ()
 
     def memory(self) -> Memory:
         """What this process and all that it started hold, without the mapped workload."""

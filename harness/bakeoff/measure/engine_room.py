@@ -17,6 +17,7 @@ from typing import Any, Self
 import numpy as np
 
 from bakeoff.backends import Artifact, Setting
+from bakeoff.candidates import BASE
 from bakeoff.measure import loadgen
 from bakeoff.measure.assembly import affinity_kept, closed_block, open_block, worker_facts
 from bakeoff.measure.batching import Baton
@@ -57,6 +58,7 @@ class Order:
     log: Path
     python: str = sys.executable
     lossy: bool = False
+    variant: str = BASE
     generator_cpu: int | None = None
     patience_s: float = 20.0
 
@@ -246,6 +248,7 @@ class Engine:
             "lanes": order.lanes_each,
             "prepared": str(order.prepared),
             "lossy": order.lossy,
+            "variant": order.variant,
             "pipe": self._read_end,
             "baton": baton,
         }

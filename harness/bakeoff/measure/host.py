@@ -21,7 +21,7 @@ from bakeoff.measure.cgroups import memory_free_bytes, memory_limit_bytes, quota
 from bakeoff.measure.gpu import gpus
 
 X86_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16", "avx_vnni")
-ARM_FLAGS = ("sve", "i8mm", "bf16")
+ARM_FLAGS = ("sve", "asimddp", "i8mm", "bf16")
 PACKAGES = (
     "bakeoff",
     "numpy",

@@ -16,6 +16,7 @@ import numpy as np
 from bakeoff.backends import Arrays
 from bakeoff.measure.batching import Joiner, batched_loop, filled
 from bakeoff.measure.crew import Crew, Lane, together
+from bakeoff.measure.preparing import inside
 from bakeoff.measure.serve import Fetch, Left, closed_loop, fetcher, open_loop
 from bakeoff.measure.stamps import Stamps
 from bakeoff.measure.usage import Usage
@@ -31,10 +32,11 @@ def play(crew: Crew, channel: Channel, message: Message) -> Message:
     """Play one block: a few calls to wake up, say ready, wait for the start, run the lanes, check what was kept."""
     walk = Walk(np.load(message["order"]), np.load(message["sampled"]))
     stamps = Stamps.open(Path(message["stamps"]))
-    fetch = fetcher(crew.requests, walk)
     lanes = crew.lanes[: message["lanes"]]
     lefts = [Left(deque(maxlen=_room(crew, walk.join))) for _ in lanes]
-    together((lane, partial(_wake, lane, fetch, walk.steps)) for lane in lanes)
+    wake = fetcher(crew.get, walk)
+    together((lane, partial(_wake, lane, wake, walk.steps)) for lane in lanes)
+    preparers = crew.preparers(len(lanes))
     with _no_collection():
         before = Usage.now()
         before.forget_peaks()
@@ -42,10 +44,12 @@ def play(crew: Crew, channel: Channel, message: Message) -> Message:
         go = channel.receive()
         if go is None:
             raise ConnectionError("the parent is gone")
-        loops = _loops(crew, message, go, fetch, walk, stamps, lefts)
+        loops = _loops(crew, message, go, walk, stamps, lefts, [each.get for each in preparers])
         used = _measured(before, lambda: together(zip(lanes, loops, strict=True)))
     memory = crew.memory()
     used |= {"memory_bytes": memory.bytes, "peak_memory_bytes": memory.peak_bytes, "affinity": crew.affinity()}
+    if preparers:
+        used["preparation_ns"] = sum(each.spent_ns for each in preparers)
     return used | _checked(crew, walk, lefts)
 
 
@@ -78,21 +82,31 @@ def score(crew: Crew, message: Message) -> Message:
 
 
 def _loops(
-    crew: Crew, message: Message, go: Message, fetch: Fetch, walk: Walk, stamps: Stamps, lefts: list[Left]
+    crew: Crew, message: Message, go: Message, walk: Walk, stamps: Stamps, lefts: list[Left], preparing: list[Fetch]
 ) -> list[Callable[[], None]]:
-    """The timed loop of each lane; a closed loop needs no batcher, for in it no request waits."""
+    """The timed loop of each lane; a closed loop needs no batcher, for in it no request waits.
+
+    `preparing` gives requests' inputs by a preparation that is to be timed, one for each lane; empty without one.
+    """
     loops: list[Callable[[], None]] = []
     sampled = walk.sampled.tobytes()
-    joiner = Joiner(crew.requests, walk.order[:, 0]) if crew.batcher and message["kind"] == "open" else None
     for index, left in enumerate(lefts):
         infer = crew.lanes[index].infer
-        if crew.batcher and joiner:
+        get = preparing[index] if preparing else crew.requests.get
+        fetch = fetcher(get, walk)
+        if crew.batcher and message["kind"] == "open":
+            joiner = Joiner(crew.requests, walk.order[:, 0], get)
             loops.append(partial(batched_loop, infer, joiner, sampled, stamps, left, crew.batcher))
         elif message["kind"] == "open":
             loops.append(partial(open_loop, infer, fetch, sampled, stamps, left, crew.pipe))
         else:
             steps = range(message["first_lane"] + index, message["limit"], message["stride"])
-            loop = partial(closed_loop, infer, fetch, sampled, stamps, left, go["until_ns"], steps)
+            rest = (sampled, stamps, left, go["until_ns"], steps)
+            loop = (
+                partial(closed_loop, inside(infer, fetch), int, *rest)
+                if preparing
+                else partial(closed_loop, infer, fetch, *rest)
+            )
             loops.append(partial(_at, go["start_ns"], loop))
     return loops
 

@@ -10,14 +10,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from bakeoff.backends import Arrays
 from bakeoff.measure.stamps import FAILED, Stamps
 from bakeoff.measure.walk import Walk
-from bakeoff.workloads.prepared import Requests
 
 STOP = 0xFFFFFFFF
 """The request number that ends an open loop: one for each lane."""
@@ -26,6 +25,7 @@ NUMBER_BYTES = 4
 Infer = Callable[[Arrays], Arrays]
 Fetch = Callable[[int], Arrays]
 Clock = Callable[[], int]
+Request = TypeVar("Request")
 
 
 @dataclass(slots=True)
@@ -48,9 +48,8 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0]}"[:300] if lines else type(error).__name__
 
 
-def fetcher(requests: Requests, walk: Walk) -> Fetch:
-    """The inputs of step s: views of the pool, or the rows of several requests put together for a joined call."""
-    get = requests.get
+def fetcher(get: Fetch, walk: Walk) -> Fetch:
+    """The inputs of step s: `get` of its pool request, or the rows of several put together for a joined call."""
     steps, join = walk.steps, walk.join
     order = np.ascontiguousarray(walk.order).reshape(-1).data
     if join == 1:
@@ -65,8 +64,8 @@ def fetcher(requests: Requests, walk: Walk) -> Fetch:
 
 
 def closed_loop(
-    infer: Infer,
-    fetch: Fetch,
+    infer: Callable[[Request], Arrays],
+    fetch: Callable[[int], Request],
     sampled: bytes,
     stamps: Stamps,
     left: Left,
@@ -74,7 +73,10 @@ def closed_loop(
     steps: range,
     clock: Clock = time.monotonic_ns,
 ) -> None:
-    """Call the engine again as soon as it answered, for the given steps, until the clock says `until_ns`."""
+    """Call the engine again as soon as it answered, for the given steps, until the clock says `until_ns`.
+
+    What `fetch` does is not timed.
+    """
     started, done = stamps.started, stamps.done
     period = len(sampled)
     for step in steps:

@@ -15,10 +15,12 @@ from bakeoff.measure import procs
 from bakeoff.measure.batching import Batcher, Baton, Joiner, fillings, require_joinable, require_rows
 from bakeoff.measure.crew import Crew, Lane, together
 from bakeoff.measure.playing import play, score
+from bakeoff.measure.preparing import require_inputs
 from bakeoff.measure.serve import describe
 from bakeoff.measure.verify import Verifier, WrongOutput
 from bakeoff.measure.walk import walk
 from bakeoff.measure.wire import Channel, Message, artifact_of, setting_of
+from bakeoff.workloads.preparation import preparation_of
 from bakeoff.workloads.prepared import Prepared, Requests
 
 VERIFIED = 32
@@ -62,24 +64,27 @@ def _load(order: Message) -> tuple[Crew, Session, Message]:
     lanes = tuple(Lane(session.lane(index)) for index in range(order["lanes"]))
     load_s = (time.monotonic_ns() - begun_ns) / 1e9
     prepared = Prepared.read(Path(order["prepared"]))
-    requests = prepared.requests()
+    requests = prepared.requests(order["variant"])
     pipe = order["pipe"]
     batcher = Batcher(setting.batching, Baton(*order["baton"]), pipe) if setting.batching else None
-    crew = Crew(lanes, prepared, requests, Verifier(requests, order["lossy"]), pipe, batcher)
+    verifier = Verifier(requests, order["lossy"])
+    crew = Crew(lanes, prepared, requests, verifier, pipe, batcher, preparation_of(prepared))
     return crew, session, {"load_s": load_s}
 
 
 def _verify(crew: Crew) -> Message:
     """Referenced requests one after the other on the first lane, the very first of which ends the start-up."""
-    lane, requests = crew.lanes[0], crew.requests
+    lane, requests, get = crew.lanes[0], crew.requests, crew.get
     errors: list[float] = []
     first_answer_ns: list[int] = []
 
     def check() -> None:
         until = time.monotonic() + VERIFY_S
         for index in range(max(1, min(VERIFIED, requests.references))):
-            outputs = lane.infer(requests.get(index))
+            inputs = get(index)
+            outputs = lane.infer(inputs)
             first_answer_ns.append(time.monotonic_ns())
+            require_inputs(inputs, requests.get(index), index)
             errors.append(crew.verifier.error([index], outputs))
             if len(errors) >= LEAST_VERIFIED and time.monotonic() > until:
                 break
@@ -122,7 +127,7 @@ def _verify_joined(crew: Crew, most_items: int) -> None:
 
 def _warm_up(crew: Crew) -> Message:
     """Every size of request once, then a walk, on all lanes at once; `service_ns` is what a call takes by then."""
-    requests = crew.requests
+    requests, get = crew.requests, crew.get
     _touch(requests)
     sizes = np.unique(requests.items, return_index=True)[1][::-1].tolist()
     calls: list[int] = []
@@ -132,13 +137,13 @@ def _warm_up(crew: Crew) -> Message:
         begun_ns, count = time.monotonic_ns(), 0
         for index in sizes:
             if time.monotonic_ns() - begun_ns < SIZES_S * 1e9:
-                lane.infer(requests.get(index))
+                lane.infer(get(index))
                 count += 1
         calls.append(count)
         begun_ns, elapsed_ns, count = time.monotonic_ns(), 0, 0
         tour = walk(requests.count, 0, 1000, seed).order[:, 0].tolist()
         while elapsed_ns < WARM_UP_S * 1e9 or (count < WARM_UP_CALLS and elapsed_ns < 4 * WARM_UP_S * 1e9):
-            lane.infer(requests.get(tour[count % len(tour)]))
+            lane.infer(get(tour[count % len(tour)]))
             count += 1
             elapsed_ns = time.monotonic_ns() - begun_ns
         calls.append(count)
@@ -172,5 +177,5 @@ def _warm_up_joined(crew: Crew, most_items: int) -> int:
 def _touch(requests: Requests) -> None:
     """Read one number of every page of the pool, so that no measured request waits for the disk or for a mapping."""
     for index in range(requests.count):
-        for array in requests.get(index).values():
+        for array in [*requests.get(index).values(), *requests.raw(index).values()]:
             array.reshape(-1)[:: max(1, PAGE_BYTES // array.itemsize)].copy()

@@ -16,13 +16,15 @@ from bakeoff.measure.wire import artifact_of, facts_of, setting_of
 @dataclass(frozen=True, slots=True)
 class Probed:
     """What a backend's probe found, and what it offers here. `build_keys` maps a setting's name to the part of it that
-    a built artifact depends on; `instances` says how it uses more than one core at once."""
+    a built artifact depends on; `instances` says how it uses more than one core at once; `on_request` names the
+    precisions that take part only where a scenario asks for them."""
 
     facts: Facts
     precisions: tuple[str, ...]
     settings: tuple[Setting, ...]
     build_keys: Mapping[str, str]
     instances: str
+    on_request: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ def probe(
         settings=tuple(setting_of(setting) for setting in reply["settings"]),
         build_keys=reply["build_keys"],
         instances=reply["instances"],
+        on_request=frozenset(reply["on_request"]),
     )
 
 

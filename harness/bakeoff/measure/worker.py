@@ -42,6 +42,7 @@ def probe(channel: Channel, order: Message) -> None:
                 setting.name: repr(sorted(backend.build_depends_on(setting).items())) for setting in settings
             },
             "instances": backend.instances,
+            "on_request": sorted(backend.on_request),
         }
     )
 

@@ -12,11 +12,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 from pydantic_core import PydanticCustomError
 
 from bakeoff.scenario import units
+from bakeoff.scenario.recipe import BASE, Recipe
 
 MODEL_SUFFIXES = (".onnx", ".pt2")
 REQUEST_SUFFIXES = (".parquet", ".npz")
 _FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
-_BUILT_IN = re.compile(r"[a-z][a-z0-9-]*")
+_BUILT_IN = re.compile(r"[a-z][a-z0-9-]*(:[a-z][a-z0-9_-]*=[A-Za-z0-9_.-]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,30 @@ def _model_file(value: Any, info: ValidationInfo) -> Any:
     return value if reading.restored else str(existing(value, reading.folder, MODEL_SUFFIXES, "a model file"))
 
 
+def _variant(value: Any, info: ValidationInfo) -> Any:
+    """A recipe as it is; anything else is a model file, made absolute."""
+    try:
+        return str(Recipe.parse(value))
+    except (ValueError, AttributeError):
+        return _model_file(value, info)
+
+
+def _by_name(value: Any) -> Any:
+    """A list of recipes and of files by name, as one mapping; a recipe is its own name."""
+    if not isinstance(value, list):
+        return value
+    found: dict[str, Any] = {}
+    for each in value:
+        if isinstance(each, str):
+            recipe = str(Recipe.parse(each))
+            found |= {} if recipe == BASE else {recipe: recipe}
+        elif isinstance(each, dict):
+            found |= each
+        else:
+            raise ValueError("must hold recipes such as prune:0.5, and files of yours as in {student: student.onnx}")
+    return found
+
+
 def _request_file(value: Any, info: ValidationInfo) -> Any:
     reading = Reading.of(info)
     if reading.restored:
@@ -124,9 +149,13 @@ Bytes = Annotated[int, written(units.size_bytes), _text(units.SIZE_PATTERN, "2Gi
 Fraction = Annotated[float, written(units.fraction), _text(units.PERCENT_PATTERN, "2%")]
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}$")]
 Words = Annotated[tuple[Word, ...], Field(min_length=1), BeforeValidator(as_tuple)]
-ModelFile = Annotated[
-    str, BeforeValidator(_model_file), WithJsonSchema({"type": "string", "pattern": r"\.(onnx|pt2)$"})
+VariantName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@:=+-]{0,199}$")]
+VariantSource = Annotated[
+    str,
+    BeforeValidator(_variant),
+    WithJsonSchema({"type": "string", "minLength": 1, "examples": ["student.onnx", "prune:0.5", "distill > int8"]}),
 ]
+Variants = Annotated[dict[VariantName, VariantSource], BeforeValidator(_by_name)]
 RequestFile = Annotated[
     Path, BeforeValidator(_request_file), WithJsonSchema({"type": "string", "pattern": r"\.(parquet|npz)$"})
 ]

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from bakeoff.scenario.fields import Fraction, ModelFile, Part, Word, WorkloadReference, fault, is_model
+from bakeoff.scenario.fields import MODEL_SUFFIXES, Fraction, Part, Variants, Word, WorkloadReference, fault, is_model
 from bakeoff.scenario.parts import (
     CandidateFilter,
     FloorField,
@@ -16,10 +16,9 @@ from bakeoff.scenario.parts import (
     RequestsField,
     Resources,
 )
+from bakeoff.scenario.recipe import BASE, Recipe
 from bakeoff.scenario.sla import Sla
 from bakeoff.scenario.traffic import Traffic
-
-BASE = "base"
 
 
 class Scenario(Part):
@@ -33,15 +32,21 @@ class Scenario(Part):
         description="The model in question: a built-in workload by name, a .onnx or .pt2 file (relative to this file),"
         " or package.module:factory.",
     )
-    variants: dict[Word, ModelFile] = Field(
+    variants: Variants = Field(
         default={},
-        description="Your own compressed files by name, as in {base: a.onnx, student: b.onnx}. Either one of them is"
-        " named base, or a workload is given and its model is the base.",
-        examples=[{"base": "model.onnx", "student": "student.onnx"}],
-        json_schema_extra={"additionalProperties": False},
+        description="What techniques make of the model, as in [prune-neurons:0.5, distill > int8]"
+        " (`bakeoff techniques` lists them), or your compressed files by name, as in {base: a.onnx, student: b.onnx};"
+        " either one of them is named base, or a workload is given and its model is the base.",
+        examples=[["prune-neurons:0.5", "lowrank:16"], {"base": "model.onnx", "student": "student.onnx"}],
     )
     requests: RequestsField = Field(
         default=None, description="Recorded requests for a model of yours: a file, or {file, label, group}."
+    )
+    include_preparation: bool = Field(
+        default=False,
+        strict=True,
+        description="Whether preparing a request's features (id lookup, hashing, tokenising) is timed with it; for"
+        " workloads that have a preparation.",
     )
     traffic: Traffic = Field(description="The load on one replica.", examples=[{"kind": "server", "qps": 200}])
     sla: Sla | None = Field(
@@ -52,7 +57,7 @@ class Scenario(Part):
     quality: dict[Word, FloorField] = Field(
         default={},
         description="Metric -> the largest loss against the base model at fp32, in the metric's own units, or relative"
-        " to the base as in 1%. A higher logloss is a loss too.",
+        " to the base as in 1%. Where lower is better (logloss, normalized_entropy, top10_changed) a rise is the loss.",
         examples=[{"auc": 0.002, "logloss": 0.002}],
         json_schema_extra={"additionalProperties": False},
     )
@@ -84,6 +89,31 @@ class Scenario(Part):
         """The file that it was read from, if any."""
         return self._source
 
+    @property
+    def own_variants(self) -> dict[str, Path]:
+        """The person's own compressed files by name."""
+        return {
+            name: Path(source)
+            for name, source in self.variants.items()
+            if name != BASE and Path(source).suffix in MODEL_SUFFIXES
+        }
+
+    @property
+    def recipes(self) -> dict[str, frozenset[str | None]]:
+        """The variants to be made by techniques, each by its recipe, and the precisions that it is wanted at; None
+        stands for the usual ones."""
+        asked: dict[str, set[str | None]] = {}
+        for recipe in self._recipes().values():
+            asked.setdefault(recipe.name, set()).add(recipe.precision)
+        return {name: frozenset(pins) for name, pins in asked.items()}
+
+    def _recipes(self) -> dict[str, Recipe]:
+        return {
+            name: Recipe.parse(source)
+            for name, source in self.variants.items()
+            if Path(source).suffix not in MODEL_SUFFIXES
+        }
+
     @model_validator(mode="after")
     def _fits_together(self) -> Scenario:
         if self.workload is None and not self.variants:
@@ -94,12 +124,24 @@ class Scenario(Part):
             raise fault("must have a base, as in {base: a.onnx, student: b.onnx}, or stand with a workload", "variants")
         if self.workload is not None and BASE in self.variants:
             raise fault(f"has a {BASE}, and the workload is one too; keep one of them", "variants", BASE)
+        self._check_recipes()
         if self.requests and self.workload and not is_model(self.workload):
             raise fault(f"goes with a model of yours; {self.workload} brings its own requests", "requests")
+        if self.include_preparation and (self.workload is None or Path(self.workload).suffix in MODEL_SUFFIXES):
+            raise fault("goes with a workload that prepares its requests; a model file has none", "include_preparation")
         if self.sla is None and self.traffic.open_loop:
             raise fault(f"missing; {self.traffic.kind} traffic needs a latency limit, as in {{p99: 20ms}}", "sla")
         self._check_batching()
         return self
+
+    def _check_recipes(self) -> None:
+        """A recipe makes another model, and is its own name."""
+        for name, recipe in self._recipes().items():
+            if not recipe.steps:
+                raise fault(f"{recipe.precision} is a precision; name it in candidates.precisions", "variants", name)
+            if name != str(recipe):
+                listed = f"as in variants: [{recipe}]"
+                raise fault(f"must be a model file; a technique has no other name: list it, {listed}", "variants", name)
 
     def _check_batching(self) -> None:
         """A batcher joins requests that wait, which they do where they arrive by themselves, and two must fit."""

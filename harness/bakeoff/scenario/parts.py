@@ -12,7 +12,7 @@ from pydantic_core import CoreSchema
 from bakeoff.scenario import units
 from bakeoff.scenario.fields import Bytes, Milliseconds, Part, RequestFile, Wait, Words, as_tuple, fault, written
 
-CANDIDATE_PATTERN = r"^[a-z0-9][a-z0-9_.-]*(/[A-Za-z0-9][A-Za-z0-9_.+=-]*){2,4}$"
+CANDIDATE_PATTERN = r"^[a-z0-9][a-z0-9_.-]*(/[A-Za-z0-9][A-Za-z0-9_.@:+=-]*){2,4}$"
 _LARGEST_LOSS = 1e9
 _CANDIDATE = re.compile(CANDIDATE_PATTERN)
 
@@ -128,7 +128,7 @@ class Batcher(Part):
 
 
 class CandidateFilter(Part):
-    """Which candidates take part; what is left out means all that apply."""
+    """Which candidates take part; what is left out means all that apply, but for those on request."""
 
     backends: Words | None = Field(default=None, description="Backends by name.", examples=[["onnxruntime", "torch"]])
     precisions: Words | None = Field(default=None, description="Precisions by name.", examples=[["fp32", "bf16"]])

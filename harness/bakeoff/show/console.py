@@ -14,6 +14,7 @@ from rich.text import Text
 from bakeoff.decide.judgement import Verdict
 from bakeoff.show import views
 from bakeoff.show.gates import Gate, gates, subject
+from bakeoff.show.measuring import preparation_words
 from bakeoff.show.numbers import ABSENT, clean, duration, ms, shorten
 from bakeoff.show.progress import Progress
 from bakeoff.show.provenance import flat_facts, noise_facts
@@ -199,7 +200,9 @@ def _texts(*cells: str | Text) -> list[Text]:
 
 def _closing(verdict: Verdict) -> list[str]:
     lines = [clean(reason) for reason in verdict.reasons]
-    lines += [line for line in (views.certainty(verdict), views.money_words(verdict)) if line]
+    lines += [
+        line for line in (views.certainty(verdict), views.money_words(verdict), preparation_words(verdict)) if line
+    ]
     if verdict.leaderboard is not None:
         board = verdict.leaderboard
         lines.append(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from bakeoff.decide.judgement import Verdict
 from bakeoff.show import views
 from bakeoff.show.gates import gates
+from bakeoff.show.measuring import preparation_words
 from bakeoff.show.numbers import ABSENT, clean, ms, shorten
 from bakeoff.show.provenance import engine_words, host_words
 from bakeoff.show.scale import readable
@@ -86,7 +87,8 @@ def _candidates(verdict: Verdict) -> list[str]:
 
 
 def _notes(verdict: Verdict) -> list[str]:
-    notes = [clean(reason) for reason in verdict.reasons] + [views.certainty(verdict), views.money_words(verdict)]
+    notes = [clean(reason) for reason in verdict.reasons]
+    notes += [views.certainty(verdict), views.money_words(verdict), preparation_words(verdict)]
     if verdict.leaderboard is not None:
         board = verdict.leaderboard
         notes.append(

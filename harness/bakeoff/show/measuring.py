@@ -18,8 +18,22 @@ def measuring_words(record: RunRecord, verdict: Verdict) -> tuple[str, ...]:
 
 def words(found: Measuring, verdict: Verdict) -> tuple[str, ...]:
     """The same of what was found."""
-    lines = (_noise(found), _generator(found), _lateness(found), _energy(found, verdict))
+    lines = (_noise(found), _generator(found), _lateness(found), preparation_words(verdict), _energy(found, verdict))
     return tuple(line for line in lines if line)
+
+
+def preparation_words(verdict: Verdict) -> str:
+    """How much of the service time preparing features took, the choice's first; empty where that was not timed."""
+    shares = [one.preparation_share for one in verdict.candidates if one.preparation_share is not None]
+    if not shares:
+        return ""
+    least, most = numbers.percent(min(shares)), numbers.percent(max(shares))
+    of_all = most if least == most else f"{least} to {most}"
+    chosen = verdict.choice.preparation_share if verdict.choice else None
+    if chosen is None:
+        return f"Preparing features takes {of_all} of the service time."
+    others = f" ({of_all} among all candidates)" if least != most else ""
+    return f"Preparing features takes {numbers.percent(chosen)} of the choice's service time{others}."
 
 
 def _noise(found: Measuring) -> str:

@@ -36,9 +36,15 @@ def _onnxruntime(judged: Judgement, knobs: Mapping[str, Any]) -> str:
         "options = onnxruntime.SessionOptions()\n"
         f"options.intra_op_num_threads = {_threads(knobs)}\n"
         "options.inter_op_num_threads = 1\n"
+        f"{_optimisation(judged.setting)}"
         f'options.add_session_config_entry("session.intra_op.allow_spinning", "{int(knobs.get("spin") is True)}")\n'
         'session = onnxruntime.InferenceSession("model.onnx", options, providers=["CPUExecutionProvider"])\n'
     )
+
+
+def _optimisation(setting: str) -> str:
+    level = next((level for ending, level in _LEVELS.items() if setting.endswith(ending)), "")
+    return f"options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.{level}\n" if level else ""
 
 
 def _openvino(judged: Judgement, knobs: Mapping[str, Any]) -> str:
@@ -70,6 +76,7 @@ def _instances(knobs: Mapping[str, Any]) -> str:
     return "one instance" if count == "1" else f"{count} instances side by side, each with:"
 
 
+_LEVELS = {"-nofuse": "ORT_DISABLE_ALL", "-basic": "ORT_ENABLE_BASIC"}
 _KNOWN: Mapping[str, Callable[[Judgement, Mapping[str, Any]], str]] = {
     "onnxruntime": _onnxruntime,
     "openvino": _openvino,

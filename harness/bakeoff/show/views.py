@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bakeoff.decide.cost import replicas
 from bakeoff.decide.judgement import Judgement, Verdict
+from bakeoff.show.gain import gain_words
 from bakeoff.show.numbers import (
     ABSENT,
     change,
@@ -199,7 +200,7 @@ def _row(place: int, one: Judgement, verdict: Verdict) -> Row:
         cost=number(one.cost),
         cost_ends=interval(one.cost_low, one.cost_high),
         quality=", ".join(f"{clean(name)} {change(quality.delta)}" for name, quality in one.quality.items()) or ABSENT,
-        why_not=clean(one.reason),
+        why_not="; ".join(part for part in (clean(one.reason), gain_words(one)) if part),
         standing=_standing(one, verdict),
     )
 

@@ -19,6 +19,7 @@ service_mean_ms, service_p50_ms
 lateness_p99_ms          how late the generator sent, ms
 cpu_ms_per_request       CPU time of the worker per answered request, ms
 items_per_s              items of answered requests per second
+preparation_share        the share of the service time that preparing features took, where a scenario includes that
 fact_*                   what else was recorded with the block, such as fact_peak_memory_bytes
 """
 
@@ -65,6 +66,7 @@ FIGURES = (
     "lateness_p99_ms",
     "cpu_ms_per_request",
     "items_per_s",
+    "preparation_share",
 )
 COLUMNS = (*IDENTITY, *FATE, *PLACE, *COUNTS, *FIGURES)
 LEDGER_COLUMNS = ("run", "scenario", "candidate", "stage", "outcome", "reason", "seconds", "command", "at")
@@ -132,6 +134,7 @@ def _figures(block: Block) -> dict[str, Any]:
         "lateness_p99_ms": percentile_or_none(block.lateness_ms(), 99.0),
         "cpu_ms_per_request": _known(block.cpu_ms_per_request()),
         "items_per_s": _known(block.throughput_items_per_s()),
+        "preparation_share": _known(block.preparation_share()),
         **{f"fact_{name}": value for name, value in block.facts.items()},
     }
 

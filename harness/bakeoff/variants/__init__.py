@@ -15,7 +15,7 @@ from bakeoff.variants.technique import Bench, Technique
 if TYPE_CHECKING:
     from bakeoff.scenario.recipe import Recipe
 
-__all__ = ["ENTRY_POINT_GROUP", "Bench", "Technique", "registered", "techniques"]
+__all__ = ["ENTRY_POINT_GROUP", "Bench", "Technique", "listed", "registered", "techniques"]
 
 ENTRY_POINT_GROUP = "bakeoff.variants"
 
@@ -31,13 +31,22 @@ def techniques(recipe: Recipe) -> tuple[Technique, ...]:
     return tuple(_class(step.name).of(step) for step in recipe.steps)
 
 
+def listed() -> list[tuple[str, str]]:
+    """Each technique as it is written with its parameters' defaults, and what it does in half a line."""
+    classes = [_class(name) for name in registered()]
+    return [(each.usage(), each.about) for each in classes]
+
+
 def _class(name: str) -> type[Technique]:
     known = registered()
     if name not in known:
         close = difflib.get_close_matches(name, known, 1)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
         raise ValueError(f"{name}: unknown technique; {hint}")
-    found = known[name].load()
+    try:
+        found = known[name].load()
+    except Exception as error:
+        raise ValueError(f"{name}: its plugin {known[name].value} cannot be imported: {error}") from error
     if not (isinstance(found, type) and issubclass(found, Technique)):
-        raise TypeError(f"{known[name].value} is not a bakeoff.variants.Technique")
+        raise ValueError(f"{name}: its plugin {known[name].value} is no bakeoff.variants.Technique")
     return found

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from bakeoff.backends import Unsupported
-from bakeoff.variants.technique import Bench, Technique, require_share
+from bakeoff.variants.technique import Bench, Technique, require_finetune, require_share
 
 if TYPE_CHECKING:
     import torch
@@ -14,33 +14,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Prune(Technique):
-    """Set the `ratio` of every linear layer's weights that are smallest to zero; embedding tables stay as they are.
+    """Set the `ratio` of all weights of linear layers that are smallest to zero; embedding tables stay as they are.
 
-    Han et al., Learning both Weights and Connections for Efficient Neural Networks, 2015.
+    One threshold holds for all layers, so that those with small weights lose more of them. Han et al., Learning both
+    Weights and Connections for Efficient Neural Networks, 2015; Blalock et al., What is the State of Neural Network
+    Pruning?, 2020.
     """
 
     name: ClassVar[str] = "prune"
-    about: ClassVar[str] = "zero the smallest weights of every linear layer"
+    about: ClassVar[str] = "zero the smallest weights of the linear layers"
     ratio: float
     finetune: float = 0.0
 
     def __post_init__(self) -> None:
         require_share("ratio", self.ratio)
-        if not 0 <= self.finetune <= 10:
-            raise ValueError(f"finetune must be from 0 to 10 times the usual training, not {self.finetune:g}")
+        require_finetune(self.finetune)
 
     def apply(self, module: torch.nn.Module, bench: Bench) -> torch.nn.Module:
         """The same layers with zeros in them; fine-tuning keeps the zeros."""
-        from torch import nn
-        from torch.nn.utils import prune
+        import torch
 
-        layers = [each for each in module.modules() if isinstance(each, nn.Linear)]
+        from bakeoff.variants.masks import largest, pruned
+        from bakeoff.variants.structure import linears
+
+        layers = list(linears(module).values())
         if not layers:
             raise Unsupported("nothing to prune: the model has no linear layer")
-        for layer in layers:
-            prune.l1_unstructured(layer, "weight", amount=self.ratio)  # type: ignore[no-untyped-call]
-        if self.finetune:
-            bench.train(module, self.finetune)
-        for layer in layers:
-            prune.remove(layer, "weight")  # type: ignore[no-untyped-call]
-        return module.eval()
+        together = largest(torch.cat([layer.weight.flatten() for layer in layers]), self.ratio)
+        parts = torch.split(together, [layer.weight.numel() for layer in layers])
+        masks = {layer: part.reshape(layer.weight.shape) for layer, part in zip(layers, parts, strict=True)}
+        return pruned(module, masks, bench, self.finetune)

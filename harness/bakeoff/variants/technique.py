@@ -45,14 +45,14 @@ def _no_tile(module: torch.nn.Module) -> torch.nn.Module:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What a technique may use beside the model: nothing of it ever saw held-out data.
+    """What a technique may use beside the model: nothing of it ever saw a held-out label.
 
-    `examples` are real requests as the module's arguments, in order. `train` trains a model in place for a share of
-    the workload's usual training, on the soft labels of `teacher` where one is given. `student` gives an untrained
-    model with the same inputs and outputs and about `size` of the base's layers. `loss` is the mean training loss on
-    rows that are kept apart from training for such questions. `tile` gives the same model with what belongs to the
-    user computed once per request. Each raises Unsupported where the workload does not offer it. `facts` take what is
-    worth telling about the making.
+    `examples` are real requests of the traffic as the module's arguments, in order. `train` trains a model in place for
+    a share of the workload's usual training, on the soft labels of `teacher` where one is given. `student` gives an
+    untrained model with the same inputs and outputs and about `size` of the base's layers. `loss` is the mean training
+    loss on rows that are kept apart from training for such questions. `tile` gives the same model with what belongs to
+    the user computed once per request. Each raises Unsupported where the workload does not offer it. `facts` take what
+    is worth telling about the making.
     """
 
     examples: Sequence[tuple[torch.Tensor, ...]]
@@ -89,9 +89,16 @@ class Technique(ABC):
         return f"finetune:{share:g}" if share else ""
 
     @classmethod
+    def usage(cls) -> str:
+        """How it is written: "prune:RATIO:finetune=0"."""
+        known = fields(cls)  # type: ignore[arg-type]
+        main = [each.name.upper() if each.default is MISSING else str(each.default) for each in known[:1]]
+        return ":".join([cls.name, *main, *(f"{each.name}={each.default}" for each in known[1:])])
+
+    @classmethod
     def of(cls, step: Step) -> Self:
         """The technique with a step's parameters; raises ValueError with what would be right."""
-        known = [each for each in fields(cls) if each.init]  # type: ignore[arg-type]
+        known = fields(cls)  # type: ignore[arg-type]
         given = dict(step.options) | ({known[0].name: step.value} if step.value and known else {})
         if step.value and not known:
             raise ValueError(f"{step}: {cls.name} takes no parameter")
@@ -128,6 +135,12 @@ def require_share(name: str, value: float, zero: bool = True) -> None:
     """Raise ValueError unless `value` is a share from 0 (or above it) to below 1."""
     if not (0 <= value < 1) or (not zero and value == 0):
         raise ValueError(f"{name} must be {'from 0' if zero else 'above 0'} to below 1, not {value:g}")
+
+
+def require_finetune(value: float) -> None:
+    """Raise ValueError unless `value` is a share of the usual training that a technique may fine-tune for."""
+    if not 0 <= value <= 10:
+        raise ValueError(f"finetune must be from 0 to 10 times the usual training, not {value:g}")
 
 
 def counted(module: torch.nn.Module) -> Mapping[str, Fact]:

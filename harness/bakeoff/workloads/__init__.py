@@ -28,9 +28,12 @@ def __getattr__(name: str) -> Any:
 
 
 def prepare(
-    scenario: Scenario, min_pool_bytes: int | None = None, progress: Callable[[str], None] = lambda _: None
+    scenario: Scenario,
+    min_pool_bytes: int | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+    training_seed: int | None = None,
 ) -> Prepared:
     """The scenario's workload, from the cache or made by a child process; see `preparing.prepare`."""
     from bakeoff.workloads import preparing
 
-    return preparing.prepare(scenario, min_pool_bytes, progress)
+    return preparing.prepare(scenario, min_pool_bytes, progress, training_seed)

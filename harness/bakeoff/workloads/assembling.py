@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Mapping
@@ -9,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
+from bakeoff.errors import UserError
+from bakeoff.metrics import SERVED, own_figures
 from bakeoff.workloads.external import gather, has_external_data
-from bakeoff.workloads.prepared import SAMPLES, Array, Prepared, Requests
+from bakeoff.workloads.prepared import PREPARATION, SAMPLES, Array, Prepared, Requests
 from bakeoff.workloads.source import Source, Spec
 from bakeoff.workloads.workload import Fact, HeldOut, Progress
-from bakeoff.workloads.writing import write_holdout, write_manifest, write_references, write_requests
+from bakeoff.workloads.writing import write_holdout, write_manifest, write_raw, write_references, write_requests
 
 FEWEST_REFERENCES = 8
 
@@ -25,6 +28,10 @@ def assemble(source: Source, spec: Spec, progress: Progress) -> None:
     progress(f"making requests for {source.name}")
     pool = source.pool()
     write_requests(folder / "requests", source.inputs, pool.arrays, pool.rows, source.beside)
+    if source.raw:
+        (folder / PREPARATION).mkdir()
+        raw = source.raw.requests(pool.rows, folder / PREPARATION)
+        write_raw(folder / "requests", source.raw.form.inputs, raw)
     progress(f"computing reference outputs of {source.name}")
     requests = Requests(folder / "requests", source.inputs, ())
     count = _references(pool.rows, source.reference_rows)
@@ -49,10 +56,11 @@ def assemble(source: Source, spec: Spec, progress: Progress) -> None:
             inputs=source.inputs,
             outputs=source.outputs,
             variants=files,
-            metrics=source.metrics,
+            metrics=_judged_by(source, held, reference),
             judged=source.judged,
             kind=held.kind,
-            facts={**source.facts, **sizes, **_own_metrics(source.metrics, held, reference)},
+            facts={**source.facts, **sizes, **_own_metrics(source, held, reference)},
+            raw=source.raw.form if source.raw else None,
         )
     )
 
@@ -99,22 +107,18 @@ def _references(rows: Array, most_rows: int) -> int:
     return min(len(rows), SAMPLES, max(within, FEWEST_REFERENCES))
 
 
-def _own_metrics(metrics: tuple[str, ...], held: HeldOut, reference: Array) -> dict[str, Fact]:
-    """The base model's own ranking quality, for people to read."""
-    if held.labels is None and held.kind == "rows":
-        return {}
-    from sklearn.metrics import log_loss, ndcg_score, roc_auc_score
+def _judged_by(source: Source, held: HeldOut, reference: Array) -> tuple[str, ...]:
+    """The workload's metrics and, where lists are served, how much of their first places changes."""
+    by_group = held.kind == "rows" and held.groups is not None
+    scored = held.labels is not None or reference.size == len(reference)
+    served = held.kind in ("retrieval", "catalogue") or (by_group and scored)
+    return tuple(dict.fromkeys([*source.metrics, SERVED])) if served and source.metrics else source.metrics
 
-    found: dict[str, float] = {}
-    if held.kind == "retrieval" and held.queries is not None and held.relevant is not None:
-        corpus = np.setdiff1d(np.arange(len(reference)), held.queries)
-        wanted = (corpus[None, :] == held.relevant[:, None]).astype(np.float64)
-        found["ndcg@10"] = ndcg_score(wanted, reference[held.queries] @ reference[corpus].T, k=10)
-    elif held.labels is not None:
-        scores = reference.reshape(len(reference), -1)[:, -1].astype(np.float64)
-        if "auc" in metrics:
-            found["auc"] = roc_auc_score(held.labels, scores)
-        if "logloss" in metrics:
-            logits = scores.min() < 0 or scores.max() > 1
-            found["logloss"] = log_loss(held.labels, 1 / (1 + np.exp(-scores)) if logits else scores)
-    return {f"base_{name}": round(float(value), 5) for name, value in found.items()}
+
+def _own_metrics(source: Source, held: HeldOut, reference: Array) -> dict[str, Fact]:
+    """The base model's own ranking quality, for people to read; raises UserError where a metric cannot be had."""
+    try:
+        found = own_figures(source.metrics, held, reference)
+    except ValueError as error:
+        raise UserError(f"{source.name}: {error}") from None
+    return {f"base_{name}": round(value, 5) for name, value in found.items() if math.isfinite(value)}

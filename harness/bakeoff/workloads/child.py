@@ -1,6 +1,7 @@
 """The child process that prepares a workload: `python -m bakeoff.workloads.child SPEC`, started through `mortal`.
 
-It tells its parent how it fares, one JSON object a line on standard output: {"progress": …}, {"user_error": …}.
+It tells its parent how it fares, one JSON object a line on standard output: {"progress": …}, {"user_error": …},
+{"unsupported": …}.
 Whatever libraries print goes to standard error.
 """
 
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
+from bakeoff.backends import Unsupported
 from bakeoff.errors import UserError
 from bakeoff.workloads.source import Source, Spec
 
@@ -29,6 +31,9 @@ def main(spec_file: str) -> int:
     except UserError as error:
         _tell(channel, user_error=str(error))
         return 2
+    except Unsupported as error:
+        _tell(channel, unsupported=str(error))
+        return 2
     except Exception as error:
         if spec.kind != "factory":
             raise
@@ -38,15 +43,20 @@ def main(spec_file: str) -> int:
 
 
 def _blame(error: Exception) -> str:
-    from bakeoff.workloads.from_workload import blame
+    from bakeoff.workloads.training import blame
 
     return blame(error)
 
 
 def _prepare(spec: Spec, progress: Callable[[str], None]) -> None:
+    if spec.recipe:
+        _require_torch(spec)
+        from bakeoff.workloads import compressing
+
+        return compressing.make(spec, progress)
     from bakeoff.workloads.assembling import assemble
 
-    assemble(_source(spec, progress), spec, progress)
+    return assemble(_source(spec, progress), spec, progress)
 
 
 def _source(spec: Spec, progress: Callable[[str], None]) -> Source:
@@ -54,11 +64,7 @@ def _source(spec: Spec, progress: Callable[[str], None]) -> Source:
         from bakeoff.workloads import from_onnx
 
         return from_onnx.source_of(spec)
-    try:
-        import torch
-    except ImportError as error:
-        raise UserError(f"{spec.target}: needs torch; Hint: pip install 'bakeoff[workloads]'") from error
-    torch.set_num_threads(1)  # small layers gain little from a second, and lose much where another process has it
+    _require_torch(spec)
     if spec.kind == "pt2":
         from bakeoff.workloads import from_exported
 
@@ -66,6 +72,14 @@ def _source(spec: Spec, progress: Callable[[str], None]) -> Source:
     from bakeoff.workloads import from_workload
 
     return from_workload.source_of(spec, progress)
+
+
+def _require_torch(spec: Spec) -> None:
+    try:
+        import torch
+    except ImportError as error:
+        raise UserError(f"{spec.target}: needs torch; Hint: pip install 'bakeoff[workloads]'") from error
+    torch.set_num_threads(1)  # small layers gain little from a second, and lose much where another process has it
 
 
 def _quieten() -> None:

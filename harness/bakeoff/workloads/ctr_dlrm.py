@@ -14,7 +14,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from bakeoff.backends import Arrays, Tensor
-from bakeoff.workloads import ta_feng
+from bakeoff.workloads import ctr_preparation, dlrm_tiled, ta_feng
 from bakeoff.workloads.dlrm import Dlrm
 from bakeoff.workloads.prepared import Array
 from bakeoff.workloads.wheels import TA_FENG, fetch
@@ -53,6 +53,8 @@ class CtrDlrm(Workload):
         Tensor("dense", "float32", (None, ta_feng.DENSE)),
         Tensor("sparse", "int64", (None, len(ta_feng.SPARSE))),
     )
+    preparation = "bakeoff.workloads.ctr_preparation:CtrPreparation"
+    raw_inputs = ctr_preparation.RAW_INPUTS
     outputs = ("click",)
     judged = "click"
     metrics = ("auc", "logloss", "normalized_entropy")
@@ -118,13 +120,22 @@ class CtrDlrm(Workload):
             logits = cast(Dlrm, module.eval()).logits(rows["dense"], rows["sparse"])
         return float(binary_cross_entropy_with_logits(logits, torch.from_numpy(label)))
 
+    def tiled(self, module: torch.nn.Module) -> torch.nn.Module:
+        """The same model with the shopper's tables looked up once per request."""
+        return dlrm_tiled.tiled(module, ta_feng.SPARSE, ta_feng.OF_USER)
+
     def requests(self, rows: Array, seed: int, cache: Path, progress: Progress) -> Arrays:
         """A user who came in the held-out days, and candidates by their popularity in the days before."""
-        purchases, features, visits = _shop(cache)
-        rng = np.random.default_rng([seed, 1])
-        visit = rng.choice(visits.days(SPLIT_DAY, LAST_DAY), len(rows))
-        user, day = np.repeat(purchases.user[visit], rows), np.repeat(purchases.day[visit], rows)
-        return _in_parts(features, user, visits.popular(day, rng), day)
+        shop = _shop(cache)
+        return _in_parts(shop[1], *_drawn(shop, rows, seed))
+
+    def raw_requests(self, rows: Array, seed: int, cache: Path, progress: Progress, into: Path) -> Arrays:
+        """The shop's own ids of the customer and the products, and the counts that its feature store holds of them."""
+        shop = _shop(cache)
+        ctr_preparation.write_keys(shop[0].ids, into)
+        user, item, day = _drawn(shop, rows, seed)
+        known = shop[1].known(user, item, day)
+        return ctr_preparation.raw_of(known.codes, known.counts, known.price, shop[0].ids, rows)
 
     def held_out(self, chunk: int, seed: int, cache: Path, progress: Progress) -> HeldOut:
         """200,000 rows of the last 15 days: 40,000 purchases, four popular items beside each; a request is a visit."""
@@ -137,6 +148,17 @@ class CtrDlrm(Workload):
         visit, rows = np.unique(user * ta_feng.DAYS + day, return_counts=True)
         groups = np.repeat(np.arange(len(visit)), rows)
         return HeldOut(_in_parts(features, user, item, day), rows, labels=label, groups=groups)
+
+
+def _drawn(
+    shop: tuple[ta_feng.Purchases, ta_feng.Features, ta_feng.Visits], rows: Array, seed: int
+) -> tuple[Array, Array, Array]:
+    """The user, the item and the day of each row of the requests."""
+    purchases, _, visits = shop
+    rng = np.random.default_rng([seed, 1])
+    visit = rng.choice(visits.days(SPLIT_DAY, LAST_DAY), len(rows))
+    user, day = np.repeat(purchases.user[visit], rows), np.repeat(purchases.day[visit], rows)
+    return user, visits.popular(day, rng), day
 
 
 def _in_parts(

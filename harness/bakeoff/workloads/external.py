@@ -47,7 +47,7 @@ def gather(path: Path, target: Path) -> None:
 
     model = onnx.load(str(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    if model.ByteSize() <= MOST_INLINE_BYTES:
+    if sum(len(tensor.raw_data) for tensor in tensors(model.graph)) <= MOST_INLINE_BYTES:
         onnx.save(model, str(target))
     else:
         onnx.save(model, str(target), save_as_external_data=True, location=target.name + ".data", size_threshold=0)

@@ -10,6 +10,7 @@ import numpy as np
 
 from bakeoff.backends import Arrays
 from bakeoff.errors import UserError
+from bakeoff.metrics import FIDELITY
 from bakeoff.workloads import generating, pool, recorded
 from bakeoff.workloads.generating import generate
 from bakeoff.workloads.own_files import variant_files
@@ -19,7 +20,6 @@ from bakeoff.workloads.signature import Reading, Signature, Value, ambiguous, si
 from bakeoff.workloads.source import Pool, Source, Spec
 from bakeoff.workloads.workload import HeldOut, chunks
 
-FIDELITY = ("score_error", "rank_correlation", "top10_agreement")
 MOST_SIZES_TRIED = 4
 READINGS: tuple[Reading, ...] = ("all", "one")
 

@@ -6,23 +6,32 @@ alone, so that a worker starts in any environment. Arrays are mapped into memory
     manifest.json            what it is: signature, variants, metrics, facts
     <variant>/model.onnx     the model files
     requests/                items.npy, rows.npy, input.<i>.npy, reference.<j>.npy + reference_shapes.<j>.npy
+    requests/raw.<i>.npy     the same requests before their preparation, and
+    preparation/             what that reads: both only where a scenario includes it
     holdout/                 the same, and judged.npy; labels, groups, queries, relevant where they apply
+    compressed/<recipe>/     what techniques made of the base, added when first asked for: variant.json, model files,
+                             and their own reference.<j>.npy
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from bakeoff.backends import Model, Tensor
+from bakeoff.workloads.raw_form import RawForm, tensors_of
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+PREPARATION = "preparation"
+MADE = "variant.json"
+COMPRESSED = "compressed"
+"""The folder in a prepared one that holds what techniques made of its model."""
 SAMPLES = 64
 """How many requests of the pool a model takes along for calibration."""
 
@@ -45,14 +54,23 @@ class Requests:
     (one, or more where the model fixes its leading axis).
     """
 
-    def __init__(self, folder: Path, inputs: tuple[Tensor, ...], outputs: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        inputs: tuple[Tensor, ...],
+        outputs: tuple[str, ...],
+        references: Path | None = None,
+        raw_inputs: tuple[Tensor, ...] = (),
+    ) -> None:
         self.inputs = inputs
+        self.raw_inputs = raw_inputs
         self.outputs = outputs
         self.items: Array = np.load(folder / "items.npy")
         self.count = len(self.items)
         self.offsets: Array = np.concatenate([[0], np.cumsum(np.load(folder / "rows.npy"))]).astype(np.int64)
         self._arrays = tuple(mapped(folder / f"input.{i}.npy") for i in range(len(inputs)))
-        self._references = tuple(_Pieces.read(folder, j) for j in range(len(outputs)))
+        self._raw = tuple(mapped(folder / f"raw.{i}.npy") for i in range(len(raw_inputs)))
+        self._references = tuple(_Pieces.read(references or folder, j) for j in range(len(outputs)))
 
     @property
     def rows(self) -> int:
@@ -61,7 +79,7 @@ class Requests:
 
     @property
     def references(self) -> int:
-        """How many requests, from the first on, have reference outputs of the base fp32 model."""
+        """How many requests, from the first on, have reference outputs of the fp32 model."""
         return min((len(pieces) for pieces in self._references), default=0)
 
     @property
@@ -76,8 +94,15 @@ class Requests:
             for tensor, array in zip(self.inputs, self._arrays, strict=True)
         }
 
+    def raw(self, index: int) -> dict[str, Array]:
+        """Request `index` before its preparation; empty where that was not asked for."""
+        return {
+            tensor.name: self._slice(tensor, array, index)
+            for tensor, array in zip(self.raw_inputs, self._raw, strict=True)
+        }
+
     def reference(self, index: int) -> dict[str, Array]:
-        """Every output of the base fp32 model for request `index`, which is below `references`."""
+        """Every output of the fp32 model, in torch, for request `index`, which is below `references`."""
         return {name: pieces.get(index) for name, pieces in zip(self.outputs, self._references, strict=True)}
 
     def _slice(self, tensor: Tensor, array: Array, index: int) -> Array:
@@ -142,10 +167,34 @@ class Holdout:
 
 
 @dataclass(frozen=True, slots=True)
+class Made:
+    """A variant that techniques made: where it lies in the prepared folder, its files by format, and its facts."""
+
+    place: str
+    files: Mapping[str, Path]
+    facts: Mapping[str, str | int | float]
+
+    @classmethod
+    def read(cls, prepared: Path, place: str) -> Made:
+        """Open the variant that lies at `place` in a prepared folder."""
+        stored = json.loads((prepared / place / MADE).read_text(encoding="utf-8"))
+        return cls(place, {form: prepared / place / path for form, path in stored["files"].items()}, stored["facts"])
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why there is no such variant: "unsupported" where a technique does not apply to the model, else "failed"."""
+
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """A workload ready to be measured. `key` is a hash of everything that decides its content.
 
-    `variants` maps variant -> format ("onnx", "exported") -> file; `metrics` are judged on the output named `judged`;
+    `variants` maps variant -> format ("onnx", "exported") -> file, `made` holds those of a scenario's techniques, and
+    `refused` why one could not be made; `metrics` are judged on the output named `judged`;
     `facts` are for people: training seconds, rows, the reference's own metrics.
     """
 
@@ -162,6 +211,10 @@ class Prepared:
     judged: str
     kind: Kind
     facts: Mapping[str, str | int | float]
+    raw: RawForm | None = None
+    """Where a request's preparation is a part of it."""
+    made: Mapping[str, Made] = field(default_factory=dict)
+    refused: Mapping[str, Refusal] = field(default_factory=dict)
 
     @property
     def provisional(self) -> bool:
@@ -174,9 +227,9 @@ class Prepared:
         stored = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if stored.pop("format") != FORMAT:
             raise ValueError(f"{folder} is not a prepared workload of format {FORMAT}")
-        stored["inputs"] = tuple(
-            Tensor(entry["name"], entry["dtype"], tuple(entry["shape"]), entry["per"]) for entry in stored["inputs"]
-        )
+        stored["inputs"] = tensors_of(stored["inputs"])
+        if "raw" in stored:
+            stored["raw"] = RawForm.of(stored["raw"])
         stored["variants"] = {
             variant: {form: folder / path for form, path in files.items()}
             for variant, files in stored["variants"].items()
@@ -185,20 +238,34 @@ class Prepared:
             stored[name] = tuple(stored[name])
         return cls(folder=folder, **stored)
 
-    def model(self, variant: str = "base") -> Model:
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All variants, the base first, and those that could not be made."""
+        return (*self.variants, *self.made, *self.refused)
+
+    def place(self, variant: str) -> str:
+        """What `model` calls a variant, in this process and in others."""
+        return self.made[variant].place if variant in self.made else variant
+
+    def model(self, place: str = "base") -> Model:
         """A variant for an engine to build, with sample requests and the row counts of the traffic."""
         pool = self.requests()
         return Model(
-            files=self.variants[variant],
+            files=self.variants[place] if place in self.variants else Made.read(self.folder, place).files,
             inputs=self.inputs,
             outputs=self.outputs,
             samples=tuple(pool.get(i) for i in range(min(pool.count, SAMPLES))),
             batch_sizes=tuple(int(size) for size in np.unique(np.diff(pool.offsets))),
         )
 
-    def requests(self) -> Requests:
-        """The pool of requests that the load is drawn from."""
-        return Requests(self.folder / "requests", self.inputs, self.outputs)
+    def requests(self, place: str = "base") -> Requests:
+        """The pool of requests that the load is drawn from, with the reference outputs of the variant at `place`.
+
+        A person's own files have none of their own and are held against the base's.
+        """
+        own = self.folder / place if place.startswith(f"{COMPRESSED}/") else None
+        raw_inputs = self.raw.inputs if self.raw else ()
+        return Requests(self.folder / "requests", self.inputs, self.outputs, own, raw_inputs)
 
     def holdout(self) -> Holdout:
         """The held-out data."""

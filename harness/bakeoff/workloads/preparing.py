@@ -11,44 +11,72 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from bakeoff.backends import Unsupported
 from bakeoff.errors import UserError
 from bakeoff.scenario import Scenario
-from bakeoff.workloads import mortal
+from bakeoff.scenario.fields import is_factory
+from bakeoff.workloads import mortal, recipes
 from bakeoff.workloads.built_in import BUILT_IN
 from bakeoff.workloads.cache import cache_dir
 from bakeoff.workloads.locking import made_once
 from bakeoff.workloads.pool import beyond_caches_bytes
-from bakeoff.workloads.prepared import MANIFEST, Prepared
+from bakeoff.workloads.prepared import COMPRESSED, MADE, MANIFEST, Made, Prepared, Refusal
 from bakeoff.workloads.source import Origin, Recorded, Spec, code_digest
 
 _PART_BYTES = 1 << 22
 
 
 def prepare(
-    scenario: Scenario, min_pool_bytes: int | None = None, progress: Callable[[str], None] = lambda _: None
+    scenario: Scenario,
+    min_pool_bytes: int | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+    training_seed: int | None = None,
 ) -> Prepared:
-    """The scenario's workload, from the cache or made by a child process, which `progress` tells of.
+    """The scenario's workload with its variants, from the cache or made by child processes, which `progress` tells of.
 
-    `min_pool_bytes` is the least size of all requests together; default: more than the CPU's caches hold. Raises
-    UserError where the model or the recorded requests cannot be used, or data cannot be downloaded.
+    `min_pool_bytes` is the least size of all requests together; default: more than the CPU's caches hold.
+    `training_seed` trains another model for the same data; default: the scenario's seed. Raises UserError where the
+    model or the recorded requests cannot be used, or data cannot be downloaded. A variant that cannot be made is told
+    in `refused`.
     """
-    spec = spec_of(scenario, beyond_caches_bytes() if min_pool_bytes is None else min_pool_bytes)
+    spec = spec_of(scenario, beyond_caches_bytes() if min_pool_bytes is None else min_pool_bytes, training_seed)
     place = made_once(spec.into, lambda scratch: _run_child(replace(spec, into=scratch), progress))
-    return Prepared.read(place)
+    made: dict[str, Made] = {}
+    refused: dict[str, Refusal] = {}
+    for name in scenario.recipes:
+        found = _compressed(replace(spec, into=place, recipe=name), progress)
+        if isinstance(found, Made):
+            made[name] = found
+        else:
+            refused[name] = found
+    return replace(Prepared.read(place), made=made, refused=refused)
 
 
-def spec_of(scenario: Scenario, pool_bytes: int) -> Spec:
+def _compressed(spec: Spec, progress: Callable[[str], None]) -> Made | Refusal:
+    """The variant of the spec's recipe, made where it is not there; or why it cannot be made."""
+    place = f"{COMPRESSED}/{recipes.made_name(spec.recipe)}"
+    try:
+        made_once(spec.into / place, lambda scratch: _run_child(replace(spec, into=scratch), progress))
+    except Unsupported as error:
+        return Refusal("unsupported", str(error))
+    except _ChildError as error:
+        return Refusal("failed", f"making it failed: {error.last_line}")
+    return Made.read(spec.into, place)
+
+
+def spec_of(scenario: Scenario, pool_bytes: int, training_seed: int | None = None) -> Spec:
     """What to prepare for a scenario, with `into` named by a digest of all that decides it; raises UserError."""
+    recipes.check(scenario.recipes, f"{scenario.source or scenario.name}: variants")
     target = scenario.workload or scenario.variants["base"]
-    variants = {name: Path(path) for name, path in scenario.variants.items() if name != "base"}
     asked = scenario.requests
     spec = Spec(
         kind=_kind(target, scenario),
         target=target,
-        variants=variants,
+        variants=scenario.own_variants,
         recorded=Recorded(Path(asked.file), asked.label, asked.group) if asked else None,
         sizes=tuple(sorted((share.items, share.weight) for share in scenario.traffic.batch_size)),
         seed=scenario.seed,
+        training_seed=scenario.seed if training_seed is None else training_seed,
         pool_bytes=pool_bytes,
         search=tuple(dict.fromkeys([*([scenario.source.parent.absolute()] if scenario.source else []), Path.cwd()])),
         cache=cache_dir(),
@@ -56,6 +84,7 @@ def spec_of(scenario: Scenario, pool_bytes: int) -> Spec:
         own="",
         code=code_digest(sorted(Path(__file__).parent.glob("*.py"))),
         key="",
+        include_preparation=scenario.include_preparation,
     )
     spec = replace(spec, own=_own_digest(spec))
     decides = {name: value for name, value in spec.to_json().items() if name not in ("cache", "search")}
@@ -70,11 +99,12 @@ def _kind(target: str, scenario: Scenario) -> Origin:
         return "onnx"
     if target.endswith(".pt2"):
         return "pt2"
-    if ":" in target:
+    if is_factory(target):
         return "factory"
-    if target in BUILT_IN:
+    name = target.partition(":")[0]
+    if name in BUILT_IN:
         return "built-in"
-    near = difflib.get_close_matches(target, BUILT_IN, 1, 0.4)
+    near = difflib.get_close_matches(name, BUILT_IN, 1, 0.4)
     hint = f"; did you mean {near[0]}?" if near else f"; the built-in ones are {', '.join(BUILT_IN)}"
     raise UserError(f"{scenario.source or scenario.name}: workload: {target}: no such workload{hint}")
 
@@ -122,7 +152,7 @@ def _run_child(spec: Spec, progress: Callable[[str], None]) -> None:
         spec_file, log = Path(folder) / "spec.json", Path(folder) / "log"
         spec_file.write_text(json.dumps(spec.to_json()), encoding="utf-8")
         command = mortal.command("bakeoff.workloads.child", str(spec_file))
-        complaint = None
+        complaint = refusal = None
         with (
             log.open("wb") as errors,
             subprocess.Popen(
@@ -134,6 +164,7 @@ def _run_child(spec: Spec, progress: Callable[[str], None]) -> None:
                 for line in child.stdout:
                     message = json.loads(line)
                     complaint = message.get("user_error", complaint)
+                    refusal = message.get("unsupported", refusal)
                     if "progress" in message:
                         progress(message["progress"])
             except BaseException:
@@ -141,12 +172,22 @@ def _run_child(spec: Spec, progress: Callable[[str], None]) -> None:
                 raise
         if complaint is not None:
             raise UserError(complaint)
-        if child.returncode != 0 or not (spec.into / MANIFEST).exists():
+        if refusal is not None:
+            raise Unsupported(refusal)
+        if child.returncode != 0 or not (spec.into / (MADE if spec.recipe else MANIFEST)).exists():
             _explain(spec, child.returncode, log.read_text(encoding="utf-8", errors="replace"))
 
 
 def _explain(spec: Spec, status: int, log: str) -> None:
     lines = [line for line in log.splitlines() if line.strip()] or ["it said nothing"]
-    if status < 0 and spec.kind != "built-in":
+    if status < 0 and spec.kind != "built-in" and not spec.recipe:
         raise UserError(f"{spec.target}: preparing it crashed with signal {-status}: {lines[-1][:300]}")
-    raise RuntimeError(f"preparing {spec.target} failed with status {status}:\n" + "\n".join(lines[-40:]))
+    raise _ChildError(f"preparing {spec.target} failed with status {status}:\n" + "\n".join(lines[-40:]))
+
+
+class _ChildError(RuntimeError):
+    """A child that ended without saying why; its message ends with what it printed."""
+
+    @property
+    def last_line(self) -> str:
+        return str(self).splitlines()[-1][:300]

@@ -17,6 +17,8 @@ from bakeoff.workloads.tables import read_columns
 from bakeoff.workloads.workload import HeldOut, chunks
 
 MOST_HELD_OUT_ROWS = 200_000
+RECALLS = (50, 100)
+"""How far down recall looks, in lists that are longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +197,9 @@ def _metrics(file: Path, labels: Array | None, groups: Array | None) -> tuple[st
     if len(values) < 2:
         raise UserError(f"{file}: every label is {values[0]:g}; quality needs both clicked and not clicked")
     binary = values.tolist() == [0.0, 1.0]
-    metrics = (("auc", "logloss") if binary else ()) + (("ndcg@10",) if groups is not None else ())
-    if not metrics:
+    if not binary and groups is None:
         raise UserError(f"{file}: labels other than 0 and 1 need requests.group, for they are judged by NDCG")
-    return metrics
+    largest = 0 if groups is None else int(np.bincount(groups).max())
+    clicks = ("auc", "logloss", "normalized_entropy") if binary else ()
+    ranked = ("ndcg@10",) if largest else ()
+    return (*clicks, *ranked, *(f"recall@{k}" for k in RECALLS if binary and largest > k))

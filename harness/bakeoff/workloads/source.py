@@ -13,6 +13,7 @@ import numpy as np
 
 from bakeoff.backends import Arrays, Tensor
 from bakeoff.workloads.prepared import Array, Data
+from bakeoff.workloads.raw_form import RawForm
 from bakeoff.workloads.workload import Fact, HeldOut
 
 Origin = Literal["built-in", "factory", "onnx", "pt2"]
@@ -43,6 +44,8 @@ class Spec:
     sizes: tuple[tuple[int, float], ...]
     """Items per request, and the share of the requests that have as many."""
     seed: int
+    training_seed: int
+    """Seed of the training alone: `seed` decides which data is held out and which is sent."""
     pool_bytes: int
     search: tuple[Path, ...]
     """Folders in which a factory's module is looked for first."""
@@ -54,6 +57,10 @@ class Spec:
     """A digest of this package's code and of the versions it works with."""
     key: str
     """Names the result by all that decides it."""
+    include_preparation: bool = False
+    """Whether the requests are wanted in their raw form too."""
+    recipe: str = ""
+    """The variant to make of the workload's model; none: the workload itself is prepared."""
 
     @property
     def most_items(self) -> int:
@@ -74,6 +81,7 @@ class Spec:
             "recorded": self.recorded and [str(self.recorded.file), self.recorded.label, self.recorded.group],
             "sizes": [list(size) for size in self.sizes],
             "seed": self.seed,
+            "training_seed": self.training_seed,
             "pool_bytes": self.pool_bytes,
             "search": [str(folder) for folder in self.search],
             "cache": str(self.cache),
@@ -81,6 +89,8 @@ class Spec:
             "own": self.own,
             "code": self.code,
             "key": self.key,
+            "recipe": self.recipe,
+            **({"include_preparation": True} if self.include_preparation else {}),
         }
 
     @classmethod
@@ -120,6 +130,15 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
+class RawPool:
+    """The raw form of requests, and a function that gives the pool's: of its rows, and of a folder for what the
+    preparation reads."""
+
+    form: RawForm
+    requests: Callable[[Array, Path], Arrays]
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """A model's files with its signature, its requests and held-out data, and a way to run the base model at fp32."""
 
@@ -139,3 +158,5 @@ class Source:
     reference_rows: int = 65_536
     beside: int = 0
     facts: Mapping[str, Fact] = field(default_factory=dict)
+    raw: RawPool | None = None
+    """Only where the spec includes the preparation."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from bakeoff.workloads.ctr_preparation import scaled
 from bakeoff.workloads.prepared import Array
 
 DAYS = 128
@@ -16,11 +18,14 @@ DAYS = 128
 WINDOWS_DAYS = (3, 14)
 DENSE = 14
 SPARSE = ("user", "item", "subclass", "age", "area", "weekday", "last_item", "last_subclass")
+OF_USER = ("user", "age", "area", "weekday", "last_item", "last_subclass")
+"""Those of SPARSE that all items of a request share."""
 
 
 @dataclass(frozen=True, slots=True)
 class Purchases:
-    """One row per user, item and day, by day: codes from 0 on; `price` is log1p of what one piece cost."""
+    """One row per user, item and day, by day: codes from 0 on; `price` is what one piece cost. `ids` are the shop's own
+    names of the codes of "user", "item", "subclass", "age" and "area"."""
 
     day: Array
     user: Array
@@ -29,6 +34,7 @@ class Purchases:
     subclass_of: Array
     age_of: Array
     area_of: Array
+    ids: Mapping[str, Array]
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -44,9 +50,9 @@ def read(archive: bytes) -> Purchases:
         table = pd.read_csv(files.open("ta_feng_all_months_merged.csv"))
     table["day"] = pd.to_datetime(table["TRANSACTION_DT"], format="%m/%d/%Y")
     table["day"] = (table["day"] - table["day"].min()).dt.days
-    table["price"] = np.log1p(table["SALES_PRICE"] / table["AMOUNT"].clip(lower=1))
-    codes = {
-        name: pd.factorize(table[column], sort=True, use_na_sentinel=False)[0]
+    table["price"] = table["SALES_PRICE"] / table["AMOUNT"].clip(lower=1)
+    factors = {
+        name: pd.factorize(table[column], sort=True, use_na_sentinel=False)
         for name, column in (
             ("user", "CUSTOMER_ID"),
             ("item", "PRODUCT_ID"),
@@ -55,15 +61,17 @@ def read(archive: bytes) -> Purchases:
             ("area", "PIN_CODE"),
         )
     }
-    table = table.assign(**codes).sort_values(["day", "user", "item"], kind="stable")
-    once = table.drop_duplicates(["day", "user", "item"])
-    return Purchases(
-        *(once[name].to_numpy() for name in ("day", "user", "item", "price")),
-        *(
-            table.groupby(of)[name].first().to_numpy()
-            for of, name in (("item", "subclass"), ("user", "age"), ("user", "area"))
-        ),
+    table = table.assign(**{name: codes for name, (codes, _) in factors.items()}).sort_values(
+        ["day", "user", "item"], kind="stable"
     )
+    once = table.drop_duplicates(["day", "user", "item"])
+    day, user, item, price = (once[name].to_numpy() for name in ("day", "user", "item", "price"))
+    subclass_of, age_of, area_of = (
+        table.groupby(of)[name].first().to_numpy()
+        for of, name in (("item", "subclass"), ("user", "age"), ("user", "area"))
+    )
+    ids = {name: np.asarray(unique) for name, (_, unique) in factors.items()}
+    return Purchases(day, user, item, price, subclass_of, age_of, area_of, ids)
 
 
 class Past:
@@ -87,6 +95,16 @@ class Past:
         return np.where(known, day - found % DAYS, DAYS), np.where(known, self._order[place], -1)
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a shop knows of each row: `counts` of events and days [rows, DENSE - 1], the item's last `price` (0: none),
+    and a code for each of SPARSE."""
+
+    counts: Array
+    price: Array
+    codes: tuple[Array, ...]
+
+
 class Features:
     """Turns (user, item, day) into the model's inputs, from what happened before that day alone."""
 
@@ -106,6 +124,12 @@ class Features:
 
     def __call__(self, user: Array, item: Array, day: Array) -> dict[str, Array]:
         """`dense` float32 [rows, DENSE] and `sparse` int64 [rows, len(SPARSE)]."""
+        known = self.known(user, item, day)
+        sparse = np.stack(known.codes, axis=1).astype(np.int64)
+        return {"dense": scaled(known.counts, known.price), "sparse": sparse}
+
+    def known(self, user: Array, item: Array, day: Array) -> Known:
+        """The same before any scaling."""
         p = self._purchases
         subclass = p.subclass_of[item]
         key = {
@@ -125,10 +149,8 @@ class Features:
         last_item = np.where(last >= 0, p.item[last], self._items)
         last_subclass = np.where(last >= 0, p.subclass_of[p.item[last]], self._subclasses)
         price = np.where(since["item"][1] >= 0, p.price[since["item"][1]], 0)
-        dense = np.log1p(np.stack(columns, axis=1).astype(np.float32)) / 4
-        dense = np.concatenate([dense, price[:, None].astype(np.float32) / 4], axis=1)
-        sparse = (user, item, subclass, p.age_of[user], p.area_of[user], day % 7, last_item, last_subclass)
-        return {"dense": dense, "sparse": np.stack(sparse, axis=1).astype(np.int64)}
+        codes = (user, item, subclass, p.age_of[user], p.area_of[user], day % 7, last_item, last_subclass)
+        return Known(np.stack(columns, axis=1), price, codes)
 
 
 class Visits:

@@ -68,13 +68,17 @@ class Workload(ABC):
     judged: str
     """The output that the metrics judge: scores [items], or embeddings [items, width] for retrieval."""
     metrics: tuple[str, ...]
-    """Names out of `decide.quality.METRICS`, such as "auc" and "logloss" (the judged output is a probability); () where
+    """Names that `metrics.named` knows, such as "auc" and "logloss" (the judged output is a probability); () where
     the data is made up and nothing is to be judged."""
 
     beside: ClassVar[int] = 0
     """Rows of a request that are no items, such as a search's query."""
     reference_rows: ClassVar[int] = 65_536
     """How many rows of the pool get reference outputs; fewer where the model takes long."""
+    preparation: ClassVar[str] = ""
+    """The `Preparation` that turns a raw request into the inputs, as "package.module:Class"; "" where there is none."""
+    raw_inputs: tuple[Tensor, ...] = ()
+    """What a raw request holds, in numpy's types: the shop's own ids and counts; texts as UTF-8 bytes ("S")."""
 
     @abstractmethod
     def train(self, seed: int, cache: Path, progress: Progress) -> Trained:
@@ -110,6 +114,13 @@ class Workload(ABC):
     @abstractmethod
     def requests(self, rows: Array, seed: int, cache: Path, progress: Progress) -> Arrays:
         """Inputs of len(rows) requests end to end, request i with rows[i] rows. No two requests alike."""
+
+    def raw_requests(self, rows: Array, seed: int, cache: Path, progress: Progress, into: Path) -> Arrays:
+        """The raw form of the very requests that `requests` gives for the same rows and seed, by name of `raw_inputs`.
+
+        What the preparation reads (tables of ids, a tokenizer) is written into the folder `into`.
+        """
+        raise Unsupported(f"{self.name} has no preparation")
 
     @abstractmethod
     def held_out(self, chunk: int, seed: int, cache: Path, progress: Progress) -> HeldOut:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,8 @@ def write_manifest(prepared: Prepared) -> None:
         "kind": prepared.kind,
         "facts": dict(prepared.facts),
     }
+    if prepared.raw is not None:
+        stored["raw"] = asdict(prepared.raw)
     text = json.dumps(stored, indent=2, ensure_ascii=False)
     (prepared.folder / MANIFEST).write_text(text, encoding="utf-8")
 
@@ -52,6 +55,12 @@ def write_requests(
     np.save(folder / "items.npy", np.maximum(lengths - beside, 1))
     for i, tensor in enumerate(inputs):
         np.save(folder / f"input.{i}.npy", np.ascontiguousarray(arrays[tensor.name]))
+
+
+def write_raw(folder: Path, raw_inputs: Sequence[Tensor], arrays: Arrays) -> None:
+    """Write what the requests of the pool in `folder` hold before their preparation, end to end."""
+    for i, tensor in enumerate(raw_inputs):
+        np.save(folder / f"raw.{i}.npy", np.ascontiguousarray(arrays[tensor.name]))
 
 
 def write_references(folder: Path, outputs: Sequence[str], references: Iterable[Arrays]) -> None:

@@ -1,0 +1,195 @@
+"""What compression costs in quality and saves in size: each variant scored by the engine that would serve it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bakeoff import variants
+from bakeoff.backends import FP32
+from bakeoff.candidates import BASE, Candidate
+from bakeoff.contest import artifacts, contest
+from bakeoff.contest.budget import Budget
+from bakeoff.contest.plan import NOWHERE, Entry, Question
+from bakeoff.contest.reporter import Reporter, Silent
+from bakeoff.contest.trial import Trial
+from bakeoff.decide.quality import evaluate
+from bakeoff.scenario import Scenario, restore
+from bakeoff.scenario.recipe import Recipe
+from bakeoff.store.plain import plain
+from bakeoff.store.record import OK, CandidateRecord, Quality
+from bakeoff.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One variant at one precision on one backend.
+
+    `model` holds what its making and its size are: parameters, bytes on disk as they are and compressed by zstd, and
+    seconds to make, build and load it. `control` names the variant that shows what the fine-tuning alone does, and
+    `beyond_control` is the quality against that one. `by_seed` has the quality of the same variant of models that were
+    trained with other seeds, each against its own base, this one first.
+    """
+
+    asked: str
+    variant: str
+    precision: str
+    backend: str
+    outcome: str
+    reason: str = ""
+    quality: tuple[Quality, ...] = ()
+    model: Mapping[str, Any] = field(default_factory=dict)
+    control: str = ""
+    beyond_control: tuple[Quality, ...] = ()
+    by_seed: tuple[tuple[Quality, ...], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """As strict JSON holds it: what is not known is left out or null."""
+        found: dict[str, Any] = plain(
+            {
+                "asked": self.asked,
+                "variant": self.variant,
+                "precision": self.precision,
+                "backend": self.backend,
+                "outcome": self.outcome,
+                "reason": self.reason,
+                "quality": {each.metric: _figures(each) for each in self.quality},
+                "model": dict(self.model),
+            }
+        )
+        if self.control:
+            against = {each.metric: _figures(each) for each in self.beyond_control}
+            found |= plain({"control": self.control, "against_control": against})
+        for place, each in enumerate(self.quality):
+            deltas = [one[place].delta for one in self.by_seed if one]
+            if deltas:
+                found["quality"][each.metric]["seeds"] = plain(deltas)
+        return found
+
+
+def _figures(quality: Quality) -> dict[str, float]:
+    return {name: getattr(quality, name) for name in ("value", "base", "delta", "low", "high")}
+
+
+def appraise(
+    scenario: Scenario,
+    recipes: Sequence[Recipe],
+    backends: Sequence[str],
+    seeds: int = 1,
+    reporter: Reporter | None = None,
+) -> list[Row]:
+    """A row for each recipe on each backend, in order, and one for each control that they need.
+
+    Everything is built, loaded and scored once and kept; with several `seeds` the model is trained anew with each, on
+    the same data. Raises UserError for what cannot be meant; what fails is a row with its outcome.
+    """
+    reporter = reporter or Silent()
+    wanted = _with_controls(recipes)
+    asking = _asking(scenario, wanted, backends)
+    first, *others = (_Appraisal(asking, wanted, backends, seed, reporter).rows() for seed in range(seeds))
+    if not others:
+        return first
+    return [
+        replace(row, by_seed=tuple(each[place].quality for each in (first, *others))) for place, row in enumerate(first)
+    ]
+
+
+def controls(recipe: Recipe) -> str:
+    """The variant that shows what a recipe's training alone does; "" where nothing is trained."""
+    named = [technique.control for technique in variants.techniques(recipe)]
+    return next(filter(None, named), "")
+
+
+def _with_controls(recipes: Sequence[Recipe]) -> list[Recipe]:
+    wanted = {str(recipe): recipe for recipe in recipes}
+    for recipe in recipes:
+        if control := controls(recipe):
+            wanted.setdefault(control, Recipe.parse(control))
+    return list(wanted.values())
+
+
+def _asking(scenario: Scenario, recipes: Sequence[Recipe], backends: Sequence[str]) -> Scenario:
+    """The scenario with these variants, precisions and backends in it."""
+    made = {recipe.name: recipe.name for recipe in recipes if recipe.steps}
+    precisions = tuple(dict.fromkeys(recipe.precision or FP32 for recipe in recipes))
+    values = scenario.definition()
+    values |= {
+        "variants": values["variants"] | made,
+        "candidates": {"backends": list(backends), "precisions": list(precisions)},
+        "incumbent": None,
+    }
+    return restore(values, scenario.name)
+
+
+class _Appraisal:
+    """All rows with one training seed."""
+
+    def __init__(
+        self, scenario: Scenario, recipes: Sequence[Recipe], backends: Sequence[str], seed: int, reporter: Reporter
+    ) -> None:
+        self._recipes = recipes
+        self._backends = backends
+        self._reporter = reporter
+        training_seed = scenario.seed + seed
+        self._question = _one_setting_each(contest.question(scenario, (), reporter, training_seed), recipes)
+
+    def rows(self) -> list[Row]:
+        """Build, load and score everything, then read what came out."""
+        with tempfile.TemporaryDirectory(prefix="bakeoff-") as folder:
+            with Store.open(Path(folder) / "appraisal.db") as store:
+                run = contest.note_down([self._question], store, "bakeoff quality")
+                trial = Trial(self._question, store, run, Path(folder), Budget(None), self._reporter)
+                trial.make_ready()
+                (record,) = store.load(run).scenarios
+            found = {_key(each.candidate): each for each in record.candidates}
+            return [self._row(recipe, backend, found, trial) for recipe in self._recipes for backend in self._backends]
+
+    def _row(
+        self, recipe: Recipe, backend: str, found: Mapping[tuple[str, str, str], CandidateRecord], trial: Trial
+    ) -> Row:
+        precision, control = recipe.precision or FP32, controls(recipe)
+        row = Row(str(recipe), recipe.name, precision, backend, OK, control=control)
+        record = found.get((recipe.name, precision, backend))
+        nowhere = found.get((recipe.name, FP32, backend)) or found.get((BASE, FP32, backend))
+        if record is None and nowhere and nowhere.candidate.setting.name == NOWHERE:
+            record = nowhere
+        if record is None:
+            return replace(row, outcome="unsupported", reason=f"{backend} has no {precision} here")
+        if record.failure:
+            return replace(row, outcome=record.failure.outcome, reason=record.failure.reason)
+        model = self._facts(recipe, record, trial)
+        other = found.get((control, FP32, backend)) if control else None
+        beyond = self._beyond(record, other, trial) if other and not other.failure else ()
+        return replace(row, quality=record.quality, model=model, beyond_control=beyond)
+
+    def _facts(self, recipe: Recipe, record: CandidateRecord, trial: Trial) -> dict[str, Any]:
+        prepared = self._question.prepared
+        facts = dict(prepared.made[recipe.name].facts if recipe.steps else prepared.facts)
+        build = record.row("build")
+        return facts | (dict(build.facts) if build else {}) | artifacts.load_facts(trial.places[record.id])
+
+    def _beyond(self, record: CandidateRecord, control: CandidateRecord, trial: Trial) -> tuple[Quality, ...]:
+        """The quality against the control's own answers in the place of the base's."""
+        prepared = self._question.prepared
+        mine, its = (np.load(trial.scores_of(each.id)) for each in (record, control))
+        return evaluate(replace(prepared.holdout(), reference=its), mine, prepared.metrics)
+
+
+def _one_setting_each(question: Question, recipes: Sequence[Recipe]) -> Question:
+    """The entries that the recipes ask for, each in its backend's first setting: quality is the same in all."""
+    wanted = {(recipe.name, recipe.precision or FP32) for recipe in recipes}
+    first: dict[tuple[str, str, str], Entry] = {}
+    for entry in question.entries:
+        candidate = entry.candidate
+        if (candidate.variant, candidate.precision) in wanted or (entry.failure and candidate.precision == FP32):
+            first.setdefault(_key(candidate), entry)
+    return replace(question, entries=tuple(first.values()))
+
+
+def _key(candidate: Candidate) -> tuple[str, str, str]:
+    return candidate.variant, candidate.precision, candidate.backend

@@ -1,0 +1,53 @@
+"""`compose-embed`: embedding tables as sums of two small ones."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from bakeoff.backends import Unsupported
+from bakeoff.variants.replacing import replaced, require_finetune
+from bakeoff.variants.technique import Bench, Technique, require_share
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeEmbed(Technique):
+    """Tell every id of a table of some size by its remainder and its quotient, with a small table for each.
+
+    `rows` is the share of its rows that both keep together; they never have fewer than twice the root of their number.
+    Made for fine-tuning. Shi et al., Compositional Embeddings Using Complementary Partitions for Memory-Efficient
+    Recommendation Systems, 2020.
+    """
+
+    name: ClassVar[str] = "compose-embed"
+    about: ClassVar[str] = "a large embedding table as the sum of two small ones, by remainder and quotient"
+    example: ClassVar[str] = "0.1"
+    rows: float
+    finetune: float = 0.0
+
+    def __post_init__(self) -> None:
+        require_share("rows, a share of each table's,", self.rows, zero=False)
+        require_finetune(self.finetune)
+
+    def apply(self, module: nn.Module, bench: Bench) -> nn.Module:
+        """The tables of some size composed, the others as they are."""
+        from torch import nn
+
+        from bakeoff.variants.small_tables import SMALLEST_TABLE_ROWS, ComposedEmbedding
+
+        def make(_: str, table: nn.Embedding) -> ComposedEmbedding | None:
+            if table.num_embeddings < SMALLEST_TABLE_ROWS:
+                return None
+            return ComposedEmbedding(table.weight, math.ceil(self.rows * table.num_embeddings))
+
+        composed = replaced(module, nn.Embedding, make)
+        if not composed:
+            raise Unsupported(f"nothing to compose: the model has no embedding table of {SMALLEST_TABLE_ROWS} rows")
+        bench.facts["composed"] = ", ".join(composed)
+        if self.finetune:
+            bench.train(module, self.finetune)
+        return module.eval()

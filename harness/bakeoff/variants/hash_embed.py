@@ -1,0 +1,52 @@
+"""`hash-embed`: embedding tables in which several ids share a row."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from bakeoff.backends import Unsupported
+from bakeoff.variants.replacing import replaced, require_finetune
+from bakeoff.variants.technique import Bench, Technique, require_share
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class HashEmbed(Technique):
+    """Hash the ids of every embedding table of some size to the share `rows` of its rows, unseen what they mean.
+
+    Made for fine-tuning, or for training: a mean of unlike rows is a poor start.
+    Weinberger et al., Feature Hashing for Large Scale Multitask Learning, 2009.
+    """
+
+    name: ClassVar[str] = "hash-embed"
+    about: ClassVar[str] = "ids of a large embedding table share fewer rows by a hash"
+    example: ClassVar[str] = "0.25"
+    rows: float
+    finetune: float = 0.0
+
+    def __post_init__(self) -> None:
+        require_share("rows, a share of each table's,", self.rows, zero=False)
+        require_finetune(self.finetune)
+
+    def apply(self, module: nn.Module, bench: Bench) -> nn.Module:
+        """The tables of some size hashed, the others as they are."""
+        from torch import nn
+
+        from bakeoff.variants.small_tables import SMALLEST_TABLE_ROWS, HashedEmbedding
+
+        def make(_: str, table: nn.Embedding) -> HashedEmbedding | None:
+            if table.num_embeddings < SMALLEST_TABLE_ROWS:
+                return None
+            return HashedEmbedding(table.weight, math.ceil(self.rows * table.num_embeddings))
+
+        hashed = replaced(module, nn.Embedding, make)
+        if not hashed:
+            raise Unsupported(f"nothing to hash: the model has no embedding table of {SMALLEST_TABLE_ROWS} rows")
+        bench.facts["hashed"] = ", ".join(hashed)
+        if self.finetune:
+            bench.train(module, self.finetune)
+        return module.eval()

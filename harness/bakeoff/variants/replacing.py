@@ -1,0 +1,61 @@
+"""How a technique puts its own layers in the place of a model's, and checks that several techniques share.
+
+torch stays unimported, so that parameters can be checked in a process without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    Layer = TypeVar("Layer", bound=nn.Module)
+
+
+def replaced(
+    module: nn.Module, kind: type[Layer], make: Callable[[str, Layer], nn.Module | None]
+) -> dict[str, nn.Module]:
+    """Put what `make` gives for a layer of exactly `kind` and its path in its place; the new layers by path.
+
+    None leaves the layer, and so does a subclass of `kind`, whose owner may rely on it. A layer that stands in several
+    places is made once and stays shared.
+    """
+    made: dict[Layer, nn.Module | None] = {}
+    new: dict[str, nn.Module] = {}
+    for path, layer in list(module.named_modules(remove_duplicate=False)):
+        if type(layer) is not kind or not path:
+            continue
+        if layer not in made:
+            made[layer] = make(path, layer)
+        small = made[layer]
+        if small is not None:
+            module.set_submodule(path, small)
+            new[path] = small
+    return new
+
+
+def table_of(weight: Tensor) -> nn.Embedding:
+    """An embedding with these rows, to be trained on."""
+    from torch import nn
+
+    return nn.Embedding(weight.shape[0], weight.shape[1], _weight=weight)
+
+
+def require_finetune(share: float) -> None:
+    """Raise ValueError unless a technique may fine-tune for `share` of the usual training."""
+    if not 0 <= share <= 10:
+        raise ValueError(f"finetune must be from 0 to 10 times the usual training, not {share:g}")
+
+
+def require_training(name: str, share: float) -> None:
+    """Raise ValueError unless `share` of the usual training is some training."""
+    if not 0 < share <= 10:
+        raise ValueError(f"{name} must be above 0 and up to 10 times the usual training, not {share:g}")
+
+
+def require_rank(rank: float) -> None:
+    """Raise ValueError unless `rank` is a whole number from 1 on, or a share of the energy."""
+    if not (0 < rank < 1 or (rank >= 1 and rank % 1 == 0)):
+        raise ValueError(f"rank must be a whole number from 1 on, or a share of the energy below 1, not {rank:g}")

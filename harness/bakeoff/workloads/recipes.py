@@ -1,0 +1,33 @@
+"""The parent's side of variants that techniques make: whether a recipe can be meant, and what its result is called."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from bakeoff import variants
+from bakeoff.errors import UserError
+from bakeoff.scenario.recipe import Recipe
+
+
+def check(recipes: Iterable[str], where: str) -> None:
+    """Raise UserError where a recipe names no technique, or a parameter that it cannot have."""
+    for text in recipes:
+        try:
+            variants.techniques(Recipe.parse(text))
+        except ValueError as error:
+            raise UserError(f"{where}: {error}") from None
+
+
+def made_name(recipe: str) -> str:
+    """A folder's name for what a recipe makes: it changes with the code of the techniques, ours or a plugin's."""
+    digest = hashlib.sha256(recipe.encode())
+    for path in sorted(Path(variants.__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    known = variants.registered()
+    for step in Recipe.parse(recipe).steps:
+        point = known[step.name]
+        digest.update(f"{point.value} {point.dist.version if point.dist else ''}".encode())
+    return f"{re.sub(r'[^a-z0-9.]+', '-', recipe)[:60]}-{digest.hexdigest()[:12]}"

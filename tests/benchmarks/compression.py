@@ -1,0 +1,133 @@
+"""What every technique costs on every built-in workload, and saves: the table of docs/compression.md.
+
+    python tests/benchmarks/compression.py [--only WORKLOAD]... [--into docs/compression.md]
+
+For each workload it runs `bakeoff quality WORKLOAD --variants ... --json`; what does not apply has its reason. `--into`
+puts the tables between the marks in a Markdown file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+PRECISIONS = ("int8-dynamic", "int8-static", "int8-mixed", "int8-weight-only", "int4-weight-only")
+MATRICES = (
+    "prune:0.5",
+    "prune:0.8",
+    "prune:0.9",
+    "prune-sensitive:0.8",
+    "prune-2of4",
+    "prune-neurons:0.5",
+    "lowrank:16",
+    "share:16",
+)
+TRAINED = ("prune:0.8:finetune=0.25", "distill:0.5", "distill:0.5 > int8-dynamic")
+BLOCKS = ("prune-heads:0.5", "prune-layers:0.5")
+TABLES = ("embed-int8", "embed-int4", "lowrank-embed:8", "hash-embed:0.25", "compose-embed:0.1", "tt-embed:8")
+WORKLOADS: Mapping[str, Sequence[str]] = {
+    "ctr-dlrm": (*PRECISIONS, *MATRICES, *TRAINED, *TABLES, "user-once"),
+    "feed-sasrec": (*PRECISIONS, *MATRICES, *TRAINED, *BLOCKS, *TABLES),
+    "feed-sasrec:data=movielens-100k": (*PRECISIONS, *MATRICES, *TRAINED, *BLOCKS, "embed-int8", "embed-int4"),
+    "search-biencoder": (*PRECISIONS, *MATRICES, "distill:0.5", *BLOCKS, "embed-int8", "embed-int4"),
+    "product-category": (*PRECISIONS, *MATRICES, "distill:0.5", *BLOCKS, "embed-int8", "embed-int4"),
+    "two-tower": (*PRECISIONS, *MATRICES, *TRAINED, *TABLES),
+    "wide-ctr-scale": ("int8-dynamic", "prune-neurons:0.5", *TABLES),
+}
+BEGIN, END = "<!-- table -->", "<!-- /table -->"
+
+
+def command(workload: str) -> list[str]:
+    """The command whose rows are a workload's table."""
+    return ["bakeoff", "quality", workload, "--variants", ",".join(["base", *WORKLOADS[workload]]), "--json"]
+
+
+def rows(workload: str) -> list[dict[str, Any]]:
+    """Run it."""
+    done = subprocess.run([sys.executable, "-m", *command(workload)], stdout=subprocess.PIPE, text=True, check=True)
+    found: list[dict[str, Any]] = json.loads(done.stdout)["rows"]
+    return found
+
+
+def section(workload: str, found: Sequence[Mapping[str, Any]]) -> str:
+    """A workload's table in Markdown, under its name and with its command."""
+    metrics = list(dict.fromkeys(name for row in found for name in row["quality"]))
+    titles = ["variant", "precision", *metrics, "parameters", "MB", "MB zstd", "load, s", "made in, s"]
+    shell = " ".join(f"'{word}'" if ">" in word else word for word in command(workload)[:-1])
+    lines = [f"### {workload}", "", f"`{shell}`", "", _line(titles), _line(["---"] * len(titles))]
+    lines += [_line(_cells(row, metrics)) for row in found]
+    lines += [f"\n`{row['variant']}` against `{row['control']}`, trained alike: {_beyond(row)}" for row in found
+              if row.get("against_control")]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _cells(row: Mapping[str, Any], metrics: Sequence[str]) -> list[str]:
+    head = [f"`{row['variant']}`", row["precision"]]
+    if row["outcome"] != "ok":
+        return [*head, f"{row['outcome']}: {row['reason']}", *[""] * (len(metrics) + 4)]
+    model = row["model"]
+    seconds = [_number(model.get(name), 2) for name in ("load_s", "compress_s")]
+    size = [_number(model.get(name), 2, 1e6) for name in ("artifact_bytes", "artifact_zstd_bytes")]
+    return [
+        *head,
+        *(_change(row["quality"].get(name)) for name in metrics),
+        f"{model['parameters']:,}",
+        *size,
+        *seconds,
+    ]
+
+
+def _change(figures: Mapping[str, float] | None) -> str:
+    if figures is None:
+        return ""
+    half = (figures["high"] - figures["low"]) / 2
+    return f"{figures['value']:.4f} ({figures['delta']:+.4f} ± {half:.4f})"
+
+
+def _beyond(row: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {each['delta']:+.4f}" for name, each in row["against_control"].items())
+
+
+def _number(value: float | None, digits: int, unit: float = 1.0) -> str:
+    return "" if value is None else f"{value / unit:,.{digits}f}"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def put_into(text: str, sections: Mapping[str, str]) -> str:
+    """The text with these workloads' sections between its marks; other workloads' stay as they are."""
+    before, begin, rest = text.partition(BEGIN)
+    table, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"the file has no {BEGIN} and {END}")
+    known = {each.partition("\n")[0].removeprefix(" "): f"###{each}" for each in table.split("###") if each.strip()}
+    known |= sections
+    body = "\n".join(known[name].rstrip() + "\n" for name in WORKLOADS if name in known)
+    return f"{before}{begin}\n\n{body}\n{end}{after}"
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Make the tables that were asked for; each is printed when it is there."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", action="append", choices=tuple(WORKLOADS), metavar="WORKLOAD")
+    parser.add_argument("--into", type=Path, metavar="FILE", help="put the tables into this Markdown file")
+    asked = parser.parse_args(words)
+    for name in asked.only or WORKLOADS:
+        made = section(name, rows(name))
+        sys.stdout.write(made + "\n")
+        sys.stdout.flush()
+        if asked.into:
+            text = put_into(asked.into.read_text(encoding="utf-8"), {name: made})
+            asked.into.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

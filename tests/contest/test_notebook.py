@@ -1,0 +1,70 @@
+"""What the ledger says of a quality, and when a resumed run or a verdict elsewhere may take it as it is."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from bakeoff import api, backends
+from bakeoff.backends import Setting
+from bakeoff.candidates import Candidate
+from bakeoff.cli import app
+from bakeoff.contest.notebook import Notebook
+from bakeoff.contest.reporter import Silent
+from bakeoff.scenario import from_dict
+from bakeoff.store.record import Quality
+from bakeoff.store.store import Store
+
+FIGURES = (Quality("auc", 0.7, 0.7, 0.0, 0.0, 0.0, 100),)
+
+
+@pytest.fixture
+def pages(tmp_path):
+    """Notebooks of one run at hosts with other CPU flags, which two candidates play."""
+    traffic = {"kind": "offline", "batch_size": 4}
+    scenario = from_dict({"workload": "ctr-dlrm", "traffic": traffic, "quality": {"auc": 0.002}})
+    int8, fp32 = (Candidate("ort", precision, Setting("1x1")) for precision in ("int8-dynamic", "fp32"))
+    with Store.open(tmp_path / "runs.db") as store:
+        run = store.begin("bakeoff run", {}, {})
+        store.add_scenario(run, scenario.name, scenario.definition(), {})
+        for each in (int8, fp32):
+            store.add_candidate(run, scenario.name, each, {})
+        yield lambda flags: Notebook(scenario, [int8.id, fp32.id], store, run, Silent(), flags), int8.id, fp32.id
+
+
+def test_int8_records_the_features_it_was_judged_on(pages):
+    notebook, int8, fp32 = pages
+    here = notebook({"fpu", "avx2", "amx_int8"})
+    assert not here.has_quality(int8)
+    for name in (int8, fp32):
+        here.quality(name, FIGURES, 0.1)
+    assert here.candidate(int8).row("quality").facts == {"cpu_features": "avx2 amx_int8"}
+    assert here.candidate(fp32).row("quality").facts == {}
+    assert here.has_quality(int8)
+
+
+def test_a_run_that_goes_on_with_other_features_judges_int8_anew(pages):
+    notebook, int8, fp32 = pages
+    for name in (int8, fp32):
+        notebook({"avx2", "amx_int8"}).quality(name, FIGURES, 0.1)
+    there = notebook({"avx2"})
+    assert (there.has_quality(int8), there.has_quality(fp32)) == (False, True)
+    there.quality(int8, FIGURES, 0.1)
+    assert there.has_quality(int8)
+
+
+def test_a_verdict_elsewhere_refuses_what_it_was_not_judged_for(pages, tmp_path, monkeypatch):
+    notebook, int8, _ = pages
+    notebook({"avx2", "amx_int8"}).quality(int8, FIGURES, 0.1)
+    refused = "its quality was judged with amx_int8, which this CPU lacks"
+
+    def why(verdict):
+        return next(one for one in verdict.candidates if one.candidate == int8).reason
+
+    run = api.load(store=tmp_path / "runs.db")
+    assert why(run.verdict({"avx2"})[0]).startswith(refused)
+    assert why(run.verdict({"avx2", "avx_vnni"})[0]) == "it was not measured"
+    monkeypatch.setattr(backends, "cpu_flags", lambda: frozenset({"avx2"}))
+    shown = CliRunner().invoke(app, ["verdict", "latest", "--json", "--store", str(tmp_path / "runs.db")])
+    (scenario,) = json.loads(shown.stdout)["scenarios"]
+    assert next(one["reason"] for one in scenario["candidates"] if one["candidate"] == int8).startswith(refused)

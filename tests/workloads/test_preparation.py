@@ -1,0 +1,170 @@
+"""Raw requests and their preparation: exactly the inputs that the pool holds, for every request."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bakeoff.errors import UserError
+from bakeoff.workloads import cache_dir, ctr_preparation, prepare
+from bakeoff.workloads.ctr_preparation import CtrPreparation
+from bakeoff.workloads.preparation import IdLookup, Preparation, hashed, preparation_of, utf8
+from bakeoff.workloads.prepared import Requests
+from bakeoff.workloads.workload import Workload
+from bakeoff.workloads.writing import write_raw, write_requests
+
+IDS = np.array([40, 7, 900, 12])
+
+
+def test_ids_are_found_in_any_order_and_shape() -> None:
+    assert IdLookup(IDS)(np.array([[12, 40], [7, 900]])).tolist() == [[3, 0], [1, 2]]
+    assert IdLookup(utf8(["b", "ä", "a"]))(utf8(["ä", "a", "b", "ä"])).tolist() == [1, 2, 0, 1]
+    assert IdLookup(IDS)(np.array([], np.int64)).tolist() == []
+
+
+def test_unknown_ids_go_to_the_reserved_row_or_are_hashed_into_the_buckets() -> None:
+    unknown = np.arange(1000, 5000)
+    assert set(IdLookup(IDS, unknown=4)(np.append(unknown, [-1, 2**62])).tolist()) == {4}
+    rows = IdLookup(IDS, unknown=4, buckets=16)(np.append(unknown, 7))
+    assert rows[-1] == 1
+    counts = np.bincount(rows[:-1] - 4, minlength=16)
+    assert len(counts) == 16
+    assert counts.min() > 180, "4000 neighbouring ids spread over 16 buckets"
+    assert IdLookup(utf8(["a"]), 1, 4)(utf8(["b", "a", "b"]))[[0, 1]].tolist() == [1 + hashed(utf8(["b"]), 4)[0], 0]
+
+
+def splitmix64(number: int) -> int:
+    """The finaliser of Steele et al., Fast splittable pseudorandom number generators, 2014, in whole numbers."""
+    mask = (1 << 64) - 1
+    mixed = number & mask
+    mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9 & mask
+    mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB & mask
+    return mixed ^ mixed >> 31
+
+
+def test_a_hash_is_the_same_on_every_machine_and_day() -> None:
+    numbers = [0, 1, 2, -3, 2**62, 4719090700009]
+    assert hashed(np.array(numbers), 1 << 40).tolist() == [splitmix64(number) % (1 << 40) for number in numbers]
+    assert hashed(utf8(["123456789", ""]), 1 << 32).tolist() == [0xCBF43926, 0], "CRC-32's check value"
+
+
+def assert_exact(workload: Workload, preparation: type[Preparation], folder: Path, seed: int = 0) -> Requests:
+    """The preparation of every raw request gives the request's inputs, bit by bit."""
+    cache = cache_dir() / "downloads"
+    rows = np.array([1, 17, 3, 200, 64, 5, 100, 33, 2, 9]) + workload.beside
+    raw = workload.raw_requests(rows, seed, cache, lambda _: None, folder)
+    write_requests(folder, workload.inputs, workload.requests(rows, seed, cache, lambda _: None), rows, workload.beside)
+    write_raw(folder, workload.raw_inputs, raw)
+    pool = Requests(folder, workload.inputs, (), raw_inputs=workload.raw_inputs)
+    prepared = preparation(folder)
+    for i in range(pool.count):
+        inputs = prepared(pool.raw(i))
+        assert inputs.keys() == pool.get(i).keys()
+        for name, right in pool.get(i).items():
+            assert inputs[name].dtype == right.dtype
+            assert inputs[name].flags.c_contiguous
+            np.testing.assert_array_equal(inputs[name], right)
+    return pool
+
+
+@pytest.mark.slow
+def test_the_click_models_requests_are_prepared_from_the_shops_ids(tmp_path: Path) -> None:
+    from bakeoff.workloads.ctr_dlrm import CtrDlrm
+
+    pool = assert_exact(CtrDlrm(), CtrPreparation, tmp_path)
+    raw = pool.raw(3)
+    assert raw["customer"].shape == (1,)
+    assert raw["product"].min() > 10**6, "product numbers as on the till roll, no row numbers"
+    assert raw["counts"].shape == (200, ctr_preparation.COUNTS)
+    stranger = CtrPreparation(tmp_path)(raw | {"customer": np.array([-5]), "last_product": np.array([-1])})
+    users, items = (len(np.load(tmp_path / f"{name}.npy")) for name in ("user", "item"))
+    assert 0 <= stranger["sparse"][0, 0] < users
+    assert (stranger["sparse"][:, 6] == items).all(), "the row of no product"
+
+
+@pytest.mark.slow
+def test_the_search_models_requests_are_prepared_from_texts(tmp_path: Path) -> None:
+    from bakeoff.workloads.preparation import Texts
+    from bakeoff.workloads.search_biencoder import SearchBiencoder
+
+    pool = assert_exact(SearchBiencoder(), Texts, tmp_path, seed=5)
+    query, text = pool.raw(1)["text"][:2].tolist()
+    assert len(query) < len(text)
+    assert b" " in query
+
+
+SHOP = """
+import numpy as np
+import torch
+from bakeoff.backends import Tensor
+from bakeoff.workloads.preparation import Preparation
+from bakeoff.workloads.workload import HeldOut, Trained, Workload, chunks
+
+
+class Half(torch.nn.Module):
+    def forward(self, x):
+        return torch.sigmoid(x.sum(1) / 2)
+
+
+class Plain(Workload):
+    name = "plain"
+    inputs = (Tensor("x", "float32", (None, 3)),)
+    outputs = ("click",)
+    judged = "click"
+    metrics = ("auc",)
+
+    def train(self, seed, cache, progress):
+        return Trained(Half().eval())
+
+    def requests(self, rows, seed, cache, progress):
+        return {"x": np.random.default_rng(seed).integers(0, 9, (int(rows.sum()), 3)).astype(np.float32) * 2}
+
+    def held_out(self, chunk, seed, cache, progress):
+        rows = chunks(100, chunk)
+        return HeldOut(self.requests(rows, 1, cache, progress), rows, labels=(np.arange(100) % 2).astype(np.float32))
+
+
+class Shop(Plain):
+    name = "shop"
+    preparation = "shop:Scaled"
+    raw_inputs = (Tensor("counts", "int16", (None, 3)),)
+
+    def raw_requests(self, rows, seed, cache, progress, into):
+        np.save(into / "factor.npy", np.float32(2))
+        return {"counts": (self.requests(rows, seed, cache, progress)["x"] / 2).astype(np.int16)}
+
+
+class Scaled(Preparation):
+    def __init__(self, folder):
+        self.factor = np.load(folder / "factor.npy")
+
+    def __call__(self, raw):
+        return {"x": raw["counts"] * self.factor}
+"""
+
+
+@pytest.mark.slow
+def test_a_workload_of_ones_own_brings_its_preparation(scenario_of, tmp_path, monkeypatch) -> None:
+    (tmp_path / "shop.py").write_text(SHOP)
+    monkeypatch.chdir(tmp_path)
+    prepared = prepare(scenario_of("shop:Shop", include_preparation=True), 1 << 12)
+    assert prepared.requests().raw(0)["counts"].dtype == np.int16
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    found, pool = preparation_of(prepared), prepared.requests()
+    assert found is not None
+    for i in range(pool.count):
+        np.testing.assert_array_equal(found(pool.raw(i))["x"], pool.get(i)["x"])
+    with pytest.raises(UserError, match="include_preparation: plain has no preparation of its requests to include"):
+        prepare(scenario_of("shop:Plain", include_preparation=True), 1 << 12)
+
+
+def test_the_key_of_what_is_prepared_changes_only_with_the_switch(scenario_of) -> None:
+    from bakeoff.workloads.preparing import spec_of
+    from bakeoff.workloads.source import Spec
+
+    without, included = (spec_of(scenario_of("ctr-dlrm", include_preparation=switch), 1) for switch in (False, True))
+    assert "include_preparation" not in without.to_json()
+    assert spec_of(scenario_of("ctr-dlrm"), 1).key == without.key != included.key
+    assert Spec.from_json(included.to_json()) == included
+    assert Spec.from_json(without.to_json()) == without
