@@ -23,7 +23,7 @@ from bakeoff.workloads.workload import HeldOut, Progress, Trained, Workload, chu
 
 CLASSES = 18
 FEWEST_TEXTS = 100
-"""A class with fewer texts is left out: Casual bottoms (2) and Chemises (1)."""
+"""A class with fewer texts is left out, Casual bottoms (2) and Chemises (1), which leaves CLASSES."""
 HELD_OUT, APART, PROBED = 3000, 500, 2500
 """Texts that are judged; kept apart for tuning and for `loss`; that the head alone is trained on."""
 LOSS_TEXTS = 256
@@ -122,7 +122,7 @@ class ProductCategory(Workload):
             if teacher is None:
                 return wrong
             with torch.no_grad():
-                soft = teacher(*tokens)
+                soft: torch.Tensor = teacher(*tokens)
             return (wrong - (soft * answer).sum(1).mean()) / 2
 
         minilm.tune(module, round(share * STEPS), PEAK_RATE, loss, progress)

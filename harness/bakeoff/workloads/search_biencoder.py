@@ -89,7 +89,7 @@ class SearchBiencoder(Workload):
             if teacher is None:
                 return wrong
             with torch.no_grad():
-                right = teacher(*pairs)[1]
+                right: torch.Tensor = teacher(*pairs)[1]
             return (wrong + (embedding - right).square().sum(1).mean()) / 2
 
         minilm.tune(module, round(share * STEPS), PEAK_RATE, loss, progress)
