@@ -124,4 +124,4 @@ def test_distillation_mends_what_dropping_layers_broke() -> None:
     cut = ndcg(student, held)
     workload.fit(student, 1, 0, cache, quiet, teacher)
     assert cut + 0.02 < ndcg(student, held)
-    assert ndcg(teacher, held) == pytest.approx(0.155, abs=0.01)
+    assert ndcg(teacher, held) == pytest.approx(0.162, abs=0.005)

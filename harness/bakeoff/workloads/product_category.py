@@ -23,7 +23,7 @@ from bakeoff.workloads.workload import HeldOut, Progress, Trained, Workload, chu
 
 CLASSES = 18
 FEWEST_TEXTS = 100
-"""A class with fewer texts is left out: Casual bottoms (2) and Chemises (1)."""
+"""A class with fewer texts is left out, Casual bottoms (2) and Chemises (1), which leaves CLASSES."""
 HELD_OUT, APART, PROBED = 3000, 500, 2500
 """Texts that are judged; kept apart for tuning and for `loss`; that the head alone is trained on."""
 LOSS_TEXTS = 256
