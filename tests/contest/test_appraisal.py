@@ -35,13 +35,13 @@ def bakeoff(*words, folder, code=0):
 
 @pytest.fixture(scope="module")
 def rows(workplace):
-    asked = "base,prune:0.3,prune:0.95,prune:0.95:finetune=0.5,prune:0.95 > int8"
+    asked = "base,prune:0.3,prune:0.8,prune:0.8:finetune=0.5,prune:0.8 > int8"
     done = bakeoff("quality", "shop:Shop", "--variants", asked, "--json", folder=workplace)
     return {(row["variant"], row["precision"]): row for row in json.loads(done.stdout)["rows"]}
 
 
 def test_the_base_loses_nothing_and_what_is_cut_deeper_loses_more(rows):
-    deltas = [rows[name, "fp32"]["quality"]["auc"]["delta"] for name in ("base", "prune:0.3", "prune:0.95")]
+    deltas = [rows[name, "fp32"]["quality"]["auc"]["delta"] for name in ("base", "prune:0.3", "prune:0.8")]
     assert abs(deltas[0]) < 1e-6
     assert deltas[0] >= deltas[1] > deltas[2]
     for row in rows.values():
@@ -52,23 +52,23 @@ def test_the_base_loses_nothing_and_what_is_cut_deeper_loses_more(rows):
 
 
 def test_a_chain_ends_with_the_precision_that_it_names(rows):
-    assert ("prune:0.95", "int8-dynamic") in rows
-    assert rows["prune:0.95", "int8-dynamic"]["asked"] == "prune:0.95+int8-dynamic"
+    assert ("prune:0.8", "int8-dynamic") in rows
+    assert rows["prune:0.8", "int8-dynamic"]["asked"] == "prune:0.8+int8-dynamic"
 
 
 def test_what_was_trained_on_is_held_against_the_base_trained_alike(rows):
-    tuned = rows["prune:0.95:finetune=0.5", "fp32"]
+    tuned = rows["prune:0.8:finetune=0.5", "fp32"]
     assert tuned["control"] == "finetune:0.5"
     control, base = rows["finetune:0.5", "fp32"], rows["base", "fp32"]
     beyond = tuned["against_control"]["auc"]
     assert beyond["base"] == pytest.approx(control["quality"]["auc"]["value"])
     assert beyond["delta"] == pytest.approx(tuned["quality"]["auc"]["value"] - control["quality"]["auc"]["value"])
-    assert tuned["quality"]["auc"]["delta"] > rows["prune:0.95", "fp32"]["quality"]["auc"]["delta"]
+    assert tuned["quality"]["auc"]["delta"] > rows["prune:0.8", "fp32"]["quality"]["auc"]["delta"]
     assert "against_control" not in base
 
 
 def test_a_row_tells_parameters_bytes_and_seconds(rows):
-    dense, pruned = rows["base", "fp32"]["model"], rows["prune:0.95", "fp32"]["model"]
+    dense, pruned = rows["base", "fp32"]["model"], rows["prune:0.8", "fp32"]["model"]
     assert dense["parameters"] == pruned["parameters"] == 40 * 4 + 7 * 32 + 32 + 32 + 1
     assert pruned["nonzero"] < dense["nonzero"]
     assert pruned["artifact_bytes"] == dense["artifact_bytes"], "zeros in a dense tensor save nothing"
@@ -85,7 +85,7 @@ def test_asked_again_it_answers_from_the_cache(workplace, rows):
 
 
 def test_seeds_train_other_models_and_judge_them_on_the_same_data(workplace):
-    words = ("quality", "shop:Shop", "--variants", "base,prune:0.95", "--seeds", "2", "--json")
+    words = ("quality", "shop:Shop", "--variants", "base,prune:0.8", "--seeds", "2", "--json")
     _, pruned = json.loads(bakeoff(*words, folder=workplace).stdout)["rows"]
     auc = pruned["quality"]["auc"]
     assert len(auc["seeds"]) == 2
