@@ -21,7 +21,7 @@ from bakeoff.workloads.workload import HeldOut, Progress, Trained, Workload
 WIDTH, BLOCKS, HEADS = 64, 2, 2
 SOFT = 0.5
 """The weight of a teacher's ranking beside what was really bought."""
-FINE_TUNING = 0.1
+FINE_TUNING = 0.3
 """The share of the peak rate that fine-tuning takes, which is any training shorter than the usual one."""
 FEWEST_STEPS = 20
 """Below these the one-cycle rate has no steps to rise in."""

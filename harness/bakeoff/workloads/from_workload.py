@@ -29,8 +29,10 @@ def source_of(spec: Spec, progress: Progress) -> Source:
     def requests() -> Pool:
         one = workload.requests(np.array([1 + workload.beside]), spec.seed, downloads, progress)
         sizes = [(items + workload.beside, share) for items, share in spec.sizes]
-        row_bytes = sum(array.nbytes // len(array) for array in one.values())
-        rows = pool.row_counts(sizes, row_bytes, 0, spec.pool_bytes, np.random.default_rng([spec.seed, 3]))
+        per = {tensor.name: tensor.per for tensor in workload.inputs}
+        row_bytes = sum(array.nbytes // len(array) for name, array in one.items() if per[name] == "item")
+        request_bytes = sum(array.nbytes for name, array in one.items() if per[name] == "request")
+        rows = pool.row_counts(sizes, row_bytes, request_bytes, spec.pool_bytes, np.random.default_rng([spec.seed, 3]))
         return Pool(workload.requests(rows, spec.seed, downloads, progress), rows)
 
     def held_out() -> HeldOut:
