@@ -42,15 +42,16 @@ def static(model: Model, path: Path) -> None:
 
 
 def int8_weights(model: Model, path: Path) -> None:
-    """Write the model with the weights of its layers and its embedding tables in int8 with a zero point per channel.
+    """Write the model with the weights of its layers in int8 with a zero point per channel.
 
-    The CPU plugin then rounds activations to int8 at the call, in groups of 32, as is its default.
+    Embedding tables stay as they are: of a look-up in a compressed table OpenVINO 2026.4 answers some processes in ten
+    wrongly (2 of 16 in one count, 0 of 14 without).
     """
     openvino = engine()
     import nncf
 
     network = openvino.Core().read_model(model.file("onnx"))
-    narrow = nncf.compress_weights(network, mode=nncf.CompressWeightsMode.INT8_ASYM)
+    narrow = nncf.compress_weights(network, mode=nncf.CompressWeightsMode.INT8_ASYM, ignored_scope=_tables(nncf))
     _require_constant(narrow, "u8", "NNCF found no layer with constant weights")
     openvino.save_model(narrow, path, compress_to_fp16=False)
 
@@ -58,8 +59,8 @@ def int8_weights(model: Model, path: Path) -> None:
 def int4_weights(model: Model, path: Path) -> None:
     """Write the model with the weights of its layers in int4, a scale and a zero point for each group of inputs.
 
-    Embedding tables, the last layer and layers that no group divides keep int8, as NNCF has it. A zero point cost no
-    time and a third less error on MiniLM.
+    The last layer and layers that no group divides keep int8, as NNCF has it, and embedding tables stay as they are. A
+    zero point cost no time and a third less error on MiniLM.
     """
     openvino = engine()
     import nncf
@@ -71,10 +72,16 @@ def int4_weights(model: Model, path: Path) -> None:
         mode=nncf.CompressWeightsMode.INT4_ASYM,
         group_size=GROUP,
         ratio=1.0,
+        ignored_scope=_tables(nncf),
         advanced_parameters=AdvancedCompressionParameters(group_size_fallback_mode=GroupSizeFallbackMode.ADJUST),
     )
     _require_constant(narrow, "u4", f"NNCF found no layer that groups of {GROUP} inputs divide, but for the last")
     openvino.save_model(narrow, path, compress_to_fp16=False)
+
+
+def _tables(nncf: Any) -> Any:
+    """What NNCF leaves alone, where there is any."""
+    return nncf.IgnoredScope(types=["Gather"], validate=False)
 
 
 def half(model: Model, path: Path) -> None:

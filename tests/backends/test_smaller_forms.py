@@ -176,13 +176,13 @@ def test_without_fusion_onnxruntime_gives_the_same_answers(small, tmp_path, prec
             np.testing.assert_allclose(values, fused[name], rtol=1e-3, atol=2e-2 if precision != "fp32" else 1e-5)
 
 
-def test_fp16_takes_half_the_bytes_and_narrow_weights_a_third_at_most(small, tmp_path):
+def test_fp16_takes_half_the_bytes_and_narrow_layers_a_third_at_most(small, tmp_path):
     def size(precision):
         into = tmp_path / precision
         into.mkdir()
         built(OpenVino(), small, precision, into)
         return sum(path.stat().st_size for path in into.glob("*.bin"))
 
-    whole = sum(values.nbytes for values in ranker.weights().values())
+    whole, table = sum(values.nbytes for values in ranker.weights().values()), ranker.weights()["table"].nbytes
     assert size("fp16") < 0.51 * whole
-    assert size("int8-weight-only") < 0.34 * whole
+    assert size("int8-weight-only") < table + 0.34 * (whole - table)
