@@ -28,6 +28,7 @@ def test_a_recipe_has_a_name_and_may_pin_a_precision(text, name, precision):
 
 def test_a_step_holds_its_parameters_as_they_were_written():
     assert Step.parse("lowrank:16:finetune=0.25") == Step("lowrank", "16", {"finetune": "0.25"})
+    assert Step.parse("feed-sasrec:data=movielens-100k").options == {"data": "movielens-100k"}
 
 
 @pytest.mark.parametrize(

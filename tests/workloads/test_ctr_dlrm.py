@@ -28,7 +28,7 @@ def workload(monkeypatch) -> CtrDlrm:
     events = events[events["item"] % 5 == events["user"] % 5].sort_values(["day", "user", "item"]).drop_duplicates()
     day, user, item = (events[name].to_numpy() for name in ("day", "user", "item"))
     known = np.arange(60) // 5, np.arange(50) % 2, np.arange(50) % 3
-    purchases = Purchases(day, user, item, np.ones(len(day)), *known)
+    purchases = Purchases(day, user, item, np.ones(len(day)), *known, {})
     shop = purchases, Features(purchases), Visits(purchases)
     monkeypatch.setattr(ctr_dlrm, "_shop", lambda folder: shop)
     small = {

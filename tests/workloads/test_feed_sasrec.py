@@ -83,7 +83,7 @@ def test_grocers_may_buy_again_and_recent_visits_count_more(tmp_path, monkeypatc
     rng = np.random.default_rng(0)
     user, day, item = rng.integers(0, (12, 120, 5), (4000, 3)).T
     days = np.zeros(0), np.zeros(5), np.zeros(12), np.zeros(12)
-    purchases = ta_feng.Purchases(day, user, item, *days)
+    purchases = ta_feng.Purchases(day, user, item, *days, {})
     monkeypatch.setattr(feeds, "fetch", lambda carried, cache: tmp_path / "empty")
     (tmp_path / "empty").write_bytes(b"")
     monkeypatch.setattr(ta_feng, "read", lambda archive: purchases)
@@ -153,8 +153,9 @@ def test_fine_tuning_takes_small_steps(workload, folder) -> None:
 
 
 @pytest.mark.quality
-@pytest.mark.parametrize(("data", "ndcg", "recall"), [("movielens-100k", 0.06, 0.3), ("ta-feng", 0.13, 0.24)])
+@pytest.mark.parametrize(("data", "ndcg", "recall"), [("movielens-100k", 0.085, 0.45), ("ta-feng", 0.065, 0.195)])
 def test_the_real_models_rank_well(data: str, ndcg: float, recall: float) -> None:
+    """Ta-Feng by what sold most in the three days before the split: NDCG@10 .050, recall@50 .183."""
     workload, cache = FeedSasrec(data), cache_dir() / "downloads"
     trained = workload.train(0, cache, quiet)
     held_out = workload.held_out(256, 0, cache, quiet)

@@ -31,7 +31,7 @@ STEPS_PER_SHARD = SHARD_PURCHASES * (1 + ta_feng.Visits.NEGATIVES) // BATCH_ROWS
 FEWEST_STEPS = 20
 """Below these the one-cycle rate has no steps to rise in."""
 TABLES_RATE, LAYERS_RATE = 1e-3, 2e-3
-SOFT = 0.5
+SOFT = 0.9
 """The weight of a teacher's probabilities beside the true labels."""
 TABLE_ROWS = (32_266, 23_812, 2_012, 11, 8, 7, 23_813, 2_013)
 """How many values each of ta_feng.SPARSE takes in the pinned file."""
