@@ -108,7 +108,7 @@ class CtrDlrm(Workload):
 
     def student(self, size: float) -> torch.nn.Module:
         """Narrower tables and layers."""
-        return Dlrm(ta_feng.DENSE, TABLE_ROWS, size)
+        return Dlrm(ta_feng.DENSE, TABLE_ROWS, share=size)
 
     def loss(self, module: torch.nn.Module, seed: int, cache: Path) -> float:
         """The logloss on 20,000 rows of the training's days."""

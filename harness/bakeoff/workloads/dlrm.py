@@ -11,15 +11,15 @@ from torch import Tensor, nn
 class Dlrm(nn.Module):
     """(dense float32 [rows, numbers], sparse int64 [rows, len(sizes)]) -> probability float32 [rows].
 
-    `share` is the width of the tables and of the hidden layers as a share of the usual.
+    `width` is that of the tables. `share` makes tables and hidden layers narrower than that: a share of the usual.
     Naumov et al., Deep Learning Recommendation Model for Personalization and Recommendation Systems, 2019.
     """
 
     pairs: Tensor
 
-    def __init__(self, numbers: int, sizes: Sequence[int], share: float = 1) -> None:
+    def __init__(self, numbers: int, sizes: Sequence[int], width: int = 16, share: float = 1) -> None:
         super().__init__()
-        width, bottom, *top = (max(1, round(share * size)) for size in (16, 64, 256, 128))
+        width, bottom, *top = (max(1, round(share * size)) for size in (width, 64, 256, 128))
         self.tables = nn.ModuleList(_table(size, width) for size in sizes)
         self.bottom = nn.Sequential(nn.Linear(numbers, bottom), nn.ReLU(), nn.Linear(bottom, width), nn.ReLU())
         vectors = len(sizes) + 1
