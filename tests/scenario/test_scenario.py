@@ -24,7 +24,8 @@ DEMOS = Path(__file__).parents[2] / "scenarios"
 def test_demo_scenarios_load_and_come_back_from_the_store():
     scenarios = load_scenarios([DEMOS])
     assert [scenario.name for scenario in scenarios] == [
-        *("batch-scoring", "candidate-retrieval", "ctr-ranking", "flash-sale", "product-category", "search-ranking")
+        *("batch-scoring", "candidate-retrieval", "ctr-ranking", "feed-ranking", "flash-sale"),
+        *("product-category", "search-ranking", "wide-ctr-scale"),
     ]
     for scenario in scenarios:
         assert scenario.source == DEMOS / f"{scenario.name}.yaml"

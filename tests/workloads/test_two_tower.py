@@ -32,7 +32,7 @@ def shop() -> Purchases:
     }
     day, user, item = np.array(sorted(rows | {(0, 0, 0), (1, 1, 0)})).T
     return Purchases(
-        day, user, item, np.ones(len(day)), np.arange(ITEMS) // 5, np.arange(USERS) % 3, np.arange(USERS) % 2
+        day, user, item, np.ones(len(day)), np.arange(ITEMS) // 5, np.arange(USERS) % 3, np.arange(USERS) % 2, {}
     )
 
 
