@@ -1,4 +1,4 @@
-"""Smaller forms of a model in OpenVINO's own format: int8 calibrated by NNCF, narrow weights alone, fp16 storage."""
+"""Smaller forms of a model in OpenVINO's own format: int8 calibrated by NNCF, and fp16 storage."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from bakeoff_backends.open_vino_engine import engine
 
 CALIBRATION_REQUESTS = 300
 """NNCF's own default; more does not change its ranges."""
-GROUP = 32
-"""Consecutive inputs of a layer that share one 4-bit scale; on MiniLM 64 was no faster."""
 
 
 def static(model: Model, path: Path) -> None:
@@ -39,49 +37,6 @@ def static(model: Model, path: Path) -> None:
     if not any(node.get_type_name() == "FakeQuantize" for node in quantised.get_ops()):
         raise Unsupported("nothing to quantise: NNCF found no layer with constant weights")
     openvino.save_model(quantised, path, compress_to_fp16=False)
-
-
-def int8_weights(model: Model, path: Path) -> None:
-    """Write the model with the weights of its layers in int8 with a zero point per channel.
-
-    Embedding tables stay as they are: of a look-up in a compressed table OpenVINO 2026.4 answers some processes in ten
-    wrongly (2 of 16 in one count, 0 of 14 without).
-    """
-    openvino = engine()
-    import nncf
-
-    network = openvino.Core().read_model(model.file("onnx"))
-    narrow = nncf.compress_weights(network, mode=nncf.CompressWeightsMode.INT8_ASYM, ignored_scope=_tables(nncf))
-    _require_constant(narrow, "u8", "NNCF found no layer with constant weights")
-    openvino.save_model(narrow, path, compress_to_fp16=False)
-
-
-def int4_weights(model: Model, path: Path) -> None:
-    """Write the model with the weights of its layers in int4, a scale and a zero point for each group of inputs.
-
-    The last layer and layers that no group divides keep int8, as NNCF has it, and embedding tables stay as they are. A
-    zero point cost no time and a third less error on MiniLM.
-    """
-    openvino = engine()
-    import nncf
-    from nncf.quantization.advanced_parameters import AdvancedCompressionParameters, GroupSizeFallbackMode
-
-    network = openvino.Core().read_model(model.file("onnx"))
-    narrow = nncf.compress_weights(
-        network,
-        mode=nncf.CompressWeightsMode.INT4_ASYM,
-        group_size=GROUP,
-        ratio=1.0,
-        ignored_scope=_tables(nncf),
-        advanced_parameters=AdvancedCompressionParameters(group_size_fallback_mode=GroupSizeFallbackMode.ADJUST),
-    )
-    _require_constant(narrow, "u4", f"NNCF found no layer that groups of {GROUP} inputs divide, but for the last")
-    openvino.save_model(narrow, path, compress_to_fp16=False)
-
-
-def _tables(nncf: Any) -> Any:
-    """What NNCF leaves alone, where there is any."""
-    return nncf.IgnoredScope(types=["Gather"], validate=False)
 
 
 def half(model: Model, path: Path) -> None:
@@ -114,10 +69,3 @@ def _convert_behind(gather: Any) -> None:
     widened = operators.convert(found, "f32")
     for user in users:
         user.replace_source_output(widened.output(0))
-
-
-def _require_constant(network: Any, kind: str, otherwise: str) -> None:
-    """Raise Unsupported unless the network has a constant of an element type."""
-    constants = (node for node in network.get_ops() if node.get_type_name() == "Constant")
-    if not any(node.get_element_type().get_type_name() == kind for node in constants):
-        raise Unsupported(f"nothing to quantise: {otherwise}")
