@@ -109,7 +109,7 @@ def test_a_stored_run_can_be_tabled_and_reported_again(finished):
 
 @pytest.mark.slow
 def test_how_much_can_it_take_is_answered_between_a_rate_that_holds_and_one_that_fails(workplace):
-    asked = ("run", "model.onnx", "--qps", "max", "--p99", "50ms", "--batch-size", "4", "--budget", "25s")
+    asked = ("run", "model.onnx", "--qps", "max", "--p99", "50ms", "--batch-size", "4", "--budget", "40s")
     bakeoff(*asked, "--candidate", "onnxruntime/fp32/1x1", "--store", "most.db", folder=workplace)
     (answer,) = json.loads(bakeoff("verdict", "--json", "--store", "most.db", folder=workplace).stdout)["scenarios"]
     (judged,) = answer["candidates"]

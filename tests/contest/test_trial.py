@@ -63,7 +63,7 @@ def test_nothing_is_measured_again_where_the_engine_itself_is_behind_and_its_cap
 
 @pytest.mark.slow
 def test_where_capacity_is_the_question_the_rounds_are_played_at_rates_that_were_found(held):
-    candidate, _ = held("", qps="max", budget_s=20.0)
+    candidate, _ = held("", qps="max", budget_s=30.0)
     by_round = {entry.round: entry.block for entry in candidate.blocks}
     assert by_round[SCREEN_ROUND].kind == "closed"
     found = {entry.block.offered_qps for entry in candidate.blocks if entry.round == CAPACITY_ROUND}
