@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from bakeoff.backends import Unsupported
-from bakeoff.variants.replacing import replaced, require_finetune
-from bakeoff.variants.technique import Bench, Technique, require_share
+from bakeoff.variants.replacing import replaced
+from bakeoff.variants.technique import Bench, Technique, require_finetune, require_share
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,6 +48,4 @@ class ComposeEmbed(Technique):
         if not composed:
             raise Unsupported(f"nothing to compose: the model has no embedding table of {SMALLEST_TABLE_ROWS} rows")
         bench.facts["composed"] = ", ".join(composed)
-        if self.finetune:
-            bench.train(module, self.finetune)
-        return module.eval()
+        return bench.finetuned(module, self.finetune)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from bakeoff.variants.replacing import require_finetune, require_rank
-from bakeoff.variants.technique import Bench, Technique
+from bakeoff.variants.replacing import require_rank
+from bakeoff.variants.technique import Bench, Technique, require_finetune
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,6 +48,4 @@ class LowRank(Technique):
         moments = input_moments(module, bench.examples) if self.error == "outputs" else {}
         bench.facts["ranks"] = factor(module, nn.Linear, self.rank, thin, moments)
         bench.facts["least_error_of"] = "outputs" if moments else "weights"
-        if self.finetune:
-            bench.train(module, self.finetune)
-        return module.eval()
+        return bench.finetuned(module, self.finetune)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from bakeoff.variants.replacing import require_finetune, require_rank
-from bakeoff.variants.technique import Bench, Technique
+from bakeoff.variants.replacing import require_rank
+from bakeoff.variants.technique import Bench, Technique, require_finetune
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,6 +40,4 @@ class LowRankEmbed(Technique):
             module, nn.Embedding, self.rank, lambda narrow, wide, _: FactoredEmbedding(narrow, wide.T.contiguous())
         )
         bench.facts["ranks"] = ranks
-        if self.finetune:
-            bench.train(module, self.finetune)
-        return module.eval()
+        return bench.finetuned(module, self.finetune)

@@ -45,6 +45,4 @@ class PruneHeads(Technique):
             if count:
                 attention.keep(remove(attention.out, seen[attention.out], count, attention.width))
         bench.facts["heads"] = f"{sum(heads) - sum(going)} of {sum(heads)}"
-        if self.finetune:
-            bench.train(module, self.finetune)
-        return module.eval()
+        return bench.finetuned(module, self.finetune)

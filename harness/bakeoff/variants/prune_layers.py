@@ -47,9 +47,7 @@ class PruneLayers(Technique):
             for (name, blocks), count in zip(found.items(), going, strict=True):
                 bench.progress(f"removing {count} of {len(blocks)} layers of {name}")
                 bench.facts[f"layers.{name}"] = ", ".join(map(str, _shortened(blocks, count, measure)))
-        if self.finetune:
-            bench.train(module, self.finetune)
-        return module.eval()
+        return bench.finetuned(module, self.finetune)
 
 
 def _shortened(blocks: torch.nn.ModuleList, count: int, measure: Callable[[], float]) -> list[int]:

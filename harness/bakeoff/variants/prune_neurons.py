@@ -45,6 +45,4 @@ class PruneNeurons(Technique):
                 bench.progress(f"removing neurons of layer {place + 1} of {len(layers)}")
                 layer.keep(remove(layer.outer, seen[layer.outer], count))
         bench.facts["hidden_neurons"] = f"{sum(widths) - sum(going)} of {sum(widths)}"
-        if self.finetune:
-            bench.train(module, self.finetune)
-        return module.eval()
+        return bench.finetuned(module, self.finetune)

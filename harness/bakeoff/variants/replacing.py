@@ -43,12 +43,6 @@ def table_of(weight: Tensor) -> nn.Embedding:
     return nn.Embedding(weight.shape[0], weight.shape[1], _weight=weight)
 
 
-def require_finetune(share: float) -> None:
-    """Raise ValueError unless a technique may fine-tune for `share` of the usual training."""
-    if not 0 <= share <= 10:
-        raise ValueError(f"finetune must be from 0 to 10 times the usual training, not {share:g}")
-
-
 def require_training(name: str, share: float) -> None:
     """Raise ValueError unless `share` of the usual training is some training."""
     if not 0 < share <= 10:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from bakeoff.backends import Unsupported
-from bakeoff.variants.replacing import replaced, require_finetune
-from bakeoff.variants.technique import Bench, Technique
+from bakeoff.variants.replacing import replaced
+from bakeoff.variants.technique import Bench, Technique, require_finetune
 
 if TYPE_CHECKING:
     from torch import nn
@@ -49,6 +49,4 @@ class Share(Technique):
             raise Unsupported("nothing to share: the model has no linear layer that a codebook would make smaller")
         bench.facts["shared"] = ", ".join(shared)
         bench.facts["decoded"] = "by the engine, at load where it folds constants: the file gains, the speed does not"
-        if self.finetune:
-            bench.train(module, self.finetune)
-        return module.eval()
+        return bench.finetuned(module, self.finetune)

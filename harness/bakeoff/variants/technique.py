@@ -64,6 +64,12 @@ class Bench:
     progress: Callable[[str], None] = lambda _: None
     facts: dict[str, Fact] = field(default_factory=dict)
 
+    def finetuned(self, module: torch.nn.Module, share: float) -> torch.nn.Module:
+        """The module in evaluation mode, trained in place before where `share` of the usual training is not 0."""
+        if share:
+            self.train(module, share)
+        return module.eval()
+
 
 class Technique(ABC):
     """A frozen dataclass whose fields are the parameters, the main one first, checked in `__post_init__`.

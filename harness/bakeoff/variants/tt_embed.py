@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from bakeoff.backends import Unsupported
-from bakeoff.variants.replacing import replaced, require_finetune
-from bakeoff.variants.technique import Bench, Technique
+from bakeoff.variants.replacing import replaced
+from bakeoff.variants.technique import Bench, Technique, require_finetune
 
 if TYPE_CHECKING:
     from torch import nn
@@ -56,6 +56,4 @@ class TensorTrainEmbed(Technique):
         if not trains:
             raise Unsupported(f"rank {self.rank} makes no embedding table of the model smaller; a lower one may")
         bench.facts["trains"] = ", ".join(trains)
-        if self.finetune:
-            bench.train(module, self.finetune)
-        return module.eval()
+        return bench.finetuned(module, self.finetune)

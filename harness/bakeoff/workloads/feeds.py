@@ -71,7 +71,7 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a feed comes from, and how SASRec is trained on it: tuned on the visits kept apart."""
+    """Where a feed comes from, and how SASRec is trained on it: tuned with a look at held-out visits, too."""
 
     read: Callable[[Path], Feed]
     carried: Carried
