@@ -1,7 +1,8 @@
 """What tests of several packages share: a tiny real ranking model as a prepared workload, made without torch."""
 
 import os
-from collections.abc import Generator
+import sys
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,14 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         report.outcome = "failed"
         report.longrepr = f"skipped in CI: {report.longrepr}"
     return report
+
+
+@pytest.fixture(autouse=True)
+def _usual_floats() -> Iterator[None]:
+    """Training rounds subnormal numbers to 0 in its process, which would go on into other tests."""
+    yield
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_flush_denormal(False)
 
 
 Array = np.ndarray[Any, Any]

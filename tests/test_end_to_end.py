@@ -14,6 +14,8 @@ import pytest
 
 from bakeoff import __version__ as bakeoff_version
 
+pytestmark = pytest.mark.alone
+
 BAKEOFF = [sys.executable, "-m", "bakeoff"]
 
 
@@ -34,7 +36,8 @@ def bakeoff(*words: str, folder: Path, code: int = 0, **environment: str) -> sub
     return done
 
 
-RUN = ("run", "model.onnx", "--qps", "400", "--p99", "2s", "--batch-size", "4", "--budget", "30s")
+ASKED = ("run", "model.onnx", "--qps", "400", "--p99", "2s", "--batch-size", "4", "--budget")
+RUN = (*ASKED, "30s")
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +121,7 @@ def test_how_much_can_it_take_is_answered_between_a_rate_that_holds_and_one_that
     assert (judged["capacity_low_qps"] or 0) <= judged["capacity_qps"]
     assert judged["capacity_high_qps"] is None or judged["capacity_qps"] <= judged["capacity_high_qps"]
     rows = json.loads(bakeoff("table", "--json", "--store", "most.db", folder=workplace).stdout)
+    assert {row["kind"] for row in rows if row["round"] == 0} == {"closed"}, "no rate is known yet"
     tried = {row["offered_qps"] for row in rows if row["round"] == -1}
     assert len(tried) >= 2
     if judged["outcome"] == "ok":
@@ -129,7 +133,7 @@ def test_how_much_can_it_take_is_answered_between_a_rate_that_holds_and_one_that
 def test_a_killed_run_resumes_without_measuring_anything_twice(workplace):
     store = workplace / "killed.db"
     parent = subprocess.Popen(
-        [*BAKEOFF, *RUN, "--backend", "onnxruntime", "--store", str(store)],
+        [*BAKEOFF, *ASKED, "20s", "--backend", "onnxruntime", "--store", str(store)],
         cwd=workplace,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

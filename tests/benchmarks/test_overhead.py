@@ -19,6 +19,8 @@ from bakeoff.measure.stamps import Stamps
 from bakeoff.measure.walk import walk
 from bakeoff.workloads.prepared import Prepared
 
+pytestmark = pytest.mark.alone
+
 CALLS = 500
 REPEATS = 61
 LIMIT_US = 5.0

@@ -20,6 +20,8 @@ from bakeoff.measure import procs
 from bakeoff.measure.engine_room import Engine
 from bakeoff.scenario import from_dict
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.mark.parametrize("kind", SERVICES)
 def test_the_exact_tails_are_those_of_the_simulated_queues(kind):

@@ -84,6 +84,7 @@ def test_asked_again_it_answers_from_the_cache(workplace, rows):
     assert again["prune:0.3"]["quality"] == rows["prune:0.3", "fp32"]["quality"]
 
 
+@pytest.mark.quality
 def test_seeds_train_other_models_and_judge_them_on_the_same_data(workplace):
     words = ("quality", "shop:Shop", "--variants", "base,prune:0.8", "--seeds", "2", "--json")
     _, pruned = json.loads(bakeoff(*words, folder=workplace).stdout)["rows"]

@@ -33,6 +33,8 @@ from bakeoff.measure.traffic import poisson
 from bakeoff.workloads.prepared import Requests
 from bakeoff.workloads.writing import write_requests
 
+pytestmark = pytest.mark.alone
+
 INPUTS = (Tensor("dense", "float32", (None, 8)), Tensor("ids", "int64", (None, 2)))
 
 

@@ -13,6 +13,8 @@ from bakeoff.measure.block import NEVER
 from bakeoff.measure.engine_room import Engine, StageFailed, build, probe
 from bakeoff.measure.traffic import poisson
 
+pytestmark = pytest.mark.alone
+
 ONE_CPU = Resources(1)
 
 

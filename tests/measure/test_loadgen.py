@@ -11,6 +11,8 @@ from bakeoff.measure.loadgen import SPIN_NS, Hands, Line, generator, play, spin_
 from bakeoff.measure.serve import STOP
 from bakeoff.measure.stamps import Stamps
 
+pytestmark = pytest.mark.alone
+
 
 class World:
     """A clock that moves when slept on and a little at each look, and a pipe that takes `room` numbers."""

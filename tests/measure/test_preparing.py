@@ -17,6 +17,8 @@ from bakeoff.workloads.prepared import PREPARATION, Prepared
 from bakeoff.workloads.raw_form import RawForm
 from bakeoff.workloads.writing import write_manifest, write_raw
 
+pytestmark = pytest.mark.alone
+
 RAW = (Tensor("numbers", "float64", (None, 8)), Tensor("words", "S", (None, 2)))
 SLEEPERS = '''
 import time

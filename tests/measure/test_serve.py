@@ -4,10 +4,13 @@ import itertools
 import os
 
 import numpy as np
+import pytest
 
 from bakeoff.measure.serve import STOP, Left, closed_loop, describe, fetcher, open_loop
 from bakeoff.measure.stamps import FAILED, Stamps
 from bakeoff.measure.walk import Walk
+
+pytestmark = pytest.mark.alone
 
 
 def ticking(start=100, step=10):

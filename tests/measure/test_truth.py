@@ -4,8 +4,11 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from bakeoff.measure.traffic import poisson
+
+pytestmark = pytest.mark.alone
 
 
 def lindley_done_ns(scheduled_ns, service_ns):

@@ -15,6 +15,8 @@ from bakeoff.measure import procs, warden
 from bakeoff.measure.guard import Guard
 from bakeoff.measure.wire import artifact_message, setting_of
 
+pytestmark = pytest.mark.alone
+
 PARENT = """
 import json, sys, time
 from pathlib import Path

@@ -10,6 +10,8 @@ from bakeoff.errors import UserError
 from bakeoff.selftest import against, driving, telling
 from bakeoff.selftest.reading import _traced
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def compared():

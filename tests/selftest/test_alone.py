@@ -10,6 +10,8 @@ from scipy import stats
 from bakeoff.errors import UserError
 from bakeoff.selftest import alone, telling
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def found():

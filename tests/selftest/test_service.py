@@ -4,9 +4,12 @@ import os
 import time
 
 import numpy as np
+import pytest
 
 from bakeoff.backends import Artifact, Setting
 from bakeoff.selftest.service import INPUTS, OUTPUT, Calibrated
+
+pytestmark = pytest.mark.alone
 
 KEY = bytes(range(16))
 

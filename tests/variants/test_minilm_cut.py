@@ -17,7 +17,7 @@ from bakeoff.workloads.exporting import export
 
 from .models import parameters
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.quality
 
 
 @pytest.fixture(scope="module")
