@@ -13,8 +13,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from marked import rewrite_file
 
 PRECISIONS = ("int8-dynamic", "int8-static", "int8-mixed", "int8-weight-only", "int4-weight-only")
 MATRICES = (
@@ -39,7 +42,7 @@ WORKLOADS: Mapping[str, Sequence[str]] = {
     "two-tower": (*PRECISIONS, *MATRICES, *TRAINED, *TABLES),
     "wide-ctr-scale": ("int8-dynamic", "prune-neurons:0.5", *TABLES),
 }
-BEGIN, END = "<!-- table -->", "<!-- /table -->"
+MARK = "table"
 
 
 def command(workload: str) -> list[str]:
@@ -61,8 +64,11 @@ def section(workload: str, found: Sequence[Mapping[str, Any]]) -> str:
     shell = " ".join(f"'{word}'" if ">" in word else word for word in command(workload)[:-1])
     lines = [f"### {workload}", "", f"`{shell}`", "", _line(titles), _line(["---"] * len(titles))]
     lines += [_line(_cells(row, metrics)) for row in found]
-    lines += [f"\n`{row['variant']}` against `{row['control']}`, trained alike: {_beyond(row)}" for row in found
-              if row.get("against_control")]  # fmt: skip
+    lines += [
+        f"\n`{row['variant']}` at {row['precision']} against `{row['control']}`, trained alike: {_beyond(row)}"
+        for row in found
+        if row.get("against_control")
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -86,11 +92,15 @@ def _change(figures: Mapping[str, float] | None) -> str:
     if figures is None:
         return ""
     half = (figures["high"] - figures["low"]) / 2
-    return f"{figures['value']:.4f} ({figures['delta']:+.4f} ± {half:.4f})"
+    return f"{figures['value']:.4f} ({_signed(figures['delta'])} ± {half:.4f})"
+
+
+def _signed(value: float) -> str:
+    return f"{round(value, 4):+.4f}" if round(value, 4) else "0"
 
 
 def _beyond(row: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {each['delta']:+.4f}" for name, each in row["against_control"].items())
+    return ", ".join(f"{name} {_signed(each['delta'])}" for name, each in row["against_control"].items())
 
 
 def _number(value: float | None, digits: int, unit: float = 1.0) -> str:
@@ -101,16 +111,11 @@ def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def put_into(text: str, sections: Mapping[str, str]) -> str:
-    """The text with these workloads' sections between its marks; other workloads' stay as they are."""
-    before, begin, rest = text.partition(BEGIN)
-    table, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"the file has no {BEGIN} and {END}")
-    known = {each.partition("\n")[0].removeprefix(" "): f"###{each}" for each in table.split("###") if each.strip()}
-    known |= sections
-    body = "\n".join(known[name].rstrip() + "\n" for name in WORKLOADS if name in known)
-    return f"{before}{begin}\n\n{body}\n{end}{after}"
+def with_section(inside: str, name: str, made: str) -> str:
+    """The sections between the marks with this workload's made anew, in order."""
+    known = {each.partition("\n")[0].strip(): f"###{each}" for each in inside.split("###") if each.strip()}
+    known[name] = made
+    return "\n" + "\n".join(known[each].rstrip() + "\n" for each in WORKLOADS if each in known)
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -124,8 +129,7 @@ def main(words: Sequence[str] | None = None) -> int:
         sys.stdout.write(made + "\n")
         sys.stdout.flush()
         if asked.into:
-            text = put_into(asked.into.read_text(encoding="utf-8"), {name: made})
-            asked.into.write_text(text, encoding="utf-8")
+            rewrite_file(asked.into, MARK, partial(with_section, name=name, made=made))
     return 0
 
 

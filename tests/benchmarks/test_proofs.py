@@ -4,6 +4,7 @@ import json
 import math
 import time
 
+import marked
 import numpy as np
 import pytest
 import trust
@@ -181,7 +182,7 @@ PROVED = Proof("a claim", "at most 1", "2", held=False, figures={"figure": 2})
 def test_the_table_and_the_status_say_what_was_missed(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(trust, "proof", lambda name: lambda: PROVED)
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{trust.BEGIN}\n{trust.row('worker', PROVED)}\n{trust.END}\nafter\n")
+    page.write_text(f"before\n<!-- proofs -->\n{trust.row('worker', PROVED)}\n<!-- /proofs -->\nafter\n")
     assert trust.main(["--only", "rate", "--into", str(page)]) == 1
     assert (
         "| a claim | at most 1 | 2 | **no** | `python tests/benchmarks/trust.py --only rate` |"
@@ -193,4 +194,4 @@ def test_the_table_and_the_status_say_what_was_missed(monkeypatch, capsys, tmp_p
     assert trust.main(["--only", "rate", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["rate"]["figures"] == {"figure": 2}
     with pytest.raises(SystemExit):
-        trust.put_into("no marks", {})
+        marked.rewrite("no marks", trust.MARK, str)

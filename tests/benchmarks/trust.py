@@ -13,10 +13,12 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
+from marked import rewrite_file
 from proofs.proof import Proof
 
 HERE = Path(__file__).resolve().parent
@@ -34,7 +36,7 @@ PROOFS = {
     "speedups": "speedups:speedups",
     "tables": "tables:tables",
 }
-BEGIN, END = "<!-- proofs -->", "<!-- /proofs -->"
+MARK = "proofs"
 HEADER = "| claim | bar | measured | held | command |\n|---|---|---|---|---|"
 
 
@@ -52,16 +54,11 @@ def row(name: str, found: Proof) -> str:
     return f"| {found.claim} | {found.bar} | {found.measured} | {held} | {command} |"
 
 
-def put_into(text: str, rows: dict[str, str]) -> str:
-    """The text with these rows between its marks; rows of other proofs stay as they are."""
-    before, begin, rest = text.partition(BEGIN)
-    table, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"the file has no {BEGIN} and {END}")
-    known = {line.rpartition("--only ")[2].partition("`")[0]: line for line in table.splitlines() if "--only " in line}
+def with_rows(inside: str, rows: Mapping[str, str]) -> str:
+    """The table between the marks with these rows made anew."""
+    known = {line.rpartition("--only ")[2].partition("`")[0]: line for line in inside.splitlines() if "--only " in line}
     known |= rows
-    lines = [HEADER, *(known[name] for name in PROOFS if name in known)]
-    return f"{before}{begin}\n" + "\n".join(lines) + f"\n{end}{after}"
+    return "\n".join([HEADER, *(known[name] for name in PROOFS if name in known)])
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -84,7 +81,7 @@ def main(words: Sequence[str] | None = None) -> int:
         sys.stdout.write(json.dumps({name: asdict(each) for name, each in found.items()}, indent=2) + "\n")
     if asked.into:
         rows = {name: row(name, each) for name, each in found.items()}
-        asked.into.write_text(put_into(asked.into.read_text(encoding="utf-8"), rows), encoding="utf-8")
+        rewrite_file(asked.into, MARK, partial(with_rows, rows=rows))
     return 0 if all(each.held for each in found.values()) else 1
 
 
