@@ -9,7 +9,7 @@ import pytest
 from bakeoff.errors import UserError
 from bakeoff.workloads import cache_dir, ctr_preparation, prepare
 from bakeoff.workloads.ctr_preparation import CtrPreparation
-from bakeoff.workloads.preparation import IdLookup, Preparation, hashed, preparation_of, utf8
+from bakeoff.workloads.preparation import IdLookup, Preparation, Texts, hashed, preparation_of, utf8
 from bakeoff.workloads.prepared import Requests
 from bakeoff.workloads.workload import Workload
 from bakeoff.workloads.writing import write_raw, write_requests
@@ -85,13 +85,22 @@ def test_the_click_models_requests_are_prepared_from_the_shops_ids(tmp_path: Pat
 
 @pytest.mark.slow
 def test_the_search_models_requests_are_prepared_from_texts(tmp_path: Path) -> None:
-    from bakeoff.workloads.preparation import Texts
     from bakeoff.workloads.search_biencoder import SearchBiencoder
 
     pool = assert_exact(SearchBiencoder(), Texts, tmp_path, seed=5)
     query, text = pool.raw(1)["text"][:2].tolist()
     assert len(query) < len(text)
     assert b" " in query
+
+
+@pytest.mark.slow
+def test_the_category_models_requests_are_prepared_from_texts(tmp_path: Path) -> None:
+    from bakeoff.workloads.product_category import ProductCategory
+
+    pool = assert_exact(ProductCategory(), Texts, tmp_path, seed=5)
+    assert all(b" " in text for text in pool.raw(3)["text"].tolist())
+    never_seen = Texts(tmp_path)({"text": utf8(["Qwghlm \N{SNOWMAN}"])})
+    assert never_seen["input_ids"].shape == pool.get(0)["input_ids"].shape
 
 
 SHOP = """
