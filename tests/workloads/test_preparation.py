@@ -9,6 +9,7 @@ import pytest
 from bakeoff.errors import UserError
 from bakeoff.workloads import cache_dir, ctr_preparation, prepare
 from bakeoff.workloads.ctr_preparation import CtrPreparation
+from bakeoff.workloads.feed_preparation import FeedPreparation
 from bakeoff.workloads.preparation import IdLookup, Preparation, Texts, hashed, preparation_of, utf8
 from bakeoff.workloads.prepared import Requests
 from bakeoff.workloads.workload import Workload
@@ -101,6 +102,32 @@ def test_the_category_models_requests_are_prepared_from_texts(tmp_path: Path) ->
     assert all(b" " in text for text in pool.raw(3)["text"].tolist())
     never_seen = Texts(tmp_path)({"text": utf8(["Qwghlm \N{SNOWMAN}"])})
     assert never_seen["input_ids"].shape == pool.get(0)["input_ids"].shape
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("data", ["ta-feng", "movielens-100k"])
+def test_the_feeds_requests_are_prepared_from_the_shops_ids(data: str, tmp_path: Path) -> None:
+    from bakeoff.workloads.feed_sasrec import FeedSasrec
+
+    workload = FeedSasrec(data)
+    pool = assert_exact(workload, FeedPreparation, tmp_path)
+    raws, length = [pool.raw(i) for i in range(pool.count)], workload.inputs[0].shape[1]
+    assert all(raw["history"].shape == (1, length) for raw in raws)
+    assert all(raw["candidates"].min() > 0 for raw in raws), "only the history may end early"
+    assert any((raw["history"][0, -1:] == -1).all() for raw in raws), "some users did less than the history holds"
+    assert all(raw["history"][0, 0] > 0 for raw in raws), "the newest first"
+    if data == "ta-feng":
+        assert raws[3]["candidates"].min() > 10**6, "product numbers as on the till roll"
+
+
+def test_a_feed_leaves_unknown_products_out_and_pads_from_the_left(tmp_path: Path) -> None:
+    np.save(tmp_path / "item.npy", np.array([-1, 40, 7, 900]))
+    raw = {"history": np.array([[900, 5, 40, 7, -1]]), "candidates": np.array([7, 6, 40])}
+    inputs = FeedPreparation(tmp_path)(raw)
+    assert inputs["history"].tolist() == [[0, 0, 2, 1, 3]]
+    assert inputs["candidates"].tolist() == [2, 0, 1]
+    newcomer = FeedPreparation(tmp_path)(raw | {"history": np.full((1, 5), -1)})
+    assert newcomer["history"].tolist() == [[0] * 5]
 
 
 SHOP = """
