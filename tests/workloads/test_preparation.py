@@ -12,6 +12,7 @@ from bakeoff.workloads.ctr_preparation import CtrPreparation
 from bakeoff.workloads.feed_preparation import FeedPreparation
 from bakeoff.workloads.preparation import IdLookup, Preparation, Texts, hashed, preparation_of, utf8
 from bakeoff.workloads.prepared import Requests
+from bakeoff.workloads.tower_preparation import TowerPreparation
 from bakeoff.workloads.workload import Workload
 from bakeoff.workloads.writing import write_raw, write_requests
 
@@ -128,6 +129,25 @@ def test_a_feed_leaves_unknown_products_out_and_pads_from_the_left(tmp_path: Pat
     assert inputs["candidates"].tolist() == [2, 0, 1]
     newcomer = FeedPreparation(tmp_path)(raw | {"history": np.full((1, 5), -1)})
     assert newcomer["history"].tolist() == [[0] * 5]
+
+
+@pytest.mark.slow
+def test_the_towers_requests_are_prepared_from_what_the_shop_knows(tmp_path: Path) -> None:
+    from bakeoff.workloads.two_tower import ITEMS, PAST, TwoTowers
+
+    pool = assert_exact(TwoTowers(), TowerPreparation, tmp_path)
+    raw = pool.raw(3)
+    assert raw["last_products"].shape == (200, PAST)
+    assert raw["last_products"].max() > 10**6, "product numbers as on the till roll"
+    assert raw["last_products"].min() == -1, "and of some customers fewer"
+    assert raw["age_group"].dtype.kind == raw["area"].dtype.kind == "S"
+    strange = {"customer": raw["customer"] * 0 - 5, "last_products": raw["last_products"] * 0 + 3}
+    strange |= {"age_group": utf8(["?"] * 200), "area": utf8(["elsewhere"] * 200)}
+    inputs = TowerPreparation(tmp_path)(raw | strange)
+    assert (inputs["history"] == ITEMS).all(), "the row of nothing"
+    users, ages, areas = (len(np.load(tmp_path / f"{name}.npy")) for name in ("user", "age", "area"))
+    assert 0 <= inputs["user"].min() == inputs["user"].max() < users
+    assert (inputs["context"].max(axis=0) < [ages, areas, 7]).all()
 
 
 SHOP = """
