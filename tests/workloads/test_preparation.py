@@ -10,9 +10,10 @@ from bakeoff.errors import UserError
 from bakeoff.workloads import cache_dir, ctr_preparation, prepare
 from bakeoff.workloads.ctr_preparation import CtrPreparation
 from bakeoff.workloads.feed_preparation import FeedPreparation
-from bakeoff.workloads.preparation import IdLookup, Preparation, Texts, hashed, preparation_of, utf8
+from bakeoff.workloads.preparation import IdLookup, Preparation, Texts, hashed, preparation_of, unmixed, utf8
 from bakeoff.workloads.prepared import Requests
 from bakeoff.workloads.tower_preparation import TowerPreparation
+from bakeoff.workloads.wide_preparation import WidePreparation
 from bakeoff.workloads.workload import Workload
 from bakeoff.workloads.writing import write_raw, write_requests
 
@@ -49,6 +50,14 @@ def test_a_hash_is_the_same_on_every_machine_and_day() -> None:
     numbers = [0, 1, 2, -3, 2**62, 4719090700009]
     assert hashed(np.array(numbers), 1 << 40).tolist() == [splitmix64(number) % (1 << 40) for number in numbers]
     assert hashed(utf8(["123456789", ""]), 1 << 32).tolist() == [0xCBF43926, 0], "CRC-32's check value"
+
+
+def test_ids_are_hashed_into_each_table_and_found_by_their_hash() -> None:
+    ids = np.array([[0, 1], [-3, 2**62]])
+    by_table = np.stack([hashed(ids[:, 0], 7), hashed(ids[:, 1], 1000)], axis=1)
+    assert hashed(ids, np.array([7, 1000])).tolist() == by_table.tolist()
+    hashes = np.array([0, 1, 123456789, 2**62, 2**63 - 1, -1])
+    assert [splitmix64(number) for number in unmixed(hashes).tolist()] == [number % 2**64 for number in hashes.tolist()]
 
 
 def assert_exact(workload: Workload, preparation: type[Preparation], folder: Path, seed: int = 0) -> Requests:
@@ -148,6 +157,22 @@ def test_the_towers_requests_are_prepared_from_what_the_shop_knows(tmp_path: Pat
     users, ages, areas = (len(np.load(tmp_path / f"{name}.npy")) for name in ("user", "age", "area"))
     assert 0 <= inputs["user"].min() == inputs["user"].max() < users
     assert (inputs["context"].max(axis=0) < [ages, areas, 7]).all()
+
+
+@pytest.mark.parametrize("tables", [1, 2, 5, 8])
+def test_the_wide_models_requests_are_prepared_by_hashing(tables: int, tmp_path: Path) -> None:
+    from bakeoff.workloads.wide_ctr_scale import WideCtrScale
+
+    workload = WideCtrScale(rows=10_003, dim=4, tables=tables)
+    pool = assert_exact(workload, WidePreparation, tmp_path)
+    raw = pool.raw(3)
+    assert raw["user_ids"].shape == (1, tables // 2)
+    assert raw["item_ids"].shape == (200, tables - tables // 2)
+    assert np.abs(raw["item_ids"]).max() > 2**60, "ids of 64 bits"
+    never_seen = np.random.default_rng(0).integers(-(2**63), 2**63, raw["item_ids"].shape)
+    rows = WidePreparation(tmp_path)(raw | {"item_ids": never_seen})["sparse"]
+    assert rows.min() >= 0
+    assert (rows.max(axis=0) < workload.sizes).all()
 
 
 SHOP = """
