@@ -1,5 +1,6 @@
 """Raw requests and their preparation: exactly the inputs that the pool holds, for every request."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from bakeoff.workloads.workload import Workload
 from bakeoff.workloads.writing import write_raw, write_requests
 
 IDS = np.array([40, 7, 900, 12])
+PREPARATIONS = sorted(file.stem for file in Path(ctr_preparation.__file__).parent.glob("*preparation.py"))
 
 
 def test_ids_are_found_in_any_order_and_shape() -> None:
@@ -58,6 +60,17 @@ def test_ids_are_hashed_into_each_table_and_found_by_their_hash() -> None:
     assert hashed(ids, np.array([7, 1000])).tolist() == by_table.tolist()
     hashes = np.array([0, 1, 123456789, 2**62, 2**63 - 1, -1])
     assert [splitmix64(number) for number in unmixed(hashes).tolist()] == [number % 2**64 for number in hashes.tolist()]
+
+
+def test_a_worker_imports_every_preparation_with_numpy_alone() -> None:
+    code = f"""
+import importlib, sys
+for name in {PREPARATIONS}:
+    importlib.import_module("bakeoff.workloads." + name)
+print(*{{name.partition(".")[0] for name in sys.modules}})
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "pandas", "pyarrow", "scipy", "sklearn", "onnx", "pydantic", "tokenizers"} & set(found)
 
 
 def assert_exact(workload: Workload, preparation: type[Preparation], folder: Path, seed: int = 0) -> Requests:
