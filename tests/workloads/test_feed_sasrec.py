@@ -83,13 +83,14 @@ def test_grocers_may_buy_again_and_recent_visits_count_more(tmp_path, monkeypatc
     rng = np.random.default_rng(0)
     user, day, item = rng.integers(0, (12, 120, 5), (4000, 3)).T
     days = np.zeros(0), np.zeros(5), np.zeros(12), np.zeros(12)
-    purchases = ta_feng.Purchases(day, user, item, *days, {})
+    purchases = ta_feng.Purchases(day, user, item, *days, {"item": np.arange(100, 105)})
     monkeypatch.setattr(feeds, "fetch", lambda carried, cache: tmp_path / "empty")
     (tmp_path / "empty").write_bytes(b"")
     monkeypatch.setattr(ta_feng, "read", lambda archive: purchases)
     feed = feeds.groceries(tmp_path)
     moment = feed.histories.moment
     assert feed.items == 5
+    assert feed.ids.tolist() == [100, 101, 102, 103, 104]
     assert moment[feed.trained].max() == 104
     assert ((moment[feed.held_out] >= 105) & (moment[feed.held_out] < 110)).all()
     assert len(set(feed.histories.user[feed.held_out])) == len(feed.held_out) > 5

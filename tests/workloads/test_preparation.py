@@ -1,5 +1,6 @@
 """Raw requests and their preparation: exactly the inputs that the pool holds, for every request."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,12 +10,16 @@ import pytest
 from bakeoff.errors import UserError
 from bakeoff.workloads import cache_dir, ctr_preparation, prepare
 from bakeoff.workloads.ctr_preparation import CtrPreparation
-from bakeoff.workloads.preparation import IdLookup, Preparation, hashed, preparation_of, utf8
+from bakeoff.workloads.feed_preparation import FeedPreparation
+from bakeoff.workloads.preparation import IdLookup, Preparation, Texts, hashed, preparation_of, unmixed, utf8
 from bakeoff.workloads.prepared import Requests
+from bakeoff.workloads.tower_preparation import TowerPreparation
+from bakeoff.workloads.wide_preparation import WidePreparation
 from bakeoff.workloads.workload import Workload
 from bakeoff.workloads.writing import write_raw, write_requests
 
 IDS = np.array([40, 7, 900, 12])
+PREPARATIONS = sorted(file.stem for file in Path(ctr_preparation.__file__).parent.glob("*preparation.py"))
 
 
 def test_ids_are_found_in_any_order_and_shape() -> None:
@@ -47,6 +52,25 @@ def test_a_hash_is_the_same_on_every_machine_and_day() -> None:
     numbers = [0, 1, 2, -3, 2**62, 4719090700009]
     assert hashed(np.array(numbers), 1 << 40).tolist() == [splitmix64(number) % (1 << 40) for number in numbers]
     assert hashed(utf8(["123456789", ""]), 1 << 32).tolist() == [0xCBF43926, 0], "CRC-32's check value"
+
+
+def test_ids_are_hashed_into_each_table_and_found_by_their_hash() -> None:
+    ids = np.array([[0, 1], [-3, 2**62]])
+    by_table = np.stack([hashed(ids[:, 0], 7), hashed(ids[:, 1], 1000)], axis=1)
+    assert hashed(ids, np.array([7, 1000])).tolist() == by_table.tolist()
+    hashes = np.array([0, 1, 123456789, 2**62, 2**63 - 1, -1])
+    assert [splitmix64(number) for number in unmixed(hashes).tolist()] == [number % 2**64 for number in hashes.tolist()]
+
+
+def test_a_worker_imports_every_preparation_with_numpy_alone() -> None:
+    code = f"""
+import importlib, sys
+for name in {PREPARATIONS}:
+    importlib.import_module("bakeoff.workloads." + name)
+print(*{{name.partition(".")[0] for name in sys.modules}})
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "pandas", "pyarrow", "scipy", "sklearn", "onnx", "pydantic", "tokenizers"} & set(found)
 
 
 def assert_exact(workload: Workload, preparation: type[Preparation], folder: Path, seed: int = 0) -> Requests:
@@ -85,13 +109,83 @@ def test_the_click_models_requests_are_prepared_from_the_shops_ids(tmp_path: Pat
 
 @pytest.mark.slow
 def test_the_search_models_requests_are_prepared_from_texts(tmp_path: Path) -> None:
-    from bakeoff.workloads.preparation import Texts
     from bakeoff.workloads.search_biencoder import SearchBiencoder
 
     pool = assert_exact(SearchBiencoder(), Texts, tmp_path, seed=5)
     query, text = pool.raw(1)["text"][:2].tolist()
     assert len(query) < len(text)
     assert b" " in query
+
+
+@pytest.mark.slow
+def test_the_category_models_requests_are_prepared_from_texts(tmp_path: Path) -> None:
+    from bakeoff.workloads.product_category import ProductCategory
+
+    pool = assert_exact(ProductCategory(), Texts, tmp_path, seed=5)
+    assert all(b" " in text for text in pool.raw(3)["text"].tolist())
+    never_seen = Texts(tmp_path)({"text": utf8(["Qwghlm \N{SNOWMAN}"])})
+    assert never_seen["input_ids"].shape == pool.get(0)["input_ids"].shape
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("data", ["ta-feng", "movielens-100k"])
+def test_the_feeds_requests_are_prepared_from_the_shops_ids(data: str, tmp_path: Path) -> None:
+    from bakeoff.workloads.feed_sasrec import FeedSasrec
+
+    workload = FeedSasrec(data)
+    pool = assert_exact(workload, FeedPreparation, tmp_path)
+    raws, length = [pool.raw(i) for i in range(pool.count)], workload.inputs[0].shape[1]
+    assert all(raw["history"].shape == (1, length) for raw in raws)
+    assert all(raw["candidates"].min() > 0 for raw in raws), "only the history may end early"
+    assert any((raw["history"][0, -1:] == -1).all() for raw in raws), "some users did less than the history holds"
+    assert all(raw["history"][0, 0] > 0 for raw in raws), "the newest first"
+    if data == "ta-feng":
+        assert raws[3]["candidates"].min() > 10**6, "product numbers as on the till roll"
+
+
+def test_a_feed_leaves_unknown_products_out_and_pads_from_the_left(tmp_path: Path) -> None:
+    np.save(tmp_path / "item.npy", np.array([-1, 40, 7, 900]))
+    raw = {"history": np.array([[900, 5, 40, 7, -1]]), "candidates": np.array([7, 6, 40])}
+    inputs = FeedPreparation(tmp_path)(raw)
+    assert inputs["history"].tolist() == [[0, 0, 2, 1, 3]]
+    assert inputs["candidates"].tolist() == [2, 0, 1]
+    newcomer = FeedPreparation(tmp_path)(raw | {"history": np.full((1, 5), -1)})
+    assert newcomer["history"].tolist() == [[0] * 5]
+
+
+@pytest.mark.slow
+def test_the_towers_requests_are_prepared_from_what_the_shop_knows(tmp_path: Path) -> None:
+    from bakeoff.workloads.two_tower import ITEMS, PAST, TwoTowers
+
+    pool = assert_exact(TwoTowers(), TowerPreparation, tmp_path)
+    raw = pool.raw(3)
+    assert raw["last_products"].shape == (200, PAST)
+    assert raw["last_products"].max() > 10**6, "product numbers as on the till roll"
+    assert raw["last_products"].min() == -1, "and of some customers fewer"
+    assert raw["age_group"].dtype.kind == raw["area"].dtype.kind == "S"
+    strange = {"customer": raw["customer"] * 0 - 5, "last_products": raw["last_products"] * 0 + 3}
+    strange |= {"age_group": utf8(["?"] * 200), "area": utf8(["elsewhere"] * 200)}
+    inputs = TowerPreparation(tmp_path)(raw | strange)
+    assert (inputs["history"] == ITEMS).all(), "the row of nothing"
+    users, ages, areas = (len(np.load(tmp_path / f"{name}.npy")) for name in ("user", "age", "area"))
+    assert 0 <= inputs["user"].min() == inputs["user"].max() < users
+    assert (inputs["context"].max(axis=0) < [ages, areas, 7]).all()
+
+
+@pytest.mark.parametrize("tables", [1, 2, 5, 8])
+def test_the_wide_models_requests_are_prepared_by_hashing(tables: int, tmp_path: Path) -> None:
+    from bakeoff.workloads.wide_ctr_scale import WideCtrScale
+
+    workload = WideCtrScale(rows=10_003, dim=4, tables=tables)
+    pool = assert_exact(workload, WidePreparation, tmp_path)
+    raw = pool.raw(3)
+    assert raw["user_ids"].shape == (1, tables // 2)
+    assert raw["item_ids"].shape == (200, tables - tables // 2)
+    assert np.abs(raw["item_ids"]).max() > 2**60, "ids of 64 bits"
+    never_seen = np.random.default_rng(0).integers(-(2**63), 2**63, raw["item_ids"].shape)
+    rows = WidePreparation(tmp_path)(raw | {"item_ids": never_seen})["sparse"]
+    assert rows.min() >= 0
+    assert (rows.max(axis=0) < workload.sizes).all()
 
 
 SHOP = """

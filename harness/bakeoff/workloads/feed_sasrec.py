@@ -12,6 +12,7 @@ import torch
 
 from bakeoff.backends import Arrays, Tensor
 from bakeoff.errors import UserError
+from bakeoff.workloads import feed_preparation
 from bakeoff.workloads.feeds import SOURCES, Feed
 from bakeoff.workloads.histories import NOTHING
 from bakeoff.workloads.prepared import Array
@@ -38,6 +39,7 @@ class FeedSasrec(Workload):
     outputs = ("score",)
     judged = "score"
     metrics = ("ndcg@10", "recall@50")
+    preparation = "bakeoff.workloads.feed_preparation:FeedPreparation"
 
     def __init__(self, data: str = "ta-feng") -> None:
         if data not in SOURCES:
@@ -49,6 +51,7 @@ class FeedSasrec(Workload):
             Tensor("history", "int64", (1, self._source.length), per="request"),
             Tensor("candidates", "int64", (None,)),
         )
+        self.raw_inputs = self.inputs
 
     def train(self, seed: int, cache: Path, progress: Progress) -> Trained:
         """The usual training of the whole model."""
@@ -124,6 +127,10 @@ class FeedSasrec(Workload):
             "history": feed.histories.before(visit, self._source.length),
             "candidates": feed.popular(int(rows.sum()), rng),
         }
+
+    def raw_requests(self, rows: Array, seed: int, cache: Path, progress: Progress, into: Path) -> Arrays:
+        """The shop's own ids of what the user did, newest first, and of the candidates."""
+        return feed_preparation.raw_of(self.requests(rows, seed, cache, progress), self._source.read(cache).ids, into)
 
     def held_out(self, chunk: int, seed: int, cache: Path, progress: Progress) -> HeldOut:
         """The whole catalogue for each of up to 1,000 users; labels are what the held-out visit holds."""

@@ -29,7 +29,7 @@ HALF_LIFE_DAYS = 14
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """Histories over items 1 to `items`. `apart` and `held_out` are visits.
+    """Histories over items 1 to `items`, which are `ids` to the shop. `apart` and `held_out` are visits.
 
     `trained` (bool) and `weight` (in training, float32) have an entry for each visit. `once` says that nobody takes an
     item twice, so that what a user had is no candidate any more.
@@ -37,6 +37,7 @@ class Feed:
 
     histories: Histories
     items: int
+    ids: Array
     trained: Array
     weight: Array
     apart: Array
@@ -88,12 +89,13 @@ class Source:
 @cache
 def films(folder: Path) -> Feed:
     """MovieLens-100k, each rating a visit: the last of each user is held out, the one before it is kept apart."""
-    user, film, _ = movielens.read(fetch(MOVIELENS, folder))
+    user, film, ids = movielens.read(fetch(MOVIELENS, folder))
     histories = Histories(user, np.arange(len(user)), film + 1)
     left = histories.left
     return Feed(
         histories,
         movielens.FILMS,
+        ids,
         trained=left >= 2,
         weight=np.ones(len(left), dtype=np.float32),
         apart=np.flatnonzero(left == 1),
@@ -118,6 +120,7 @@ def groceries(folder: Path) -> Feed:
     return Feed(
         histories,
         int(kept.sum()),
+        purchases.ids["item"][kept],
         trained=early & ~apart,
         weight=(0.5 ** ((SPLIT_DAY - day) / HALF_LIFE_DAYS)).astype(np.float32),
         apart=np.flatnonzero(apart & (ordinal > 0)),

@@ -21,6 +21,7 @@ from bakeoff.workloads.prepared import PREPARATION, Array, Prepared
 
 TOKENIZER = "tokenizer.json"
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+_UNMIX = tuple(np.uint64(pow(int(factor), -1, 1 << 64)) for factor in reversed(_MIX))
 
 
 class Preparation(ABC):
@@ -71,8 +72,11 @@ class IdLookup:
         return rows
 
 
-def hashed(ids: Array, buckets: int) -> Array:
-    """Row numbers from 0 to `buckets` - 1 for int64 ids or bytes [n], the same on every machine."""
+def hashed(ids: Array, buckets: int | Array) -> Array:
+    """Row numbers from 0 to `buckets` - 1 for int64 ids or bytes [n], the same on every machine.
+
+    Ids [n, tables] may have `buckets` for each table.
+    """
     if ids.dtype.kind == "S":
         mixed = np.fromiter(map(zlib.crc32, ids.tolist()), np.uint64, len(ids))
     else:
@@ -80,7 +84,23 @@ def hashed(ids: Array, buckets: int) -> Array:
         for factor, shift in zip(_MIX, (30, 27), strict=True):  # splitmix64, Steele et al. 2014
             mixed = (mixed ^ (mixed >> np.uint64(shift))) * factor
         mixed = mixed ^ (mixed >> np.uint64(31))
-    return (mixed % np.uint64(buckets)).astype(np.int64)
+    return (mixed % np.asarray(buckets, np.uint64)).astype(np.int64)
+
+
+def unmixed(hashes: Array) -> Array:
+    """The int64 ids whose hash, before its remainder is taken, is `hashes`: every 64-bit number has one."""
+    mixed = _unshifted(hashes.astype(np.int64).view(np.uint64), 31)
+    for factor, shift in zip(_UNMIX, (27, 30), strict=True):
+        mixed = _unshifted(mixed * factor, shift)
+    return mixed.view(np.int64)
+
+
+def _unshifted(mixed: Array, shift: int) -> Array:
+    """The x of which `mixed` is x ^ (x >> shift)."""
+    found = mixed
+    for _ in range(63 // shift):
+        found = mixed ^ (found >> np.uint64(shift))
+    return found
 
 
 class Tokenise:

@@ -14,9 +14,10 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from bakeoff.backends import Arrays
+from bakeoff.backends import Arrays, Tensor
 from bakeoff.workloads import minilm
 from bakeoff.workloads.minilm import MiniLm
+from bakeoff.workloads.preparation import utf8, write_tokenizer
 from bakeoff.workloads.prepared import Array
 from bakeoff.workloads.wheels import MINILM, REVIEWS, fetch
 from bakeoff.workloads.workload import HeldOut, Progress, Trained, Workload, chunks
@@ -62,8 +63,13 @@ def labelled(table: pd.DataFrame) -> pd.DataFrame:
 
 
 @cache
+def _reviews(cache: Path) -> pd.DataFrame:
+    return labelled(pd.read_parquet(io.BytesIO(fetch(REVIEWS, cache).read_bytes())))
+
+
+@cache
 def _texts(cache: Path) -> Texts:
-    table = labelled(pd.read_parquet(io.BytesIO(fetch(REVIEWS, cache).read_bytes())))
+    table = _reviews(cache)
     label, classes = pd.factorize(table["category"], sort=True)
     return Texts(minilm.tokenise(table["text"].tolist(), cache), label, tuple(classes), *parts(len(table)))
 
@@ -78,6 +84,8 @@ class ProductCategory(Workload):
     outputs = ("probability",)
     judged = "probability"
     metrics = ("top1", "macro_f1")
+    preparation = "bakeoff.workloads.preparation:Texts"
+    raw_inputs = (Tensor("text", "S", (None,)),)
     reference_rows = 2048
 
     def train(self, seed: int, cache: Path, progress: Progress) -> Trained:
@@ -144,14 +152,24 @@ class ProductCategory(Workload):
         """Random texts out of those trained on."""
         progress("tokenising the reviews")
         texts = _texts(cache)
-        drawn = np.random.default_rng([seed, 2]).choice(texts.training, int(rows.sum()))
+        drawn = _drawn(texts.training, rows, seed)
         return {name: column[drawn] for name, column in texts.tokens.items()}
+
+    def raw_requests(self, rows: Array, seed: int, cache: Path, progress: Progress, into: Path) -> Arrays:
+        """The texts as they are written."""
+        write_tokenizer(fetch(MINILM, cache) / "tokenizer.json", minilm.TOKENS, into)
+        reviews = _reviews(cache)
+        return {"text": utf8(reviews["text"])[_drawn(parts(len(reviews))[2], rows, seed)]}
 
     def held_out(self, chunk: int, seed: int, cache: Path, progress: Progress) -> HeldOut:
         """3,000 reviews that are the same for every seed; other reviews of the same products are trained on."""
         texts = _texts(cache)
         arrays = {name: column[texts.held_out] for name, column in texts.tokens.items()}
         return HeldOut(arrays, chunks(HELD_OUT, chunk), kind="classes", labels=texts.label[texts.held_out])
+
+
+def _drawn(training: Array, rows: Array, seed: int) -> Array:
+    return np.random.default_rng([seed, 2]).choice(training, int(rows.sum()))
 
 
 class Classifier(MiniLm):

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from bakeoff.backends import Arrays, Tensor
-from bakeoff.workloads import ta_feng
+from bakeoff.workloads import ta_feng, tower_preparation
 from bakeoff.workloads.prepared import Array
 from bakeoff.workloads.towers import ItemTower, TwoTower
 from bakeoff.workloads.wheels import TA_FENG, fetch
@@ -114,6 +114,14 @@ class TwoTowers(Workload):
     outputs = ("score",)
     judged = "score"
     metrics = ("recall@100",)
+    preparation = "bakeoff.workloads.tower_preparation:TowerPreparation"
+    raw_inputs = (
+        Tensor("customer", "int64", (None,)),
+        Tensor("last_products", "int64", (None, PAST)),
+        Tensor("age_group", "S", (None,)),
+        Tensor("area", "S", (None,)),
+        Tensor("weekday", "int64", (None,)),
+    )
     reference_rows = 512
 
     def train(self, seed: int, cache: Path, progress: Progress) -> Trained:
@@ -186,6 +194,11 @@ class TwoTowers(Workload):
         visits = _shop(cache)[2]
         rng = np.random.default_rng([seed, 1])
         return visits.inputs(rng.choice(np.flatnonzero(visits.day >= SPLIT_DAY), int(rows.sum())))
+
+    def raw_requests(self, rows: Array, seed: int, cache: Path, progress: Progress, into: Path) -> Arrays:
+        """What the shop knows of each customer, in its own ids; the last products newest first."""
+        purchases, catalogue, _ = _shop(cache)
+        return tower_preparation.raw_of(self.requests(rows, seed, cache, progress), purchases.ids, catalogue, into)
 
     def held_out(self, chunk: int, seed: int, cache: Path, progress: Progress) -> HeldOut:
         """1,500 users at their first visit of the last 15 days, new users among them; relevant is what they buy."""

@@ -12,6 +12,7 @@ from torch import nn
 
 from bakeoff.backends import Arrays, Tensor
 from bakeoff.errors import UserError
+from bakeoff.workloads import wide_preparation
 from bakeoff.workloads.dlrm import Dlrm
 from bakeoff.workloads.prepared import Array, Data
 from bakeoff.workloads.spare_memory import spare_bytes
@@ -40,6 +41,7 @@ class WideCtrScale(Workload):
     outputs = ("click",)
     judged = "click"
     metrics = ()
+    preparation = "bakeoff.workloads.wide_preparation:WidePreparation"
 
     def __init__(self, rows: int = 2_000_000, dim: int = 32, tables: int = 8) -> None:
         if dim < LEAST_DIM:
@@ -52,6 +54,12 @@ class WideCtrScale(Workload):
         self.dim = dim
         self.sizes = [(rows + place) // tables for place in range(tables)]
         self.inputs = (Tensor("dense", "float32", (None, NUMBERS)), Tensor("sparse", "int64", (None, tables)))
+        self.raw_inputs = (
+            Tensor("user_ids", "int64", (1, tables // 2), "request"),
+            Tensor("item_ids", "int64", (None, tables - tables // 2)),
+            Tensor("user_numbers", "float32", (1, USER_NUMBERS), "request"),
+            Tensor("item_numbers", "float32", (None, NUMBERS - USER_NUMBERS)),
+        )
 
     def train(self, seed: int, cache: Path, progress: Progress) -> Trained:
         """No training: rows of length about one, so that their products matter to the answer."""
@@ -66,6 +74,11 @@ class WideCtrScale(Workload):
     def requests(self, rows: Array, seed: int, cache: Path, progress: Progress) -> Arrays:
         """Users and items by Zipf's law."""
         return self._drawn(np.asarray(rows), np.random.default_rng([seed, 1]))
+
+    def raw_requests(self, rows: Array, seed: int, cache: Path, progress: Progress, into: Path) -> Arrays:
+        """64-bit ids, which need no lookup, and the numbers as they are."""
+        inputs = self.requests(rows, seed, cache, progress)
+        return wide_preparation.raw_of(inputs, np.asarray(rows), USER_NUMBERS, np.array(self.sizes), into)
 
     def held_out(self, chunk: int, seed: int, cache: Path, progress: Progress) -> HeldOut:
         """Rows without labels: an engine must answer them, and no metric judges what it says."""
