@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import torch
@@ -16,7 +15,6 @@ from bakeoff.variants.technique import Bench
 Examples = Sequence[tuple[Tensor, ...]]
 
 OBSERVED_ROWS = 4096
-MOST_EXAMPLES = 32
 
 
 @dataclass(slots=True)
@@ -35,7 +33,7 @@ class Moments:
 
     def add(self, read: Tensor) -> None:
         """Count rows [..., in_features] in."""
-        rows = read.reshape(-1, read.shape[-1])
+        rows = read.reshape(-1, read.shape[-1]).double()
         self.rows += len(rows)
         self.total += rows.sum(0)
         self.products += rows.T @ rows
@@ -46,9 +44,14 @@ class Moments:
         return self.total / self.rows
 
     @property
+    def second(self) -> Tensor:
+        """The second moment [in_features, in_features]."""
+        return self.products / self.rows
+
+    @property
     def covariance(self) -> Tensor:
         """[in_features, in_features]."""
-        return self.products / self.rows - torch.outer(self.mean, self.mean)
+        return self.second - torch.outer(self.mean, self.mean)
 
 
 def moments(module: nn.Module, layers: Iterable[nn.Linear], bench: Bench) -> dict[nn.Linear, Moments]:
@@ -57,7 +60,7 @@ def moments(module: nn.Module, layers: Iterable[nn.Linear], bench: Bench) -> dic
     seen = {layer: Moments.of(layer) for layer in layers}
     hooks = [layer.register_forward_pre_hook(_adds_to(sums)) for layer, sums in seen.items()]
     try:
-        answers(module, examples)
+        answers(module, examples if hooks else ())
     finally:
         for hook in hooks:
             hook.remove()
@@ -90,24 +93,3 @@ def _tensors(answer: Any) -> list[Tensor]:
 
 def _adds_to(moments: Moments) -> Callable[[nn.Module, tuple[Any, ...]], None]:
     return lambda _, inputs: moments.add(inputs[0].detach())
-
-
-def input_moments(module: nn.Module, examples: Sequence[tuple[Tensor, ...]]) -> dict[nn.Module, Tensor]:
-    """By linear layer, the second moment float64 [inputs, inputs] of what the first examples feed into it."""
-    sums: dict[nn.Module, Tensor] = {}
-    rows: dict[nn.Module, int] = {}
-
-    def observe(layer: nn.Module, inputs: tuple[Tensor, ...], _: Any) -> None:
-        fed = inputs[0].detach().flatten(0, -2).double()
-        sums[layer] = sums.get(layer, 0) + fed.T @ fed
-        rows[layer] = rows.get(layer, 0) + len(fed)
-
-    hooks = [each.register_forward_hook(observe) for each in module.modules() if type(each) is nn.Linear]
-    try:
-        with torch.no_grad():
-            for example in islice(examples, MOST_EXAMPLES if hooks else 0):
-                module.eval()(*example)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return {layer: total / rows[layer] for layer, total in sums.items()}
