@@ -2,14 +2,15 @@
 
     python tests/benchmarks/compression.py [--only WORKLOAD]... [--into docs/compression.md]
 
-For each workload it runs `bakeoff quality WORKLOAD --variants ... --json`; what does not apply has its reason. `--into`
-puts the tables between the marks in a Markdown file.
+For each workload it runs `bakeoff quality WORKLOAD --variants ... --backend ... --json` for several engines; what does
+not apply has its reason. `--into` puts the tables between the marks in a Markdown file.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,50 +20,50 @@ from typing import Any
 
 from marked import rewrite_file
 
-PRECISIONS = ("int8-dynamic", "int8-static", "int8-mixed", "int8-weight-only", "int4-weight-only")
-MATRICES = (
-    "prune:0.5",
-    "prune:0.8",
-    "prune:0.9",
-    "prune-sensitive:0.8",
-    "prune-2of4",
-    "prune-neurons:0.5",
-    "lowrank:16",
-    "share:16",
+VARIANTS = (
+    "base",
+    *("int8-dynamic", "int8-static", "int8-mixed", "int8-weight-only", "int4-weight-only"),
+    *("prune:0.5", "prune:0.8", "prune:0.9", "prune-sensitive:0.8", "prune-2of4", "prune:0.8:finetune=0.25"),
+    *("prune-neurons:0.5", "prune-heads:0.5", "prune-layers:0.5", "lowrank:16", "share:16"),
+    *("distill:0.5", "distill:0.5 > int8-dynamic"),
+    *("embed-int8", "embed-int4", "lowrank-embed:8", "hash-embed:0.25", "compose-embed:0.1", "tt-embed:8"),
+    "user-once",
 )
-TRAINED = ("prune:0.8:finetune=0.25", "distill:0.5", "distill:0.5 > int8-dynamic")
-BLOCKS = ("prune-heads:0.5", "prune-layers:0.5")
-TABLES = ("embed-int8", "embed-int4", "lowrank-embed:8", "hash-embed:0.25", "compose-embed:0.1", "tt-embed:8")
-WORKLOADS: Mapping[str, Sequence[str]] = {
-    "ctr-dlrm": (*PRECISIONS, *MATRICES, *TRAINED, *TABLES, "user-once"),
-    "feed-sasrec": (*PRECISIONS, *MATRICES, *TRAINED, *BLOCKS, *TABLES),
-    "feed-sasrec:data=movielens-100k": (*PRECISIONS, *MATRICES, *TRAINED, *BLOCKS, "embed-int8", "embed-int4"),
-    "search-biencoder": (*PRECISIONS, *MATRICES, "distill:0.5", *BLOCKS, "embed-int8", "embed-int4"),
-    "product-category": (*PRECISIONS, *MATRICES, "distill:0.5", *BLOCKS, "embed-int8", "embed-int4"),
-    "two-tower": (*PRECISIONS, *MATRICES, *TRAINED, *TABLES),
-    "wide-ctr-scale": ("int8-dynamic", "prune-neurons:0.5", *TABLES),
-}
+ENGINES = {"onnxruntime": VARIANTS, "openvino": ("fp16", "bf16", "int8-static"), "torch": ("bf16",)}
+"""The first scores every technique; the others, the precisions that it does not have or has otherwise."""
+WORKLOADS = (
+    "ctr-dlrm",
+    "feed-sasrec",
+    "feed-sasrec:data=movielens-100k",
+    "search-biencoder",
+    "product-category",
+    "two-tower",
+    "wide-ctr-scale:rows=200000",
+)
 MARK = "table"
 
 
-def command(workload: str) -> list[str]:
-    """The command whose rows are a workload's table."""
-    return ["bakeoff", "quality", workload, "--variants", ",".join(["base", *WORKLOADS[workload]]), "--json"]
+def command(workload: str, engine: str) -> list[str]:
+    """The command whose rows are a workload's on an engine."""
+    return ["bakeoff", "quality", workload, "--variants", ",".join(ENGINES[engine]), "--backend", engine, "--json"]
 
 
 def rows(workload: str) -> list[dict[str, Any]]:
-    """Run it."""
-    done = subprocess.run([sys.executable, "-m", *command(workload)], stdout=subprocess.PIPE, text=True, check=True)
-    found: list[dict[str, Any]] = json.loads(done.stdout)["rows"]
+    """Run a workload's commands."""
+    found: list[dict[str, Any]] = []
+    for engine in ENGINES:
+        words = [sys.executable, "-m", *command(workload, engine)]
+        done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
+        found += json.loads(done.stdout)["rows"]
     return found
 
 
 def section(workload: str, found: Sequence[Mapping[str, Any]]) -> str:
-    """A workload's table in Markdown, under its name and with its command."""
+    """A workload's table in Markdown, under its name and with its commands."""
     metrics = list(dict.fromkeys(name for row in found for name in row["quality"]))
-    titles = ["variant", "precision", *metrics, "parameters", "MB", "MB zstd", "load, s", "made in, s"]
-    shell = " ".join(f"'{word}'" if ">" in word else word for word in command(workload)[:-1])
-    lines = [f"### {workload}", "", f"`{shell}`", "", _line(titles), _line(["---"] * len(titles))]
+    titles = ["variant", "engine", *metrics, "parameters", "MB", "MB zstd", "load, s", "made in, s"]
+    shell = [f"    {shlex.join(command(workload, engine)[:-1])}" for engine in ENGINES]
+    lines = [f"### {workload}", "", *shell, "", _line(titles), _line(["---"] * len(titles))]
     lines += [_line(_cells(row, metrics)) for row in found]
     lines += [
         f"\n`{row['variant']}` at {row['precision']} against `{row['control']}`, trained alike: {_beyond(row)}"
@@ -73,7 +74,7 @@ def section(workload: str, found: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _cells(row: Mapping[str, Any], metrics: Sequence[str]) -> list[str]:
-    head = [f"`{row['variant']}`", row["precision"]]
+    head = [f"`{row['variant']}`", f"{row['backend']} {row['precision']}"]
     if row["outcome"] != "ok":
         return [*head, f"{row['outcome']}: {row['reason']}", *[""] * (len(metrics) + 4)]
     model = row["model"]
@@ -121,7 +122,7 @@ def with_section(inside: str, name: str, made: str) -> str:
 def main(words: Sequence[str] | None = None) -> int:
     """Make the tables that were asked for; each is printed when it is there."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", action="append", choices=tuple(WORKLOADS), metavar="WORKLOAD")
+    parser.add_argument("--only", action="append", choices=WORKLOADS, metavar="WORKLOAD")
     parser.add_argument("--into", type=Path, metavar="FILE", help="put the tables into this Markdown file")
     asked = parser.parse_args(words)
     for name in asked.only or WORKLOADS:

@@ -8,19 +8,25 @@ MODEL = {"parameters": 1391701, "artifact_bytes": 5_570_000, "artifact_zstd_byte
 PRUNED = {
     "variant": "prune:0.5",
     "precision": "fp32",
+    "backend": "onnxruntime",
     "outcome": "ok",
     "quality": {"auc": FIGURES},
     "model": MODEL | {"compress_s": 0.012},
     "control": "finetune:0.25",
     "against_control": {"auc": FIGURES},
 }
-REFUSED = {"variant": "prune-heads:0.5", "precision": "fp32", "outcome": "unsupported", "reason": "no heads to remove"}
+REFUSED = PRUNED | {
+    "variant": "prune-heads:0.5",
+    "outcome": "unsupported",
+    "reason": "no heads",
+    "quality": {},
+    "control": "",
+}
 
 
 @pytest.fixture
 def table(monkeypatch, tmp_path, capsys):
-    rows = [PRUNED, REFUSED | {"quality": {}, "model": {}}]
-    monkeypatch.setattr(compression, "rows", lambda _: rows)
+    monkeypatch.setattr(compression, "rows", lambda _: [PRUNED, REFUSED])
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- table -->\n\n### two-tower\n\nkept\n\n### ctr-dlrm\n\nold\n<!-- /table -->\nafter\n")
     compression.main(["--only", "ctr-dlrm", "--into", str(page)])
@@ -28,8 +34,11 @@ def table(monkeypatch, tmp_path, capsys):
 
 
 def test_a_row_has_the_change_with_half_its_interval_and_what_it_saves(table):
-    assert "| `prune:0.5` | fp32 | 0.7195 (-0.0017 ± 0.0004) | 1,391,701 | 5.57 | 5.11 | 0.04 | 0.01 |" in table[1]
-    assert "| `prune-heads:0.5` | fp32 | unsupported: no heads to remove |" in table[1]
+    assert (
+        "| `prune:0.5` | onnxruntime fp32 | 0.7195 (-0.0017 ± 0.0004) | 1,391,701 | 5.57 | 5.11 | 0.04 | 0.01 |"
+        in table[1]
+    )
+    assert "| `prune-heads:0.5` | onnxruntime fp32 | unsupported: no heads |" in table[1]
     assert "`prune:0.5` at fp32 against `finetune:0.25`, trained alike: auc -0.0017" in table[1]
 
 

@@ -23,7 +23,7 @@ def pair(engine, base_ms, pruned_ms, **more):
 def test_a_cheaper_variant_has_a_gain_with_its_interval(scenario, engine):
     found = judge_scenario(scenario(pair(engine, 4.0, 2.0)))
     gain = gain_of(found)
-    assert (gain.over, gain.outcome) == ("ort/fp32/1x1", "gain")
+    assert (gain.over, gain.outcome, gain.by) == ("ort/fp32/1x1", "gain", "rounds")
     assert 0 < gain.low < gain.value < gain.high < 1
     costs = {one.variant: one.cost for one in found.candidates if one.backend == "ort"}
     assert gain.value == pytest.approx(1 - costs["pruned"] / costs["base"], rel=0.01)
@@ -45,9 +45,29 @@ def test_a_gain_smaller_than_what_matters_is_none(scenario, engine):
     assert gain_of(judge_scenario(scenario(field, matters="50%"))).outcome == "none"
 
 
-def test_what_played_no_rounds_is_not_compared(scenario, engine):
-    screened = gain_of(judge_scenario(scenario(pair(engine, 3.0, 2.0, rounds=0))))
-    assert (screened.over, screened.outcome, screened.value) == ("ort/fp32/1x1", "not compared", None)
+@pytest.mark.parametrize("screened", ["base", "pruned"])
+def test_what_one_of_them_was_measured_in_by_its_screen_alone_has_no_interval(scenario, engine, screened):
+    field = pair(engine, 4.0, 2.0)
+    field[screened].rounds = 0
+    gain = gain_of(judge_scenario(scenario(field)))
+    assert (gain.over, gain.outcome, gain.by) == ("ort/fp32/1x1", "gain", "screen")
+    assert 0.3 < gain.value < 0.7
+    assert (gain.low, gain.high) == (None, None)
+
+
+@pytest.mark.parametrize("pruned_ms", [2.9, 3.0, 3.6], ids=["hardly cheaper", "alike", "dearer"])
+def test_a_block_that_is_not_clearly_cheaper_shows_no_gain(scenario, engine, pruned_ms):
+    field = pair(engine, 3.0, pruned_ms)
+    field["base"].rounds = 0
+    gain = gain_of(judge_scenario(scenario(field)))
+    assert (gain.outcome, gain.by, gain.low) == ("none", "screen", None)
+
+
+def test_what_has_no_cost_or_no_base_is_not_compared(scenario, engine):
+    field = pair(engine, 3.0, 2.0)
+    field["base"].service_ms = None
+    unmeasured = gain_of(judge_scenario(scenario(field)))
+    assert (unmeasured.over, unmeasured.outcome, unmeasured.by) == ("ort/fp32/1x1", "not compared", None)
     alone = {"pruned": engine(2.0, backend="ort", variant="pruned"), "other": engine(3.0)}
     lonely = gain_of(judge_scenario(scenario(alone)))
     assert (lonely.over, lonely.outcome) == (None, "not compared")
@@ -66,4 +86,4 @@ def test_the_gain_is_in_the_json(scenario, engine, run):
     found = json.loads(json.dumps(to_json(record, verdicts(record)), allow_nan=False))
     gains = {each["candidate"]: each["gain"] for each in found["scenarios"][0]["candidates"]}
     assert gains["ort/fp32/1x1"] is None
-    assert gains["ort/fp32/1x1/pruned"].keys() == {"over", "outcome", "value", "low", "high"}
+    assert gains["ort/fp32/1x1/pruned"].keys() == {"over", "outcome", "by", "value", "low", "high"}

@@ -41,7 +41,7 @@ def test_bad_input_is_one_line(words, complaint, tmp_path):
 def test_what_was_exported_and_what_was_not_is_told(command, err, monkeypatch):
     monkeypatch.setattr(api, "run", lambda *_, **__: Stored())
     monkeypatch.setattr(api, "load", lambda *_: Stored())
-    monkeypatch.setattr(cli, "_show", lambda *_: None)
+    monkeypatch.setattr(cli.measuring, "show", lambda *_: None)
     told = CliRunner().invoke(cli.app, command)
     assert told.exit_code == 0, told.output
     left_out = "left out, with no block under the scenario's load: ctr: b, ctr: c"

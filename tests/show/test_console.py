@@ -3,13 +3,14 @@
 import io
 import re
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
 from bakeoff.show import console
+from bakeoff.store.record import Quality
 
 
 def shown(show, *things, width=100, terminal=False, **options):
@@ -43,6 +44,24 @@ def test_wide_terminals_show_more(win):
     heads = [text.split("outcome, and why not")[0].splitlines()[-1] for text in shows]
     assert ["quality " in head for head in heads] == [False, True, True]
     assert ["capacity" in head for head in heads] == [False, False, True]
+
+
+@pytest.mark.parametrize("width", [100, 120, 140])
+@pytest.mark.parametrize(
+    ("floors", "told", "left_out"),
+    [
+        ({"auc": 0.002, "top10_changed": 0.05}, ["auc -0.0006", "top10_changed", "+0.03"], "logloss"),
+        ({}, ["auc -0.0006"], "top10_changed"),
+    ],
+)
+def test_of_many_metrics_the_table_shows_those_with_a_floor(win, width, floors, told, left_out):
+    deltas = {"auc": -0.0006, "logloss": 0.0009, "normalized_entropy": 0.0011, "top10_changed": 0.03}
+    quality = {name: Quality(name, 0.7 + delta, 0.7, delta, delta, delta, 9) for name, delta in deltas.items()}
+    candidates = tuple(replace(one, quality=quality) for one in win.candidates)
+    text = shown(console.render, [replace(win, candidates=candidates, choice=None, floors=floors)], width=width)
+    table = text.split("outcome, and why not")[1]
+    assert all(words in table for words in told)
+    assert left_out not in table
 
 
 def test_plain_output_has_no_escapes_and_hostile_text_cannot_bring_any(verdict):

@@ -24,8 +24,10 @@ def of(win, place, gain, **changed):
     ("gain", "words"),
     [
         (None, ""),
-        (Gain(OVER, "gain", 0.123, 0.08, 0.15), "12 % cheaper than base (8.0 % to 15 %)"),
-        (Gain(OVER, "none", 0.01, -0.02, 0.04), "no measured gain over base"),
+        (Gain(OVER, "gain", "rounds", 0.123, 0.08, 0.15), "12 % cheaper than base (8.0 % to 15 %)"),
+        (Gain(OVER, "gain", "screen", 0.29), "29 % cheaper than base in the screening block alone"),
+        (Gain(OVER, "none", "rounds", 0.01, -0.02, 0.04), "no measured gain over base"),
+        (Gain(OVER, "none", "screen", 0.05), "no measured gain over base in the screening block alone"),
         (Gain(None, "not compared"), "not compared with base"),
     ],
 )
@@ -35,12 +37,12 @@ def test_the_choice_says_what_it_gained(win, gain, words):
 
 def test_it_follows_the_reason_of_what_is_not_chosen(win):
     reason = win.candidates[1].reason
-    assert of(win, 1, Gain(OVER, "none", 0.0, -0.1, 0.1))[1] == f"{reason}; no measured gain over base"
+    assert of(win, 1, Gain(OVER, "none", "rounds", 0.0, -0.1, 0.1))[1] == f"{reason}; no measured gain over base"
     assert of(win, 1, Gain(OVER, "not compared"), outcome="eliminated")[1] == reason
 
 
 def test_every_report_has_it(win, record, capsys):
-    verdict, _ = of(win, 1, Gain(OVER, "none", 0.0, -0.1, 0.1))
+    verdict, _ = of(win, 1, Gain(OVER, "none", "rounds", 0.0, -0.1, 0.1))
     console.render([verdict])
     for text in (capsys.readouterr().out, markdown(record, [verdict]), page(record, [verdict])):
         assert "no measured gain over base" in " ".join(text.split())

@@ -8,7 +8,7 @@ import torch
 
 from bakeoff.errors import UserError
 from bakeoff.scenario import load_scenario
-from bakeoff.workloads import spare_memory, wide_ctr_scale
+from bakeoff.workloads import exporting, spare_memory, wide_ctr_scale
 from bakeoff.workloads.wide_ctr_scale import WideCtrScale, zipf_ids
 
 SCENARIO = Path(__file__).parents[2] / "scenarios" / "wide-ctr-scale.yaml"
@@ -51,6 +51,15 @@ def test_a_request_is_one_user_and_many_items(small, tmp_path):
     again = small.requests(rows, 5, tmp_path, quiet)
     assert all(np.array_equal(again[name], array) for name, array in arrays.items())
     assert not np.array_equal(small.requests(rows, 6, tmp_path, quiet)["sparse"], sparse)
+
+
+def test_the_users_half_can_be_looked_up_once_per_request(small, tmp_path):
+    arrays = small.requests(np.array([50]), 5, tmp_path, quiet)
+    module = small.train(1, tmp_path, quiet).module
+    answers = [
+        exporting.run(each, small.inputs, small.outputs, arrays)["click"] for each in (module, small.tiled(module))
+    ]
+    np.testing.assert_allclose(*answers, atol=1e-6, rtol=0)
 
 
 def test_answers_depend_on_the_ids(small, tmp_path):

@@ -40,7 +40,7 @@ def folder(prepared: Prepared, entry: Entry, cpu_flags: str) -> Path:
 
 def kept(place: Path) -> tuple[Artifact, float] | None:
     """The artifact in a folder and the seconds it took to build; None where there is none (or half of one)."""
-    stored = _stored(place)
+    stored = _stored(place / ARTIFACT)
     if not stored:
         return None
     inputs = tuple(Tensor(each["name"], each["dtype"], tuple(each["shape"]), each["per"]) for each in stored["inputs"])
@@ -48,9 +48,10 @@ def kept(place: Path) -> tuple[Artifact, float] | None:
     return (artifact, float(stored["build_s"])) if artifact.path.exists() else None
 
 
-def _stored(place: Path) -> dict[str, Any]:
+def _stored(path: Path) -> dict[str, Any]:
+    """What a file of ours holds; nothing where there is none, or half of one."""
     try:
-        found: dict[str, Any] = json.loads((place / ARTIFACT).read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return found
@@ -132,7 +133,7 @@ def scores(place: Path, candidate: Candidate) -> Path:
 
 def size_facts(place: Path) -> dict[str, int]:
     """The bytes of what is deployed, as it lies on disk and compressed by zstd as a registry would send it."""
-    zstd_bytes = _stored(place).get("zstd_bytes")
+    zstd_bytes = _stored(place / ARTIFACT).get("zstd_bytes")
     size = sum(path.stat().st_size for path in _deployed(place))
     return {"artifact_bytes": size} | ({} if zstd_bytes is None else {"artifact_zstd_bytes": zstd_bytes})
 
@@ -145,11 +146,7 @@ def keep_load(place: Path, loaded: Loaded) -> None:
 
 def load_facts(place: Path) -> dict[str, Any]:
     """What loading the artifact took when it was scored; nothing where it never was."""
-    try:
-        found: dict[str, Any] = json.loads((place / LOAD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found
+    return _stored(place / LOAD)
 
 
 def _deployed(place: Path) -> list[Path]:

@@ -17,11 +17,14 @@ Answer = Literal["STAY", "SWITCH"]
 class Gain:
     """How much cheaper a variant is than `over`, the base that is served alike (None: no candidate), as a fraction.
 
-    "none": the interval holds no gain, or it is smaller than what matters. "not compared": too few rounds had both.
+    "none": the interval holds no gain, or it is smaller than what matters. Where too few rounds had both, it is told
+    `by` their screening blocks: one of each, so without an interval, and "none" unless they are clearly apart.
+    "not compared": one of them has no cost there either.
     """
 
     over: str | None
     outcome: Literal["gain", "none", "not compared"]
+    by: Literal["rounds", "screen"] | None = None
     value: float | None = None
     low: float | None = None
     high: float | None = None

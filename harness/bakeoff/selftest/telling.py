@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from bakeoff.selftest.against import Compared, Tool
 from bakeoff.selftest.alone import SHARES, Found
 from bakeoff.show.numbers import ABSENT, number, percent
+from bakeoff.show.terminal import empty_table, standard_output, texts
 
 _FIGURES = {
     "p50_error_us": "error of p50",
@@ -22,7 +22,7 @@ _FIGURES = {
 
 def render(found: Found, console: Console | None = None) -> None:
     """Our percentiles beside the truth, the stalled service, and what the machine can resolve now."""
-    to = console or Console(highlight=False)
+    to = console or standard_output()
     to.print(
         f"A service of {number(found.service_ms)} ms, at most {number(found.capacity_qps)} requests a second. "
         f"The generator had {_had(found.own_cpu, _realtime(found))}."
@@ -44,7 +44,7 @@ def render(found: Found, console: Console | None = None) -> None:
 
 def render_compared(compared: Compared, console: Console | None = None) -> None:
     """Both generators' figures side by side with their ratios, medians over the repeats."""
-    to = console or Console(highlight=False)
+    to = console or standard_output()
     to.print(
         f"One worker, a service of {number(compared.service_ms)} ms, {compared.repeats} blocks of each generator at "
         f"each load, in turn, on LoadGen's schedules. Medians; errors against Lindley's recursion."
@@ -84,11 +84,11 @@ def _realtime(found: Found) -> bool:
 
 
 def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False, header_style="dim")
+    table = empty_table()
     for place, column in enumerate(columns):
         table.add_column(column, justify="left" if place < 2 else "right", no_wrap=True)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*texts(*row))
     return table
 
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rich import box
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from bakeoff.decide.judgement import Verdict
+from bakeoff.decide.judgement import Judgement, Verdict
 from bakeoff.show import views
-from bakeoff.show.gates import Gate, gates, subject
+from bakeoff.show.gates import Gate, change_words, gates, subject
 from bakeoff.show.measuring import preparation_words
 from bakeoff.show.numbers import ABSENT, clean, duration, ms, shorten
 from bakeoff.show.progress import Progress
 from bakeoff.show.provenance import flat_facts, noise_facts
 from bakeoff.show.scale import readable
+from bakeoff.show.terminal import empty_table, standard_output, texts
 
 if TYPE_CHECKING:
     from bakeoff.conformance.suite import Check
@@ -34,7 +34,6 @@ _BADGE_STYLES = {
 }
 _STANDING_STYLES = {"choice": "bold", "set": "bold", "miss": "red", "out": "red"}
 _WIDE, _MIDDLE = 130, 96
-_PLAIN_WIDTH = 140
 
 
 class Planned(Protocol):
@@ -63,19 +62,19 @@ class Planned(Protocol):
 
 def render(verdicts: Iterable[Verdict], console: Console | None = None) -> None:
     """Each scenario's verdict: the headline first, then the gates, then every candidate with its why-not."""
-    to = console or _console()
+    to = console or standard_output()
     for verdict in verdicts:
         _render_one(readable(verdict), to)
 
 
 def render_doctor(found: Mapping[str, Any], console: Console | None = None) -> None:
     """Each backend with its version or its remedy; the machine, its software, and how restless it is now."""
-    to = console or _console()
+    to = console or standard_output()
     table = _table("Backend", "Here?", "Version, or what to do")
     for one in found["backends"]:
         here = bool(one.get("available"))
         answer = Text("yes") if here else Text("no", style="bold red")
-        table.add_row(*_texts(clean(one.get("backend")), answer, _version(one) if here else _remedy(one)))
+        table.add_row(*texts(clean(one.get("backend")), answer, _version(one) if here else _remedy(one)))
     to.print(table)
     _facts(to, "This machine", flat_facts(found["host"]))
     _facts(to, "Its software", flat_facts(found["environment"]))
@@ -86,12 +85,12 @@ def render_doctor(found: Mapping[str, Any], console: Console | None = None) -> N
 
 def render_conformance(checks: Iterable[Check], console: Console | None = None) -> None:
     """Each check with its result, the failures' reasons, and a closing count."""
-    to = console or _console()
+    to = console or standard_output()
     done = list(checks)
     table = _table("Check", "Result", "Why")
     for check in done:
         result = Text("ok") if check.ok else Text("FAILED", style="bold red")
-        table.add_row(*_texts(clean(check.name), result, clean(check.detail)))
+        table.add_row(*texts(clean(check.name), result, clean(check.detail)))
     to.print(table)
     failed = sum(not check.ok for check in done)
     to.print(Text(f"{failed} of {len(done)} checks failed" if failed else f"all {len(done)} checks pass", style="bold"))
@@ -99,24 +98,18 @@ def render_conformance(checks: Iterable[Check], console: Console | None = None) 
 
 def render_plan(rows: Iterable[Planned], console: Console | None = None) -> None:
     """The candidates of a dry run with the time that each takes, and the sum."""
-    to = console or _console()
+    to = console or standard_output()
     planned = list(rows)
     table = _table("Scenario", "Candidate", "Time", "Note")
     table.columns[2].justify = "right"
     for row in planned:
         note = clean(row.reason) or ("" if row.outcome == "planned" else clean(row.outcome))
         time = duration(row.seconds) if row.seconds else ABSENT
-        table.add_row(*_texts(clean(row.scenario), clean(row.candidate), time, Text(note, style="dim")))
+        table.add_row(*texts(clean(row.scenario), clean(row.candidate), time, Text(note, style="dim")))
     to.print(table)
     able = [row for row in planned if row.seconds]
     total = duration(sum(row.seconds for row in able))
     to.print(Text(f"{len(able)} of {len(planned)} candidates can run here; a first look at them takes about {total}"))
-
-
-def _console() -> Console:
-    """Standard output; a file or a pipe gets lines wide enough to hold a table."""
-    made = Console(highlight=False)
-    return made if made.is_terminal else Console(highlight=False, width=_PLAIN_WIDTH)
 
 
 def _render_one(verdict: Verdict, to: Console) -> None:
@@ -148,7 +141,7 @@ def _gate_lines(verdict: Verdict, to: Console) -> None:
     grid = Table.grid(padding=(0, 2))
     for gate in shown:
         figure = f"{gate.figure} {gate.limit}"
-        grid.add_row(*_texts(gate.name, Text(gate.status, style=_gate_style(gate)), figure, gate.margin))
+        grid.add_row(*texts(gate.name, Text(gate.status, style=_gate_style(gate)), figure, gate.margin))
     to.print(Padding(grid, (0, 0, 0, 2)))
 
 
@@ -158,17 +151,17 @@ def _gate_style(gate: Gate) -> str:
 
 def _candidates(verdict: Verdict, width: int) -> Table:
     """The table that fits: narrow terminals leave out capacity and quality, never the why-not."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False, header_style="dim")
+    table = empty_table()
     table.add_column("#", justify="right", no_wrap=True)
     table.add_column("candidate", overflow="fold", max_width=28 if width < _MIDDLE else 34)
     for title in _measured_titles(verdict, width):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("cost", justify="right", no_wrap=True)
     if width >= _MIDDLE:
-        table.add_column("quality", justify="right", overflow="fold", max_width=18)
+        table.add_column("quality", justify="right", overflow="fold", max_width=20 if width < _WIDE else 28)
     table.add_column("outcome, and why not", overflow="fold", ratio=1)
     for row in views.rows(verdict):
-        table.add_row(*_texts(*_cells(verdict, row, width)), style=_STANDING_STYLES.get(row.standing, ""))
+        table.add_row(*texts(*_cells(verdict, row, width)), style=_STANDING_STYLES.get(row.standing, ""))
     return table
 
 
@@ -187,15 +180,16 @@ def _cells(verdict: Verdict, row: views.Row, width: int) -> list[str]:
         cells.append(row.capacity)
     cells.append(row.cost)
     if width >= _MIDDLE:
-        cells.append(row.quality)
+        cells.append(_quality(verdict, row.judged))
     why = shorten(row.why_not, 300)
     cells.append(why if row.fate == "ok" and why else f"{row.fate}: {why}" if why else row.fate)
     return cells
 
 
-def _texts(*cells: str | Text) -> list[Text]:
-    """Cells as plain text: rich would read a bare string as markup."""
-    return [cell if isinstance(cell, Text) else Text(cell) for cell in cells]
+def _quality(verdict: Verdict, judged: Judgement) -> str:
+    """A line for each metric that has a floor, else for the first: the other figures are for wider pages."""
+    held = [quality for name, quality in judged.quality.items() if name in verdict.floors]
+    return change_words(held or list(judged.quality.values())[:1], between="\n")
 
 
 def _closing(verdict: Verdict) -> list[str]:
@@ -216,7 +210,7 @@ def _closing(verdict: Verdict) -> list[str]:
 
 
 def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False, header_style="dim")
+    table = empty_table()
     for place, column in enumerate(columns):
         table.add_column(column, overflow="fold", no_wrap=0 < place < len(columns) - 1)
     return table

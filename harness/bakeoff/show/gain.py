@@ -12,6 +12,9 @@ def gain_words(one: Judgement) -> str:
     gain = one.gain
     if gain is None or (gain.outcome == "not compared" and one.outcome != OK):
         return ""
-    if gain.outcome == "gain":
-        return f"{percent(gain.value)} cheaper than base ({percent(gain.low)} to {percent(gain.high)})"
-    return "no measured gain over base" if gain.outcome == "none" else "not compared with base"
+    if gain.outcome == "not compared":
+        return "not compared with base"
+    alone = " in the screening block alone" if gain.by == "screen" else ""
+    if gain.outcome == "none":
+        return f"no measured gain over base{alone}"
+    return f"{percent(gain.value)} cheaper than base{alone or f' ({percent(gain.low)} to {percent(gain.high)})'}"

@@ -78,7 +78,7 @@ def quality_gate(verdict: Verdict, judged: Judgement) -> Gate:
     """The metric with the least room to its floor; a lossless candidate gives the base model's own answers."""
     loss = _tightest(verdict.floors, judged.quality)
     if not verdict.floors:
-        return Gate("Quality", NO_LIMIT, _summary(judged.quality.values()), "no floor", "nothing to miss")
+        return Gate("Quality", NO_LIMIT, change_words(judged.quality.values()), "no floor", "nothing to miss")
     if loss is None:
         return Gate("Quality", UNKNOWN, ABSENT, _floors(verdict.floors), "")
     quality, floor = loss
@@ -133,6 +133,11 @@ def capacity_words(judged: Judgement) -> str:
         return f"replayed from service times, 95 % interval {ends} /s" if ends else ""
     words = [f"holds at {number(low)} /s"] * (low is not None) + [f"fails at {number(high)} /s"] * (high is not None)
     return ", ".join(words)
+
+
+def change_words(qualities: Iterable[Quality], between: str = ", ") -> str:
+    """What each metric changes by against the base; a dash where there is none."""
+    return between.join(f"{clean(one.metric)} {change(one.delta)}" for one in qualities) or ABSENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,10 +199,6 @@ def _bar(
 
     ends = (at(low), at(high)) if low is not None and high is not None and known(low) and known(high) else (None, None)
     return Bar(at(value), at(limit), (at(limit), 1.0) if bad_above else (0.0, at(limit)), *ends)
-
-
-def _summary(qualities: Iterable[Quality]) -> str:
-    return ", ".join(f"{clean(one.metric)} {change(one.delta)}" for one in qualities) or ABSENT
 
 
 def _floors(floors: Mapping[str, Any]) -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from bakeoff.show.numbers import ABSENT
+from bakeoff.show.terminal import empty_table, standard_output, texts
 from bakeoff.store.record import Quality
 
 _WIDTH = 160
@@ -61,15 +60,15 @@ class Row(Protocol):
 
 def render(rows: Sequence[Row], console: Console | None = None) -> None:
     """Print the rows as a table, the metrics' losses with their 95 % intervals."""
-    console = console or _console()
+    console = console or standard_output(_WIDTH)
     metrics = list(dict.fromkeys(each.metric for row in rows for each in row.quality))
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = empty_table()
     for title in ("Variant", "Engine", *metrics):
         table.add_column(title)
     for title in ("Parameters", "Disk", "zstd", "Load"):
         table.add_column(title, justify="right")
     for row in rows:
-        table.add_row(row.variant, f"{row.backend} {row.precision}", *_cells(row, metrics), *_sizes(row.model))
+        table.add_row(*texts(row.variant, f"{row.backend} {row.precision}", *_cells(row, metrics), *_sizes(row.model)))
     console.print(table)
     if metrics:
         console.print(
@@ -81,19 +80,14 @@ def render(rows: Sequence[Row], console: Console | None = None) -> None:
 
 def render_techniques(listed: Iterable[tuple[str, str]], console: Console | None = None) -> None:
     """Print how each technique is written, and what it does."""
-    console = console or _console()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    console = console or standard_output(_WIDTH)
+    table = empty_table()
     table.add_column("Technique")
     table.add_column("What it does")
     for usage, about in listed:
-        table.add_row(usage, about)
+        table.add_row(*texts(usage, about))
     console.print(table)
     console.print("One after the other: 'distill > embed-int8'. At one precision alone: 'distill > int8-dynamic'.")
-
-
-def _console() -> Console:
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_WIDTH)
 
 
 def _cells(row: Row, metrics: Iterable[str]) -> list[str]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from bakeoff.decide.cost import replicas
 from bakeoff.decide.judgement import Judgement, Verdict
 from bakeoff.show.gain import gain_words
+from bakeoff.show.gates import change_words
 from bakeoff.show.numbers import (
     ABSENT,
-    change,
     clean,
     exact,
     interval,
@@ -199,7 +199,7 @@ def _row(place: int, one: Judgement, verdict: Verdict) -> Row:
         capacity_ends=_capacity_ends(one) if live else "",
         cost=number(one.cost),
         cost_ends=interval(one.cost_low, one.cost_high),
-        quality=", ".join(f"{clean(name)} {change(quality.delta)}" for name, quality in one.quality.items()) or ABSENT,
+        quality=change_words(one.quality.values()),
         why_not="; ".join(part for part in (clean(one.reason), gain_words(one)) if part),
         standing=_standing(one, verdict),
     )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from bakeoff.backends import Unsupported
-from bakeoff.variants.replacing import replaced
-from bakeoff.variants.technique import Bench, Technique, require_finetune, require_share
+from bakeoff.variants.parameters import require_finetune, require_share
+from bakeoff.variants.technique import Bench, Technique
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,17 +33,7 @@ class ComposeEmbed(Technique):
 
     def apply(self, module: nn.Module, bench: Bench) -> nn.Module:
         """The tables of some size composed, the others as they are."""
-        from torch import nn
+        from bakeoff.variants.small_tables import ComposedEmbedding, shrink
 
-        from bakeoff.variants.small_tables import SMALLEST_TABLE_ROWS, ComposedEmbedding
-
-        def make(_: str, table: nn.Embedding) -> ComposedEmbedding | None:
-            if table.num_embeddings < SMALLEST_TABLE_ROWS:
-                return None
-            return ComposedEmbedding(table.weight, math.ceil(self.rows * table.num_embeddings))
-
-        composed = replaced(module, nn.Embedding, make)
-        if not composed:
-            raise Unsupported(f"nothing to compose: the model has no embedding table of {SMALLEST_TABLE_ROWS} rows")
-        bench.facts["composed"] = ", ".join(composed)
+        bench.facts["composed"] = shrink(module, ComposedEmbedding, self.rows)
         return bench.finetuned(module, self.finetune)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from bakeoff.variants.replacing import require_training
-from bakeoff.variants.technique import Bench, Technique, require_share
+from bakeoff.variants.parameters import require_share, require_training
+from bakeoff.variants.technique import Bench, Technique
 
 if TYPE_CHECKING:
     from torch import nn

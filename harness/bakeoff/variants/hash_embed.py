@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from bakeoff.backends import Unsupported
-from bakeoff.variants.replacing import replaced
-from bakeoff.variants.technique import Bench, Technique, require_finetune, require_share
+from bakeoff.variants.parameters import require_finetune, require_share
+from bakeoff.variants.technique import Bench, Technique
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,17 +32,7 @@ class HashEmbed(Technique):
 
     def apply(self, module: nn.Module, bench: Bench) -> nn.Module:
         """The tables of some size hashed, the others as they are."""
-        from torch import nn
+        from bakeoff.variants.small_tables import HashedEmbedding, shrink
 
-        from bakeoff.variants.small_tables import SMALLEST_TABLE_ROWS, HashedEmbedding
-
-        def make(_: str, table: nn.Embedding) -> HashedEmbedding | None:
-            if table.num_embeddings < SMALLEST_TABLE_ROWS:
-                return None
-            return HashedEmbedding(table.weight, math.ceil(self.rows * table.num_embeddings))
-
-        hashed = replaced(module, nn.Embedding, make)
-        if not hashed:
-            raise Unsupported(f"nothing to hash: the model has no embedding table of {SMALLEST_TABLE_ROWS} rows")
-        bench.facts["hashed"] = ", ".join(hashed)
+        bench.facts["hashed"] = shrink(module, HashedEmbedding, self.rows)
         return bench.finetuned(module, self.finetune)

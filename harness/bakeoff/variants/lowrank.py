@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from bakeoff.variants.replacing import require_rank
-from bakeoff.variants.technique import Bench, Technique, require_finetune
+from bakeoff.variants.parameters import require_finetune, require_rank
+from bakeoff.variants.technique import Bench, Technique
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,12 +40,14 @@ class LowRank(Technique):
         from torch import Tensor, nn
 
         from bakeoff.variants.factored import FactoredLinear, factor
-        from bakeoff.variants.observing import input_moments
+        from bakeoff.variants.observing import moments
+        from bakeoff.variants.structure import linears
 
         def thin(outer: Tensor, inner: Tensor, layer: nn.Linear) -> FactoredLinear:
             return FactoredLinear(inner, outer, layer.bias)
 
-        moments = input_moments(module, bench.examples) if self.error == "outputs" else {}
-        bench.facts["ranks"] = factor(module, nn.Linear, self.rank, thin, moments)
-        bench.facts["least_error_of"] = "outputs" if moments else "weights"
+        seen = moments(module, linears(module).values(), bench) if self.error == "outputs" and bench.examples else {}
+        weighing: dict[nn.Module, Tensor] = {layer: each.second for layer, each in seen.items() if each.rows}
+        bench.facts["ranks"] = factor(module, nn.Linear, self.rank, thin, weighing)
+        bench.facts["least_error_of"] = "outputs" if weighing else "weights"
         return bench.finetuned(module, self.finetune)

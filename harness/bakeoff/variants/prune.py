@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from bakeoff.backends import Unsupported
-from bakeoff.variants.technique import Bench, Technique, require_finetune, require_share
+from bakeoff.variants.parameters import require_finetune, require_share
+from bakeoff.variants.technique import Bench, Technique
 
 if TYPE_CHECKING:
     import torch

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from bakeoff.backends import Unsupported
-from bakeoff.variants.technique import Bench, Technique, require_finetune, require_share
+from bakeoff.variants.parameters import require_finetune, require_share
+from bakeoff.variants.technique import Bench, Technique
 
 if TYPE_CHECKING:
     import torch
@@ -31,9 +32,9 @@ class PruneHeads(Technique):
 
     def apply(self, module: torch.nn.Module, bench: Bench) -> torch.nn.Module:
         """The same model with fewer heads."""
+        from bakeoff.variants.observing import moments
         from bakeoff.variants.structure import attentions, removed
         from bakeoff.variants.surgeon import remove
-        from bakeoff.variants.trial import moments
 
         found = attentions(module)
         if not found:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from bakeoff.backends import Unsupported
-from bakeoff.variants.technique import Bench, Technique, require_finetune, require_share
+from bakeoff.variants.parameters import require_finetune, require_share
+from bakeoff.variants.technique import Bench, Technique
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,8 +35,8 @@ class PruneLayers(Technique):
 
     def apply(self, module: torch.nn.Module, bench: Bench) -> torch.nn.Module:
         """The same model with fewer blocks."""
+        from bakeoff.variants.damage import damage
         from bakeoff.variants.structure import removed, stacks
-        from bakeoff.variants.trial import damage
 
         found = stacks(module)
         if not found:

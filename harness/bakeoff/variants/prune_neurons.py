@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from bakeoff.backends import Unsupported
-from bakeoff.variants.technique import Bench, Technique, require_finetune, require_share
+from bakeoff.variants.parameters import require_finetune, require_share
+from bakeoff.variants.technique import Bench, Technique
 
 if TYPE_CHECKING:
     import torch
@@ -30,9 +31,9 @@ class PruneNeurons(Technique):
 
     def apply(self, module: torch.nn.Module, bench: Bench) -> torch.nn.Module:
         """The same model with narrower hidden layers."""
+        from bakeoff.variants.observing import moments
         from bakeoff.variants.structure import hidden, removed
         from bakeoff.variants.surgeon import remove
-        from bakeoff.variants.trial import moments
 
         layers = hidden(module)
         if not layers:

@@ -8,7 +8,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar
 
 from bakeoff.backends import Unsupported
-from bakeoff.variants.technique import Bench, Technique, require_finetune, require_share
+from bakeoff.variants.parameters import require_finetune, require_share
+from bakeoff.variants.technique import Bench, Technique
 
 if TYPE_CHECKING:
     import torch
@@ -57,8 +58,8 @@ def sensitivities(
     module: torch.nn.Module, layers: Mapping[str, torch.nn.Linear], ratios: list[float], bench: Bench
 ) -> dict[str, Curve]:
     """The damage of each layer pruned alone at each ratio, by the layer's name."""
+    from bakeoff.variants.damage import damage
     from bakeoff.variants.masks import largest, zero
-    from bakeoff.variants.trial import damage
 
     measure, what = damage(module, bench)
     bench.facts["sensitivity"] = what

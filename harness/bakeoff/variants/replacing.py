@@ -1,7 +1,4 @@
-"""How a technique puts its own layers in the place of a model's, and checks that several techniques share.
-
-torch stays unimported, so that parameters can be checked in a process without it.
-"""
+"""How a technique puts its own layers in the place of a model's."""
 
 from __future__ import annotations
 
@@ -41,15 +38,3 @@ def table_of(weight: Tensor) -> nn.Embedding:
     from torch import nn
 
     return nn.Embedding(weight.shape[0], weight.shape[1], _weight=weight)
-
-
-def require_training(name: str, share: float) -> None:
-    """Raise ValueError unless `share` of the usual training is some training."""
-    if not 0 < share <= 10:
-        raise ValueError(f"{name} must be above 0 and up to 10 times the usual training, not {share:g}")
-
-
-def require_rank(rank: float) -> None:
-    """Raise ValueError unless `rank` is a whole number from 1 on, or a share of the energy."""
-    if not (0 < rank < 1 or (rank >= 1 and rank % 1 == 0)):
-        raise ValueError(f"rank must be a whole number from 1 on, or a share of the energy below 1, not {rank:g}")

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from bakeoff.backends import Unsupported
+from bakeoff.variants.parameters import require_finetune
 from bakeoff.variants.replacing import replaced
-from bakeoff.variants.technique import Bench, Technique, require_finetune
+from bakeoff.variants.technique import Bench, Technique
 
 if TYPE_CHECKING:
     from torch import nn

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from bakeoff.variants.replacing import table_of
+from bakeoff.backends import Unsupported
+from bakeoff.variants.replacing import replaced, table_of
 
 SMALLEST_TABLE_ROWS = 1000
 """A table with fewer rows keeps them: it is cheap, and its ids, such as positions, must not be mixed up."""
@@ -64,6 +66,22 @@ class ComposedEmbedding(nn.Module):
         quotients = torch.div(ids, self.divisor, rounding_mode="trunc")
         answer: Tensor = self.remainders(ids % self.divisor) + self.quotients(quotients)
         return answer
+
+
+def shrink(module: nn.Module, small: Callable[[Tensor, int], nn.Module], share: float) -> str:
+    """Put `small` of its weight and of the `share` of its rows in the place of each table of some size; their paths.
+
+    Raises Unsupported where there is none.
+    """
+
+    def make(_: str, table: nn.Embedding) -> nn.Module | None:
+        rows = table.num_embeddings
+        return small(table.weight, math.ceil(share * rows)) if rows >= SMALLEST_TABLE_ROWS else None
+
+    made = replaced(module, nn.Embedding, make)
+    if not made:
+        raise Unsupported(f"nothing to shrink: the model has no embedding table of {SMALLEST_TABLE_ROWS} rows")
+    return ", ".join(made)
 
 
 def _means(weight: Tensor, places: Tensor, rows: int) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from bakeoff.variants.trial import Moments
+from bakeoff.variants.observing import Moments
 
 RIDGE = 0.01
 """Share of the mean variance that is added to each variance, so that few examples do not mislead."""

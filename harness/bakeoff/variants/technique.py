@@ -137,18 +137,6 @@ def _converted(step: Step, name: str, kind: str, text: str) -> int | float | str
         raise ValueError(f"{step}: {name} must be {whole}, not {text}") from None
 
 
-def require_share(name: str, value: float, zero: bool = True) -> None:
-    """Raise ValueError unless `value` is a share from 0 (or above it) to below 1."""
-    if not (0 <= value < 1) or (not zero and value == 0):
-        raise ValueError(f"{name} must be {'from 0' if zero else 'above 0'} to below 1, not {value:g}")
-
-
-def require_finetune(value: float) -> None:
-    """Raise ValueError unless `value` is a share of the usual training that a technique may fine-tune for."""
-    if not 0 <= value <= 10:
-        raise ValueError(f"finetune must be from 0 to 10 times the usual training, not {value:g}")
-
-
 def counted(module: torch.nn.Module) -> Mapping[str, Fact]:
     """How many numbers a model holds, and how many of them are not zero."""
     tensors = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}.values()

@@ -16,7 +16,7 @@ import torch
 from bakeoff import variants
 from bakeoff.backends import Arrays, Unsupported
 from bakeoff.scenario.recipe import Recipe
-from bakeoff.variants.technique import Bench, counted
+from bakeoff.variants.technique import Bench
 from bakeoff.workloads import exporting, training
 from bakeoff.workloads.assembling import place_files
 from bakeoff.workloads.locking import made_once
@@ -71,7 +71,7 @@ def _made(workload: Workload, spec: Spec, recipe: Recipe, progress: Progress) ->
         begun = time.monotonic()
         torch.manual_seed(spec.training_seed)
         smaller = technique.apply(module, bench).eval()
-        facts = bench.facts | {"compress_s": round(time.monotonic() - begun, 2), **counted(smaller)}
+        facts = bench.facts | {"compress_s": round(time.monotonic() - begun, 2)}
         training.write(workload, Trained(smaller, facts), spec, folder, progress)
 
     base = training.model_key(workload, spec)

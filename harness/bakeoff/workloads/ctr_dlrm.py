@@ -70,7 +70,6 @@ class CtrDlrm(Workload):
             {
                 "training_s": round(time.monotonic() - started, 1),
                 "training_rows": SHARDS * STEPS_PER_SHARD * BATCH_ROWS,
-                "parameters": sum(weights.numel() for weights in module.parameters()),
             },
         )
 
@@ -122,7 +121,7 @@ class CtrDlrm(Workload):
 
     def tiled(self, module: torch.nn.Module) -> torch.nn.Module:
         """The same model with the shopper's tables looked up once per request."""
-        return dlrm_tiled.tiled(module, ta_feng.SPARSE, ta_feng.OF_USER)
+        return dlrm_tiled.tiled(module, [ta_feng.SPARSE.index(name) for name in ta_feng.OF_USER])
 
     def requests(self, rows: Array, seed: int, cache: Path, progress: Progress) -> Arrays:
         """A user who came in the held-out days, and candidates by their popularity in the days before."""

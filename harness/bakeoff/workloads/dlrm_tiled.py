@@ -12,11 +12,11 @@ from bakeoff.variants.factored import FactoredLinear
 from bakeoff.workloads.dlrm import Dlrm
 
 
-def tiled(module: nn.Module, names: Sequence[str], of_user: Sequence[str]) -> nn.Module:
-    """The DLRM with the tables `of_user`, out of all tables' `names`, looked up once; raises Unsupported for others."""
+def tiled(module: nn.Module, user: Sequence[int]) -> nn.Module:
+    """The DLRM with the `user`'s tables, by their places, looked up once; raises Unsupported for other models."""
     if not isinstance(module, Dlrm):
         raise Unsupported(f"a user-side tile is made of a DLRM, not of a {type(module).__name__}")
-    return TiledDlrm(module, [names.index(name) for name in of_user]).eval()
+    return TiledDlrm(module, user).eval()
 
 
 class TiledDlrm(nn.Module):

@@ -12,7 +12,7 @@ from torch import nn
 
 from bakeoff.backends import Arrays, Tensor
 from bakeoff.errors import UserError
-from bakeoff.workloads import wide_preparation
+from bakeoff.workloads import dlrm_tiled, wide_preparation
 from bakeoff.workloads.dlrm import Dlrm
 from bakeoff.workloads.prepared import Array, Data
 from bakeoff.workloads.spare_memory import spare_bytes
@@ -70,6 +70,10 @@ class WideCtrScale(Workload):
             assert isinstance(table, nn.Embedding)
             nn.init.normal_(table.weight, 0, 1 / math.sqrt(self.dim))
         return Trained(module.eval(), {"table_bytes": table_bytes(sum(self.sizes), self.dim)})
+
+    def tiled(self, module: nn.Module) -> nn.Module:
+        """The same model with the user's tables looked up once per request."""
+        return dlrm_tiled.tiled(module, range(len(self.sizes) // 2))
 
     def requests(self, rows: Array, seed: int, cache: Path, progress: Progress) -> Arrays:
         """Users and items by Zipf's law."""

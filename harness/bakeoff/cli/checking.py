@@ -1,0 +1,60 @@
+"""Verbs that check scenario files, the measuring itself, and backends."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bakeoff.cli.common import JsonOption, print_json
+from bakeoff.errors import UserError
+
+CHECK_FAILED = 1
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: bakeoff schema > scenario.schema.json")
+def schema() -> None:
+    """Print the JSON Schema of scenario files, for editors."""
+    from bakeoff.scenario import json_schema
+
+    print_json(json_schema())
+
+
+@app.command(epilog="Example: bakeoff selftest --against loadgen --json")
+def selftest(
+    against: Annotated[str | None, typer.Option(help="loadgen: drive the same worker with MLPerf LoadGen too.")] = None,
+    repeats: Annotated[
+        int | None, typer.Option(help="Blocks of each generator at each load, with --against. Default: 6.")
+    ] = None,
+    service: Annotated[str, typer.Option(help="How long the calibrated service takes for a request.")] = "0.83ms",
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a service of known duration: how true our percentiles are here, and what they can resolve now."""
+    from bakeoff import api
+    from bakeoff.selftest import against as comparison
+    from bakeoff.selftest import alone, telling
+
+    service_s = api.duration_s("--service", service)
+    if against not in (None, "loadgen"):
+        raise UserError(f"--against {against}: unknown; it takes loadgen")
+    if repeats is not None and not against:
+        raise UserError("--repeats: goes with --against loadgen")
+    if against:
+        compared = comparison.run(comparison.REPEATS if repeats is None else repeats, service_s)
+        print_json(compared.as_json()) if as_json else telling.render_compared(compared)
+    else:
+        found = alone.run(service_s)
+        print_json(found.as_json()) if as_json else telling.render(found)
+
+
+@app.command(epilog="Example: bakeoff conformance onnxruntime")
+def conformance(backend: Annotated[str, typer.Argument(help="A backend's name, or module:Class.")]) -> None:
+    """Check that a backend does what every backend must do; exit 1 where it does not."""
+    from bakeoff import conformance as suite
+    from bakeoff.show import console
+
+    checks = suite.run(backend)
+    console.render_conformance(checks)
+    raise typer.Exit(0 if all(check.ok for check in checks) else CHECK_FAILED)

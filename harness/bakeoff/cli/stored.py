@@ -1,0 +1,84 @@
+"""Verbs that tell what a stored run holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bakeoff.cli.common import (
+    FailOption,
+    JsonOption,
+    RunArgument,
+    StoreOption,
+    check_fail_on,
+    check_format,
+    exit_by,
+    show,
+    tell_written,
+)
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: bakeoff verdict latest --json")
+def verdict(
+    run: RunArgument = "latest", store: StoreOption = None, as_json: JsonOption = False, fail_on: FailOption = None
+) -> None:
+    """Say again what a stored run recommends, and why not the others."""
+    from bakeoff import api
+
+    check_fail_on(fail_on)
+    loaded = api.load(run, store)
+    show(loaded, as_json)
+    exit_by(fail_on, loaded.verdict())
+
+
+@app.command(epilog="Example: bakeoff table latest --csv run.csv")
+def table(
+    run: RunArgument = "latest",
+    store: StoreOption = None,
+    csv: Annotated[Path | None, typer.Option(help="Write CSV to this file; - is standard output.")] = None,
+    parquet: Annotated[Path | None, typer.Option(help="Write Parquet to this file.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give the tidy frame of a run: a row per measured block, and one for each candidate without any."""
+    from bakeoff import api
+    from bakeoff.show import formats
+
+    frame = api.load(run, store).table()
+    if parquet is not None:
+        formats.write_parquet(frame, parquet)
+    if csv is not None:
+        formats.write_csv(frame, csv)
+    if as_json:
+        typer.echo(formats.json_text(frame))
+    elif csv is None and parquet is None:
+        typer.echo(formats.plain_text(frame))
+
+
+@app.command(epilog="Example: bakeoff report latest --to reports/monday")
+def report(
+    run: RunArgument = "latest",
+    store: StoreOption = None,
+    to: Annotated[Path | None, typer.Option(help="The folder to write into. Default: reports/RUN.")] = None,
+) -> None:
+    """Write a run's HTML page, its charts as PNG and SVG, and a Markdown summary."""
+    from bakeoff import api
+
+    typer.echo(f"report: {api.load(run, store).report(to)}")
+
+
+@app.command(epilog="Example: bakeoff export latest --format mlperf --to logs")
+def export(
+    to: Annotated[Path, typer.Option(help="The folder to write into.")],
+    run: RunArgument = "latest",
+    store: StoreOption = None,
+    format_: Annotated[str, typer.Option("--format", help="mlperf: the logs of MLPerf LoadGen.")] = "mlperf",
+) -> None:
+    """Write a run's measurements in another tool's format, a folder for each candidate."""
+    from bakeoff import api
+
+    check_format("--format", format_)
+    tell_written(api.load(run, store).export_mlperf(to))
