@@ -8,7 +8,7 @@ import marked
 import numpy as np
 import pytest
 import trust
-from proofs import against, million, saturated, simulated, tables, twins, worker
+from proofs import against, losses, million, saturated, simulated, tables, twins, worker
 from proofs.echo import echo_order
 from proofs.proof import Proof
 from proofs.queues import SERVICES, block, latencies_s
@@ -195,3 +195,9 @@ def test_the_table_and_the_status_say_what_was_missed(monkeypatch, capsys, tmp_p
     assert json.loads(capsys.readouterr().out)["rate"]["figures"] == {"figure": 2}
     with pytest.raises(SystemExit):
         marked.rewrite("no marks", trust.MARK, str)
+
+
+def test_losses_agree_where_the_earlier_interval_or_the_seeds_leave_room():
+    assert losses.Beside("prune:0.5", [-0.0013, -0.0015], (-0.0014, 0.0002)).agrees
+    assert losses.Beside("prune:0.9", [-0.05, -0.07, -0.06], (-0.0741, 0.0026)).agrees, "seeds differ by as much"
+    assert not losses.Beside("prune:0.9", [-0.06, -0.061, -0.062], (-0.0741, 0.0026)).agrees

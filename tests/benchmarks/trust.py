@@ -35,6 +35,7 @@ PROOFS = {
     "million": "million:million",
     "speedups": "speedups:speedups",
     "tables": "tables:tables",
+    "losses": "losses:losses",
 }
 MARK = "proofs"
 HEADER = "| claim | bar | measured | held | command |\n|---|---|---|---|---|"
