@@ -14,7 +14,9 @@ from bakeoff.contest import appraisal, contest
 from bakeoff.contest.reporter import Reporter
 from bakeoff.decide.verdict import verdicts
 from bakeoff.errors import UserError
+from bakeoff.measure import environments
 from bakeoff.scenario import Scenario, find, from_model, load_scenarios, override, units
+from bakeoff.scenario.environment import named
 from bakeoff.scenario.recipe import BASE, Recipe
 from bakeoff.store.record import RunRecord
 from bakeoff.store.store import Store
@@ -37,7 +39,8 @@ QUALITY_BATCH = 64
 class Overrides(TypedDict, total=False):
     """Values that replace a scenario's own: `p99` is a duration such as "20ms", `workload` another model.
 
-    `qps` is a number, or "max": how much can it take?
+    `qps` is a number, or "max": how much can it take? `versus` are requirements such as "onnxruntime==1.30.0": each
+    backend that needs the project is tried in an environment with that version, too.
     """
 
     qps: float | str | None
@@ -46,6 +49,7 @@ class Overrides(TypedDict, total=False):
     seed: int | None
     workload: str | None
     backends: Sequence[str] | None
+    versus: Sequence[str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,17 +198,19 @@ def questions(
     **overrides: Unpack[Overrides],
 ) -> list[Scenario]:
     """The scenarios that a person names: scenario files, folders of them, or models; options override their values."""
-    named = list(what) or [DEFAULT_SCENARIOS]
+    asked = list(what) or [DEFAULT_SCENARIOS]
     if not what and not DEFAULT_SCENARIOS.is_dir():
         raise UserError("no scenario or model named, and no folder scenarios/ here; `bakeoff init` writes starters")
+    values: dict[str, Any] = dict(overrides)
+    values["environments"] = _versus(values.pop("versus", None) or ())
     scenarios: list[Scenario] = []
-    for each in named:
+    for each in asked:
         if isinstance(each, Scenario):
-            scenarios.append(override(each, **overrides))
+            scenarios.append(override(each, **values))
         elif _is_scenario(Path(each)):
-            scenarios += [override(scenario, **overrides) for scenario in load_scenarios(find([each]))]
+            scenarios += [override(scenario, **values) for scenario in load_scenarios(find([each]))]
         else:
-            scenarios.append(_from_model(str(each), overrides))
+            scenarios.append(_from_model(str(each), values))
     _distinct(scenarios)
     return scenarios
 
@@ -230,11 +236,25 @@ def logs_folder() -> Path:
     return DEFAULT_STORE.parent / "logs"
 
 
-def _from_model(model: str, overrides: Overrides) -> Scenario:
-    values = dict(overrides)
-    if values.pop("workload", None) is not None:
+def _versus(requirements: Sequence[str]) -> dict[str, Any]:
+    """The environments in which other versions of engines are tried, by the names of their candidates."""
+    found: dict[str, Any] = {}
+    for requirement in requirements:
+        try:
+            backends = environments.backends_of(requirement)
+        except ValueError:
+            raise UserError(f"--versus {requirement}: must be a requirement such as onnxruntime==1.30.0") from None
+        if not backends:
+            raise UserError(f"--versus {requirement}: no installed backend needs that project; see `bakeoff doctor`")
+        found |= {named(backend, requirement): {"requirements": [requirement]} for backend in backends}
+    return found
+
+
+def _from_model(model: str, values: dict[str, Any]) -> Scenario:
+    rest = {name: value for name, value in values.items() if name != "workload"}
+    if values.get("workload") is not None:
         raise UserError(f"--workload: gives scenarios another model; {model} is one already")
-    return from_model(model, **values)  # type: ignore[arg-type]
+    return from_model(model, **rest)
 
 
 def _is_scenario(path: Path) -> bool:
@@ -255,9 +275,9 @@ def _command(what: Sequence[object], budget: str | None, candidates: Sequence[st
         *(str(each.source or each.name) if isinstance(each, Scenario) else str(each) for each in what),
     ]
     given: dict[str, Any] = {"budget": budget} | dict(overrides)
-    backends = given.pop("backends", None) or ()
+    backends, versus = (given.pop(name, None) or () for name in ("backends", "versus"))
     for option, value in given.items():
         words += [] if value is None else [f"--{option.replace('_', '-')}", str(value)]
-    for option, values in (("--backend", backends), ("--candidate", candidates)):
+    for option, values in (("--backend", backends), ("--versus", versus), ("--candidate", candidates)):
         words += [word for value in values for word in (option, value)]
     return shlex.join(words)

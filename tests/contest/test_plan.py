@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 
 from bakeoff.backends import Batching, Facts, Setting
-from bakeoff.contest.plan import plan, wanted_backends
+from bakeoff.contest.plan import Entry, Rival, plan, wanted_backends
 from bakeoff.errors import UserError
-from bakeoff.measure.engine_room import Probed, StageFailed
+from bakeoff.measure.engine_room import HERE, Interpreter, Probed, StageFailed
 from bakeoff.scenario import Scenario
 from bakeoff.scenario.loading import from_dict
 
@@ -28,8 +28,13 @@ def probed(*precisions: str, settings: tuple[str, ...] = ("1x1",)) -> Probed:
 TARGETS = {"fast": "m:Fast", "slow": "m:Slow", "gone": "m:Gone"}
 
 
+def planned(asked: Scenario, probes: dict[str, Probed | StageFailed], variants=("base",), **more) -> tuple[Entry, ...]:
+    rivals = {name: Rival(TARGETS[name], probed) for name, probed in probes.items()}
+    return plan(asked, variants, rivals, TARGETS, **more)
+
+
 def ids(asked: Scenario, probes: dict[str, Probed | StageFailed], variants: tuple[str, ...] = ("base",)) -> list[str]:
-    return [entry.candidate.id for entry in plan(asked, variants, probes, TARGETS)]
+    return [entry.candidate.id for entry in planned(asked, probes, variants)]
 
 
 def test_every_backend_precision_setting_and_variant_is_a_candidate():
@@ -81,13 +86,13 @@ def test_what_is_on_request_takes_part_where_a_recipe_ends_with_it():
 
 def test_what_is_on_request_takes_part_where_a_candidate_of_the_command_names_it():
     named = ["fast/int8/1x1-plain"]
-    entries = plan(scenario(), ("base",), {"fast": ON_REQUEST}, TARGETS, candidates=named)
+    entries = planned(scenario(), {"fast": ON_REQUEST}, candidates=named)
     assert [entry.candidate.id for entry in entries] == ["fast/fp32/1x1", *named]
 
 
 def test_an_unavailable_backend_is_still_a_candidate_with_its_reason():
     gone = StageFailed("probe", "unavailable", "no module named gone", "pip install gone")
-    (entry,) = plan(scenario(), ("base",), {"gone": gone}, TARGETS)
+    (entry,) = planned(scenario(), {"gone": gone})
     assert entry.failure is gone
     assert entry.candidate.id == "gone/fp32/any"
 
@@ -101,7 +106,7 @@ def test_every_setting_is_tried_behind_each_batcher_too_with_the_same_artifact()
     keys = {"1x2": "for one", "2x1": "for two"}
     probes = {"fast": replace(probed("fp32", settings=("1x2", "2x1")), build_keys=keys)}
     two = {"batching": [{"items": 512, "wait": "2ms"}, {"items": 64, "wait": "0.5ms"}]}
-    entries = plan(scenario(candidates=two), ("base",), probes, TARGETS)
+    entries = planned(scenario(candidates=two), probes)
     names = ["1x2", "2x1", "1x2+b512-2ms", "2x1+b512-2ms", "1x2+b64-0.5ms", "2x1+b64-0.5ms"]
     assert [entry.candidate.id for entry in entries] == [f"fast/fp32/{name}" for name in names]
     assert [entry.build_key for entry in entries] == ["for one", "for two"] * 3
@@ -141,5 +146,22 @@ def test_without_any_backend_the_remedy_is_named():
 
 def test_where_no_lossy_candidate_can_win_they_come_last():
     probes = {"fast": probed("fp32", "int8"), "slow": probed("fp32")}
-    entries = plan(scenario(), ("base",), probes, TARGETS, provisional=True)
+    entries = planned(scenario(), probes, provisional=True)
     assert [entry.candidate.id for entry in entries] == ["fast/fp32/1x1", "slow/fp32/1x1", "fast/int8/1x1"]
+
+
+def test_an_environment_is_a_rival_of_its_own_name_and_interpreter():
+    runner = Interpreter("/opt/other/bin/python")
+    rivals = {"fast": Rival("m:Fast", probed("fp32")), "fast@1.30": Rival("m:Fast", probed("fp32"), runner)}
+    asked = scenario(incumbent="fast@1.30/fp32/1x1")
+    entries = plan(asked, ("base",), rivals, [*TARGETS, "fast@1.30"])
+    assert [(entry.candidate.id, entry.interpreter) for entry in entries] == [
+        ("fast@1.30/fp32/1x1", runner),
+        ("fast/fp32/1x1", HERE),
+    ]
+
+
+def test_an_environment_of_an_unknown_backend_names_the_nearest():
+    asked = scenario(candidates={"environments": {"fats@old": {"requirements": ["fast==1"]}}})
+    with pytest.raises(UserError, match="candidates.environments: fats: unknown backend; did you mean fast"):
+        wanted_backends(asked, TARGETS)

@@ -1,7 +1,6 @@
 """Engines in their own processes: what a well-behaved one gives, and how each misbehaving one ends."""
 
 import os
-import sys
 import time
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 from bakeoff.backends import Resources, Setting
 from bakeoff.measure import assembly
 from bakeoff.measure.block import NEVER
-from bakeoff.measure.engine_room import Engine, StageFailed, build, probe
+from bakeoff.measure.engine_room import Engine, Interpreter, StageFailed, build, probe
 from bakeoff.measure.traffic import poisson
 
 pytestmark = pytest.mark.alone
@@ -136,7 +135,7 @@ def test_an_interpreter_that_cannot_start_is_a_row_too(tmp_path):
     broken.write_text("#!/bin/sh\necho no such luck\nexit 3\n")
     broken.chmod(0o755)
     with pytest.raises(StageFailed, match="crashed: exited with status 3: no such luck"):
-        probe("naughty_backends:Honest", "cpu", ONE_CPU, tmp_path / "log", python=str(broken))
+        probe("naughty_backends:Honest", "cpu", ONE_CPU, tmp_path / "log", interpreter=Interpreter(str(broken)))
 
 
 @pytest.mark.parametrize(
@@ -150,7 +149,7 @@ def test_a_build_that_fails_says_why(tiny_prepared, tmp_path, name, outcome, rea
     with pytest.raises(StageFailed) as failed:
         build(
             f"naughty_backends:{name}", tiny_prepared.folder, "base", "fp32", Setting("1x1"), "cpu",
-            tmp_path / "artifact", tmp_path / "log", 60, (0,), python=sys.executable,
+            tmp_path / "artifact", tmp_path / "log", 60, (0,),
         )  # fmt: skip
     assert (failed.value.stage, failed.value.outcome, failed.value.reason) == ("build", outcome, reason)
 

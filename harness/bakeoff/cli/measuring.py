@@ -81,6 +81,10 @@ def run(
     ] = None,
     workload: Annotated[str | None, typer.Option(help="Another model for the scenarios' traffic.")] = None,
     backend: BackendOption = None,
+    versus: Annotated[
+        list[str] | None,
+        typer.Option(help="Try this version of an engine, too, as in onnxruntime==1.30.0. Repeatable."),
+    ] = None,
     candidate: Annotated[list[str] | None, typer.Option(help="Only this candidate (its id). Repeatable.")] = None,
     budget: Annotated[str | None, typer.Option(help="Bounds building and measuring, as in 90s or 10m.")] = None,
     qps: Annotated[
@@ -106,7 +110,7 @@ def run(
     check_fail_on(fail_on)
     options: dict[str, Any] = {
         "qps": _number(qps), "batch_size": batch_size, "p99": p99, "seed": seed, "workload": workload,
-        "backends": backend,
+        "backends": backend, "versus": versus,
     }  # fmt: skip
     if resume and (what or candidate or any(value is not None for value in options.values())):
         raise UserError("--resume: takes --budget and --store alone; the run keeps its scenarios and options")

@@ -15,7 +15,7 @@ from bakeoff.backends import Artifact, Tensor
 from bakeoff.candidates import Candidate
 from bakeoff.contest.plan import Entry
 from bakeoff.measure import host
-from bakeoff.measure.engine_room import Built, Loaded, StageFailed, build
+from bakeoff.measure.engine_room import HERE, Built, Loaded, StageFailed, build
 from bakeoff.workloads import cache_dir
 from bakeoff.workloads.prepared import Prepared
 
@@ -34,6 +34,7 @@ def folder(prepared: Prepared, entry: Entry, cpu_flags: str) -> Path:
     candidate = entry.candidate
     parts = [prepared.key, prepared.place(candidate.variant), candidate.backend, entry.target, entry.version]
     parts += [candidate.precision, candidate.device, entry.build_key, cpu_flags]
+    parts += [] if entry.interpreter == HERE else [entry.interpreter.python]
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
     return cache_dir() / "artifacts" / f"{candidate.backend}-{candidate.precision}-{key}"
 
@@ -89,6 +90,7 @@ def make(prepared: Prepared, entry: Entry, place: Path, log: Path, limit_s: floa
             min(BUILD_LIMIT_S, limit_s),
             host.allowed_cpus(),
             memory_bytes,
+            entry.interpreter,
         )
         _keep(built, into, place)
     except StageFailed as failed:

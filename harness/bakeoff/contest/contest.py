@@ -6,6 +6,7 @@ import difflib
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 from bakeoff.backends import Resources, registered
@@ -13,13 +14,14 @@ from bakeoff.candidates import BASE
 from bakeoff.contest.budget import Budget
 from bakeoff.contest.fleet import START_GUESS_S
 from bakeoff.contest.load import load_for
-from bakeoff.contest.plan import Entry, Question, plan, wanted_backends
+from bakeoff.contest.plan import Entry, Question, Rival, plan, wanted_backends
 from bakeoff.contest.reporter import Reporter, Silent
 from bakeoff.contest.trial import Trial
 from bakeoff.errors import UserError
-from bakeoff.measure import host
-from bakeoff.measure.engine_room import Probed, StageFailed, probe
+from bakeoff.measure import environments, host
+from bakeoff.measure.engine_room import HERE, Interpreter, Probed, StageFailed, probe
 from bakeoff.scenario import Scenario, restore
+from bakeoff.scenario.environment import APART, Environment
 from bakeoff.store.record import RunRecord
 from bakeoff.store.store import Store
 from bakeoff.workloads import prepare
@@ -123,7 +125,7 @@ def _question(
     reporter: Reporter,
     training_seed: int | None = None,
 ) -> Question:
-    wanted_backends(scenario, probes.targets)
+    wanted_backends(scenario, probes.points)
     prepared = prepare(scenario, progress=reporter.stage, training_seed=training_seed)
     for metric in scenario.quality:
         if metric not in prepared.metrics:
@@ -166,7 +168,7 @@ def dry_run(scenarios: Sequence[Scenario], candidates: Sequence[str] = ()) -> li
 
     Raises UserError where the workload is none.
     """
-    probes = _Probes(Silent())
+    probes = _Probes(Silent(), make=False)
     lines = []
     for scenario in scenarios:
         spec_of(scenario, 0)
@@ -180,12 +182,16 @@ def dry_run(scenarios: Sequence[Scenario], candidates: Sequence[str] = ()) -> li
 
 
 class _Probes:
-    """What each backend says of itself, in a child process of its own; asked once for each device and CPU budget."""
+    """What each backend says of itself, in a child process of its own; asked once for each device and CPU budget.
 
-    def __init__(self, reporter: Reporter) -> None:
-        self.targets = {name: point.value for name, point in registered().items()}
+    Where `make` is not set, no environment is made.
+    """
+
+    def __init__(self, reporter: Reporter, make: bool = True) -> None:
+        self.points = registered()
         self._reporter = reporter
-        self._known: dict[tuple[str, str, Resources], Probed | StageFailed] = {}
+        self._make = make
+        self._known: dict[tuple[str, Environment | None, str, Resources], Rival] = {}
 
     def entries(
         self,
@@ -198,24 +204,41 @@ class _Probes:
         """The scenario's plan, narrowed to `candidates` where any are named."""
         device, asked = scenario.resources.device, scenario.resources
         resources = Resources(len(host.engine_cpus(asked.cpus)[0]), asked.memory_bytes)
-        names = wanted_backends(scenario, self.targets)
-        probes = {name: self._probe(name, device, resources) for name in names}
-        entries = plan(scenario, variants, probes, self.targets, provisional, refused, candidates)
+        rivals = {name: self._rival(name, None, device, resources) for name in wanted_backends(scenario, self.points)}
+        own = scenario.candidates.environments
+        rivals |= {name: self._rival(name, environment, device, resources) for name, environment in own.items()}
+        installed = [*self.points, *own]
+        entries = plan(scenario, variants, rivals, installed, provisional, refused, candidates)
         return _narrowed(entries, candidates)
 
-    def _probe(self, name: str, device: str, resources: Resources) -> Probed | StageFailed:
-        key = (name, device, resources)
+    def _rival(self, name: str, environment: Environment | None, device: str, resources: Resources) -> Rival:
+        key = (name, environment, device, resources)
         if key not in self._known:
-            self._reporter.stage(f"asking {name} what it can do here")
-            self._known[key] = ask_backend(self.targets[name], device, resources)
+            point = self.points[name.partition(APART)[0]]
+            try:
+                runner = HERE if environment is None else self._interpreter(name, point, environment)
+                self._reporter.stage(f"asking {name} what it can do here")
+                self._known[key] = Rival(point.value, ask_backend(point.value, device, resources, runner), runner)
+            except StageFailed as failed:
+                self._known[key] = Rival(point.value, failed)
         return self._known[key]
 
+    def _interpreter(self, name: str, point: EntryPoint, environment: Environment) -> Interpreter:
+        made = environment.python or environments.folder(point, environment.requirements).exists()
+        if not made and not self._make:
+            raise StageFailed("probe", "not-reached", "its environment is not made yet; a run makes it")
+        if not made:
+            self._reporter.stage(f"making the environment of {name}")
+        return environments.interpreter(point, environment.python, environment.requirements)
 
-def ask_backend(target: str, device: str, resources: Resources) -> Probed | StageFailed:
+
+def ask_backend(
+    target: str, device: str, resources: Resources, interpreter: Interpreter = HERE
+) -> Probed | StageFailed:
     """What one backend says of itself; a failure is an answer too."""
     with tempfile.TemporaryDirectory(prefix="bakeoff-probe-") as folder:
         try:
-            return probe(target, device, resources, Path(folder) / "probe.log")
+            return probe(target, device, resources, Path(folder) / "probe.log", interpreter=interpreter)
         except StageFailed as failed:
             return failed
 

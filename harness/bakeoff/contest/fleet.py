@@ -129,6 +129,7 @@ def order(question: Question, name: str, place: Path, log: Path) -> Order:
         memory_bytes=question.scenario.resources.memory_bytes,
         prepared=question.prepared.folder,
         log=log,
+        interpreter=entry.interpreter,
         lossy=entry.candidate.precision not in LOSSLESS or entry.candidate.variant in own,
         variant=question.prepared.place(entry.candidate.variant),
         generator_cpu=generator_cpu,

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from bakeoff.backends import FP32, Batching, Setting
 from bakeoff.candidates import BASE, Candidate
 from bakeoff.errors import UserError
-from bakeoff.measure.engine_room import Probed, StageFailed
+from bakeoff.measure.engine_room import HERE, Interpreter, Probed, StageFailed
 from bakeoff.scenario import Scenario
+from bakeoff.scenario.environment import APART
 from bakeoff.workloads.prepared import Prepared, Refusal
 
 NOWHERE = "any"
@@ -27,6 +28,16 @@ class Entry:
     version: str = ""
     build_key: str = ""
     failure: StageFailed | None = None
+    interpreter: Interpreter = HERE
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """A backend that takes part: its plugin ("module:Class"), what runs it, and what it said of itself there."""
+
+    target: str
+    probed: Probed | StageFailed
+    interpreter: Interpreter = HERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,45 +50,50 @@ class Question:
 
 
 def wanted_backends(scenario: Scenario, installed: Iterable[str]) -> tuple[str, ...]:
-    """The backends that the scenario asks for; raises UserError where one is not installed."""
+    """The backends that the scenario asks for in this environment; raises UserError where one is not installed."""
     known = tuple(installed)
     if not known:
         raise UserError("no backend is installed; pip install 'bakeoff[onnxruntime]' brings one")
-    asked = scenario.candidates.backends
-    for name in asked or ():
+    asked, own = scenario.candidates.backends, scenario.candidates.environments
+    named = [("backends", name) for name in asked or ()]
+    named += [("environments", name.partition(APART)[0]) for name in own]
+    for key, name in named:
         if name not in known:
             close = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {close[0]}?" if close else f"installed are {', '.join(known)}"
-            raise UserError(f"{scenario.source or scenario.name}: candidates.backends: {name}: unknown backend; {hint}")
+            raise UserError(f"{scenario.source or scenario.name}: candidates.{key}: {name}: unknown backend; {hint}")
     return known if asked is None else tuple(name for name in known if name in asked)
 
 
 def plan(
     scenario: Scenario,
     variants: Iterable[str],
-    probes: Mapping[str, Probed | StageFailed],
-    targets: Mapping[str, str],
+    rivals: Mapping[str, Rival],
+    installed: Collection[str],
     provisional: bool = False,
     refused: Mapping[str, Refusal] | None = None,
     candidates: Collection[str] = (),
 ) -> tuple[Entry, ...]:
     """The entries in the order in which they are worth trying: the incumbent, then each backend's best preset first.
 
+    `rivals` are the backends that take part, by name, out of all that are `installed`.
+
     What a backend offers on request alone takes part where the scenario, or an id among `candidates`, names it.
     Where the verdict will be `provisional` the lossy ones, which cannot win then, come last.
     """
     entries: list[tuple[tuple[int, ...], Entry]] = []
     device, incumbent = scenario.resources.device, scenario.incumbent.candidate if scenario.incumbent else None
-    for order, (backend, probed) in enumerate(probes.items()):
+    for order, (backend, rival) in enumerate(rivals.items()):
+        target, probed, interpreter = rival.target, rival.probed, rival.interpreter
         if isinstance(probed, StageFailed):
             nowhere = Candidate(backend, FP32, Setting(name=NOWHERE), BASE, device)
-            entries.append(((1, 0, 0, 0, 0, order), Entry(nowhere, targets[backend], failure=probed)))
+            entries.append(((1, 0, 0, 0, 0, order), Entry(nowhere, target, failure=probed)))
             continue
         for v, variant in enumerate(variants):
             if refused and variant in refused:
                 failure = StageFailed("compress", refused[variant].outcome, refused[variant].reason)
                 nowhere = Candidate(backend, FP32, Setting(name=NOWHERE), variant, device)
-                entries.append(((1, 0, 0, v, 0, order), Entry(nowhere, targets[backend], failure=failure)))
+                entries.append(((1, 0, 0, v, 0, order), Entry(nowhere, target, failure=failure)))
                 continue
             for p, precision in enumerate(_only(probed.precisions, scenario.candidates.precisions)):
                 for s, (setting, build_key) in enumerate(_settings(probed, scenario)):
@@ -85,10 +101,11 @@ def plan(
                     if not (candidate.id in {incumbent, *candidates} or _by_default(candidate, probed, scenario)):
                         continue
                     key = (int(candidate.id != incumbent), int(provisional and candidate.lossy), s, v, p, order)
-                    entry = Entry(candidate, targets[backend], probed.instances, probed.facts.version, build_key)
+                    said = (probed.instances, probed.facts.version, build_key)
+                    entry = Entry(candidate, target, *said, interpreter=interpreter)
                     entries.append((key, entry))
-    _check_filters(scenario, probes)
-    _check_incumbent(scenario, [entry for _, entry in entries], targets)
+    _check_filters(scenario, rivals)
+    _check_incumbent(scenario, [entry for _, entry in entries], installed)
     return tuple(entry for _, entry in sorted(entries, key=lambda pair: pair[0]))
 
 
@@ -118,9 +135,9 @@ def _settings(probed: Probed, scenario: Scenario) -> list[tuple[Setting, str]]:
     return alone + [(setting.batched(batching), key) for batching in batchers for setting, key in alone]
 
 
-def _check_filters(scenario: Scenario, probes: Mapping[str, Probed | StageFailed]) -> None:
+def _check_filters(scenario: Scenario, rivals: Mapping[str, Rival]) -> None:
     """A precision or setting that no running backend offers is a slip of the pen, not an empty contest."""
-    running = [probed for probed in probes.values() if isinstance(probed, Probed)]
+    running = [rival.probed for rival in rivals.values() if isinstance(rival.probed, Probed)]
     offers = {
         "precisions": {name for probed in running for name in probed.precisions},
         "settings": {setting.name for probed in running for setting in probed.settings},
@@ -132,12 +149,12 @@ def _check_filters(scenario: Scenario, probes: Mapping[str, Probed | StageFailed
                 raise UserError(f"{where}: no backend offers it here; offered are {', '.join(sorted(offered))}")
 
 
-def _check_incumbent(scenario: Scenario, entries: list[Entry], targets: Mapping[str, str]) -> None:
+def _check_incumbent(scenario: Scenario, entries: list[Entry], installed: Collection[str]) -> None:
     """An incumbent of a backend that takes part must be one of its candidates."""
     asked = scenario.incumbent.candidate if scenario.incumbent else None
-    if asked is not None and asked.split("/")[0] not in targets:
+    if asked is not None and asked.split("/")[0] not in installed:
         where = f"{scenario.source or scenario.name}: incumbent: {asked}"
-        raise UserError(f"{where}: its backend is not installed; installed are {', '.join(targets)}")
+        raise UserError(f"{where}: its backend is not installed; installed are {', '.join(installed)}")
     if asked is None or any(entry.candidate.id == asked for entry in entries):
         return
     rivals = [entry for entry in entries if entry.candidate.backend == asked.split("/")[0] and entry.failure is None]

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,22 @@ class StageFailed(Exception):  # noqa: N818 - a result, not an error
 
 
 @dataclass(frozen=True, slots=True)
+class Interpreter:
+    """What runs children: `python`, and the folder where it finds our packages ("": they are installed there)."""
+
+    python: str = sys.executable
+    packages: str = ""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What it wants set."""
+        return {"PYTHONPATH": self.packages} if self.packages else {}
+
+
+HERE = Interpreter()
+
+
+@dataclass(frozen=True, slots=True)
 class Launch:
     """How to start children: the CPU ids they may use, threads an engine may use, memory limit, log, interpreter."""
 
@@ -45,8 +61,7 @@ class Launch:
     threads: int
     memory_bytes: int | None = None
     mapped: Path = Path("/nonexistent")
-    python: str = sys.executable
-    environment: dict[str, str] = field(default_factory=dict)
+    interpreter: Interpreter = HERE
 
 
 def thread_environment(threads: int) -> dict[str, str]:
@@ -76,10 +91,10 @@ class Child:
 
     def __init__(self, verb: str, key: str, launch: Launch, inherit: Sequence[int] = ()) -> None:
         ours, theirs = socket.socketpair()
-        command = [launch.python, "-X", "faulthandler", "-m", "bakeoff.measure.worker"]
+        command = [launch.interpreter.python, "-X", "faulthandler", "-m", "bakeoff.measure.worker"]
         command += [verb, str(theirs.fileno()), str(os.getpid())]
         marks = {procs.MARK: guard().mark(key)}
-        environment = os.environ | thread_environment(launch.threads) | launch.environment | marks
+        environment = os.environ | thread_environment(launch.threads) | launch.interpreter.environment | marks
         launch.log.parent.mkdir(parents=True, exist_ok=True)
         self._log_start = launch.log.stat().st_size if launch.log.exists() else 0
         self.started_ns = time.monotonic_ns()

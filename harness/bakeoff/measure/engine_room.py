@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -22,7 +21,7 @@ from bakeoff.measure import loadgen
 from bakeoff.measure.assembly import affinity_kept, closed_block, open_block, worker_facts
 from bakeoff.measure.batching import Baton
 from bakeoff.measure.block import Block, Fact, Int32, Int64
-from bakeoff.measure.child import Child, Launch, StageFailed
+from bakeoff.measure.child import HERE, Child, Interpreter, Launch, StageFailed
 from bakeoff.measure.guard import guard
 from bakeoff.measure.stages import Built, Probed, build, probe
 from bakeoff.measure.stamps import Stamps
@@ -32,7 +31,7 @@ from bakeoff.measure.wire import Message, artifact_message
 from bakeoff.measure.witness import Witness
 from bakeoff.workloads.prepared import Prepared
 
-__all__ = ["Built", "Engine", "Loaded", "Order", "Probed", "StageFailed", "build", "probe"]
+__all__ = ["HERE", "Built", "Engine", "Interpreter", "Loaded", "Order", "Probed", "StageFailed", "build", "probe"]
 
 PIPE_BYTES = 1 << 20
 HEAD_START_NS = 5_000_000
@@ -56,7 +55,7 @@ class Order:
     memory_bytes: int | None
     prepared: Path
     log: Path
-    python: str = sys.executable
+    interpreter: Interpreter = HERE
     lossy: bool = False
     variant: str = BASE
     generator_cpu: int | None = None
@@ -239,7 +238,9 @@ class Engine:
 
     def _start(self) -> None:
         order, baton = self.order, self._baton.ends if self._baton else ()
-        launch = Launch(order.log, order.cpus, order.setting.threads, order.memory_bytes, order.prepared, order.python)
+        launch = Launch(
+            order.log, order.cpus, order.setting.threads, order.memory_bytes, order.prepared, order.interpreter
+        )
         message = {
             "target": order.target,
             "artifact": artifact_message(order.artifact),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bakeoff.backends import Artifact, Facts, Resources, Setting
-from bakeoff.measure.child import Launch, ask
+from bakeoff.measure.child import HERE, Interpreter, Launch, ask
 from bakeoff.measure.wire import artifact_of, facts_of, setting_of
 
 
@@ -36,13 +35,13 @@ class Built:
 
 
 def probe(
-    target: str, device: str, resources: Resources, log: Path, limit_s: float = 60.0, python: str = sys.executable
+    target: str, device: str, resources: Resources, log: Path, limit_s: float = 60.0, interpreter: Interpreter = HERE
 ) -> Probed:
     """Ask a backend, in a child, whether its engine is here and what it offers within the resources.
 
     Raises StageFailed("probe", ...), with its remedy.
     """
-    launch = Launch(log=log, cpus=tuple(os.sched_getaffinity(0)), threads=resources.cpus, python=python)
+    launch = Launch(log=log, cpus=tuple(os.sched_getaffinity(0)), threads=resources.cpus, interpreter=interpreter)
     order = {"target": target, "device": device, "resources": asdict(resources)}
     reply = ask("probe", "probe", launch, order, limit_s)
     return Probed(
@@ -67,10 +66,10 @@ def build(
     limit_s: float,
     cpus: tuple[int, ...],
     memory_bytes: int | None = None,
-    python: str = sys.executable,
+    interpreter: Interpreter = HERE,
 ) -> Built:
     """Build a candidate's artifact in a child that may use `cpus` (ids); raises StageFailed("build", ...)."""
-    launch = Launch(log, cpus, len(cpus), memory_bytes, mapped=prepared, python=python)
+    launch = Launch(log, cpus, len(cpus), memory_bytes, mapped=prepared, interpreter=interpreter)
     message = {
         "target": target,
         "prepared": str(prepared),

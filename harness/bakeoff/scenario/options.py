@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +25,7 @@ def from_model(
     batch_size: int | None = None,
     seed: int | None = None,
     backends: Sequence[str] | None = None,
+    environments: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Scenario:
     """The scenario for a model (a file or package.module:factory, from the current folder) without a scenario file.
 
@@ -37,7 +38,13 @@ def from_model(
     data: dict[str, Any] = {"name": _name(str(model)), "workload": str(model), "traffic": traffic}
     if p99 is not None:
         data["sla"] = {"p99": p99}
-    return override(from_dict(data, label=str(model)), batch_size=batch_size, seed=seed, backends=backends)
+    return override(
+        from_dict(data, label=str(model)),
+        batch_size=batch_size,
+        seed=seed,
+        backends=backends,
+        environments=environments,
+    )
 
 
 def override(
@@ -49,8 +56,11 @@ def override(
     seed: int | None = None,
     workload: str | None = None,
     backends: Sequence[str] | None = None,
+    environments: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Scenario:
     """The scenario with the given values in place of its own, validated anew; None leaves a value as it is.
+
+    `environments` are added to its own.
 
     Another `workload` (a file or a factory, from the current folder) takes the scenario's variants and requests away,
     for they belong to the model that it replaces.
@@ -72,6 +82,7 @@ def override(
         values |= {"workload": reference, "variants": {}, "requests": None}
     if backends:
         values["candidates"]["backends"] = list(backends)
+    values["candidates"]["environments"] |= dict(environments or {})
     return restore(values, label)
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, WithJsonSchema, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from bakeoff.scenario import units
+from bakeoff.scenario.environment import Environment, check_name
 from bakeoff.scenario.fields import Bytes, Milliseconds, Part, RequestFile, Wait, Words, as_tuple, fault, written
 
-CANDIDATE_PATTERN = r"^[a-z0-9][a-z0-9_.-]*(/[A-Za-z0-9][A-Za-z0-9_.@:+=-]*){2,4}$"
+CANDIDATE_PATTERN = r"^[a-z0-9][a-z0-9_.@A-Z-]*(/[A-Za-z0-9][A-Za-z0-9_.@:+=-]*){2,4}$"
 _LARGEST_LOSS = 1e9
 _CANDIDATE = re.compile(CANDIDATE_PATTERN)
 
@@ -139,6 +140,15 @@ class CandidateFilter(Part):
         " them too, as the candidate backend/precision/1x1+b512-2ms.",
         examples=[[{"items": 512, "wait": "2ms"}]],
         json_schema_extra={"default": []},
+    )
+
+    environments: Annotated[dict[Annotated[str, AfterValidator(check_name)], Environment], Field(max_length=16)] = (
+        Field(
+            default={},
+            description="Environments in which a backend is tried too, by the name that its candidates get:"
+            " backend@name. Each is a python (an interpreter's path) or requirements.",
+            examples=[{"onnxruntime@1.30": {"requirements": ["onnxruntime==1.30.0"]}}],
+        )
     )
 
     @model_validator(mode="after")

@@ -1,0 +1,69 @@
+"""Environments of candidates' own: really made by uv, and none of this environment's packages in them."""
+
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from bakeoff.backends import Resources, registered
+from bakeoff.measure import environments
+from bakeoff.measure.engine_room import StageFailed, probe
+
+ANOTHER = "onnxruntime==1.30.0"
+
+
+@pytest.fixture
+def point() -> EntryPoint:
+    return registered()["onnxruntime"]
+
+
+@pytest.mark.slow
+def test_another_version_of_an_engine_is_probed_in_an_environment_of_its_own(point, tmp_path) -> None:
+    runner = environments.interpreter(point, None, [ANOTHER])
+    found = probe(point.value, "cpu", Resources(1), tmp_path / "log", interpreter=runner)
+    assert found.facts.version == "1.30.0"
+    assert probe(point.value, "cpu", Resources(1), tmp_path / "log").facts.version != "1.30.0"
+    program = (
+        "import importlib.util as u, bakeoff, bakeoff_backends; print(u.find_spec('torch'), u.find_spec('pandas'))"
+    )
+    done = subprocess.run(
+        [runner.python, "-c", program], env=runner.environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "None None\n", "what is installed here must not reach it"
+    assert environments.interpreter(point, None, [ANOTHER]) == runner, "made once"
+
+
+def test_an_interpreter_of_ones_own_finds_our_packages_and_no_others(point, tmp_path) -> None:
+    runner = environments.interpreter(point, sys.executable, [])
+    assert runner.python == sys.executable
+    names = {path.name for path in environments.own_packages(point).iterdir()}
+    assert names == {"bakeoff", "bakeoff_backends"}
+    assert probe(point.value, "cpu", Resources(1), tmp_path / "log", interpreter=runner).facts.version
+
+
+def test_requirements_that_do_not_go_together_are_a_row_with_what_uv_said(point, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path))
+    with pytest.raises(StageFailed) as failed:
+        environments.interpreter(point, None, ["onnxruntime==0.0.1"])
+    assert (failed.value.stage, failed.value.outcome) == ("probe", "unavailable")
+    assert "onnxruntime==0.0.1" in failed.value.reason
+    assert "\n" not in failed.value.reason
+    assert [path.name for path in (tmp_path / "environments").iterdir() if path.is_dir()] == [], "nothing half made"
+
+
+def test_without_uv_it_says_what_to_install(point, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(environments, "find_spec", lambda name: None)
+    with pytest.raises(StageFailed) as failed:
+        environments.environment(point, [ANOTHER])
+    assert failed.value.remedy == "pip install 'bakeoff[environments]'"
+
+
+def test_the_backends_that_a_project_belongs_to() -> None:
+    assert environments.backends_of("onnxruntime==1.30.0") == ["onnxruntime"]
+    assert environments.backends_of("Torch>=2.9") == ["torch", "torch-compile"]
+    assert environments.backends_of("numpy<3") == []
+    with pytest.raises(ValueError, match="Expected"):
+        environments.backends_of("onnxruntime=1.30")
