@@ -22,14 +22,14 @@ class _EmbedQuantised(Technique):
     """Replaces every embedding table of some size by one of bytes."""
 
     def apply(self, module: torch.nn.Module, bench: Bench) -> torch.nn.Module:
-        """The same model with smaller tables; a table that is used twice stays one."""
+        """The same model with smaller tables; a table that is used twice stays one, a subclass keeps what it adds."""
         from torch import nn
 
         quantise = self._quantiser()
         smaller: dict[nn.Embedding, nn.Module] = {}
         for parent in list(module.modules()):
             for name, child in list(parent._modules.items()):
-                if isinstance(child, nn.Embedding) and _is_large(child):
+                if type(child) is nn.Embedding and _is_large(child):
                     if child not in smaller:
                         bench.progress(f"{self.name}: a table of {child.num_embeddings:,} rows")
                         smaller[child] = quantise(child.weight)
