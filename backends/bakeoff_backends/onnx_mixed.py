@@ -22,6 +22,7 @@ Array = np.ndarray[Any, Any]
 
 FP32_SHARE = 0.25
 """Of the products, rounded up, that stay in fp32."""
+TINY = 1e-30
 SAMPLES = 8
 """Sample requests on which a product's harm is measured."""
 
@@ -50,10 +51,14 @@ def mixed(model: Model, path: Path) -> None:
 def _errors_alone(source: onnx.ModelProto, names: Sequence[str], model: Model) -> dict[str, float]:
     """What rounding each product alone does to the outputs: the distance from fp32's, over their size."""
     expected = _answers(source, model)
+    if not expected:
+        raise Unsupported("int8-mixed compares answers, and none of the model's outputs is a float")
     errors = {}
     for name in names:
         found = _answers(_rounded_at(source, name), model)
-        distances = [np.linalg.norm(x - y) / np.linalg.norm(y) for x, y in zip(found, expected, strict=True)]
+        distances = [
+            np.linalg.norm(x - y) / max(float(np.linalg.norm(y)), TINY) for x, y in zip(found, expected, strict=True)
+        ]
         errors[name] = float(max(distances))
     return errors
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,9 +82,14 @@ def read(model: Model) -> onnx.ModelProto:
 
     read = onnx.load(model.file("onnx"))
     del read.graph.value_info[:]
+    given = {node.name for node in read.graph.node}
     for number, node in enumerate(read.graph.node):
-        node.name = node.name or f"{node.op_type}_{number}"
+        node.name = node.name or next(name for name in _names(node.op_type, number) if name not in given)
     return read
+
+
+def _names(operator: str, number: int) -> Iterator[str]:
+    return (f"{operator}_{number}{'_' * more}" for more in count())
 
 
 def is_large(model: onnx.ModelProto) -> bool:

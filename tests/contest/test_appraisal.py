@@ -9,6 +9,9 @@ import sys
 import pytest
 from shop_workload import SHOP
 
+from bakeoff.contest import appraisal
+from bakeoff.scenario.recipe import Recipe
+
 pytestmark = pytest.mark.slow
 
 
@@ -121,3 +124,19 @@ def test_techniques_are_listed(workplace):
     text = bakeoff("techniques", folder=workplace).stdout
     assert "prune:RATIO" in text
     assert "distill > embed-int8" in text
+
+
+@pytest.mark.parametrize(
+    ("recipe", "trained"),
+    [
+        ("prune:0.5", None),
+        ("finetune:0.25", None),
+        ("prune:0.5 > finetune:0.25", "finetune:0.25"),
+        ("prune:0.5:finetune=0.25 > lowrank:16:finetune=0.5", "finetune:0.25+finetune:0.5"),
+        ("distill:0.5 > prune:0.5:finetune=0.5", "student:0.5+finetune:0.5"),
+        ("distill:0.5 > int8", "student:0.5+int8-dynamic"),
+    ],
+)
+def test_the_control_has_all_of_the_training_at_the_same_precision(recipe, trained):
+    found = appraisal.control(Recipe.parse(recipe))
+    assert (str(found) if found else None) == trained

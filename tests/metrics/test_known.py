@@ -64,3 +64,12 @@ def test_what_needs_nothing_but_the_bases_answers_is_always_had(held):
     for metric in ("score_error", "rank_correlation", "top10_agreement", "top10_changed"):
         require(metric, held(), (4,))
     require("top10_changed", held("catalogue"), (4, 9))
+
+
+def test_a_probability_that_an_engine_rounds_beyond_its_bounds_is_no_logit(held):
+    labels, scores = np.array([1.0, 0.0, 1.0, 0.0]), np.array([1.0, 0.0, 0.7, 0.2])
+    rounded = scores + np.array([1e-3, -1e-3, 0.0, 0.0])
+    of = held(labels=labels)
+    assert own_figures(["logloss"], of, rounded)["logloss"] == pytest.approx(
+        own_figures(["logloss"], of, scores)["logloss"]
+    )

@@ -132,6 +132,19 @@ def test_models_without_large_tables_are_refused(name, module, says):
         applied(name, nn.Sequential(module))
 
 
+class Scaled(nn.Embedding):
+    """As language models have them."""
+
+    def forward(self, ids):
+        return super().forward(ids) * 8
+
+
+@pytest.mark.parametrize("name", SHARES)
+def test_a_table_that_does_more_than_look_up_is_left(name):
+    with pytest.raises(Unsupported, match="nothing to quantise"):
+        applied(name, nn.Sequential(Scaled(100, 8)))
+
+
 @pytest.mark.parametrize("name", SHARES)
 def test_numbers_beyond_halves_are_refused(name):
     table = nn.Embedding(64, 8, _weight=torch.full((64, 8), 1e8))

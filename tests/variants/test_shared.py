@@ -65,3 +65,15 @@ def test_a_shared_layer_answers_by_its_values() -> None:
     layer, rows = nn.Linear(4, 3), torch.randn(2, 5, 4)
     shared = SharedLinear(*clustered(layer.weight, 256), layer.bias)
     torch.testing.assert_close(shared(rows), layer(rows))
+
+
+@pytest.mark.parametrize("outlier", [20.0, 1000.0])
+def test_outliers_take_no_values_from_all_others(outlier) -> None:
+    torch.manual_seed(0)
+    weight = torch.randn(200, 200)
+    weight[0, 0], weight[1, 1] = outlier, -outlier
+    codes, codebook = clustered(weight, 64)
+    assert len(codebook) == 64
+    error = (codebook[codes.long()] - weight).square()
+    assert error[0, 0] < 1e-6 * outlier**2
+    assert error.mean() < 1.8 * (3**0.5 * torch.pi / 2) / 62**2

@@ -115,6 +115,26 @@ def test_neurons_that_others_can_stand_in_for_go_without_loss():
     assert (quarter(*examples[0]) - before).square().mean() > 0.05 * spread
 
 
+class Branches(nn.Module):
+    """Two of them, of which requests like the examples take the first."""
+
+    def __init__(self):
+        super().__init__()
+        self.taken, self.other = (nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1)) for _ in range(2))
+
+    def forward(self, rows):
+        return self.taken(rows)
+
+
+def test_neurons_that_no_example_reaches_go_by_their_weights():
+    torch.manual_seed(4)
+    base = Branches()
+    module = PruneNeurons(0.5).apply(copy.deepcopy(base), Bench([(torch.randn(100, 4),)]))
+    kept = base.other[2].weight.detach()[0].abs().topk(4).indices.sort().values
+    torch.testing.assert_close(module.other[2].weight, base.other[2].weight[:, kept])
+    torch.testing.assert_close(module.other[2].bias, base.other[2].bias)
+
+
 def test_a_layer_without_a_bias_gets_one():
     torch.manual_seed(3)
     module = nn.Sequential(nn.Linear(4, 8), nn.Sigmoid(), nn.Linear(8, 2, bias=False)).eval()

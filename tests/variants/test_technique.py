@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from bakeoff import variants
+from bakeoff.backends import Unsupported
 from bakeoff.errors import UserError
 from bakeoff.scenario.recipe import Recipe
+from bakeoff.variants import Bench, techniques
 from bakeoff.variants.prune import Prune
 from bakeoff.workloads import recipes
 
@@ -55,3 +58,25 @@ def test_a_folders_name_is_safe_and_differs_by_recipe():
     names = {recipes.made_name(each) for each in ("prune:0.5", "prune:0.51", "prune:0.5:finetune=0.1")}
     assert len(names) == 3
     assert all(set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789.-") for name in names)
+
+
+@pytest.mark.parametrize("recipe", ["embed-int8", "embed-int4", "lowrank-embed:8", "share:16", "lowrank:8"])
+def test_a_weight_that_two_layers_hold_is_left_to_both(recipe) -> None:
+    class Tied(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.head = torch.nn.Embedding(500, 64), torch.nn.Linear(64, 500, bias=False)
+            self.head.weight = self.table.weight
+
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            return self.head(self.table(ids))
+
+    (technique,) = techniques(Recipe.parse(recipe))
+    with pytest.raises(Unsupported):
+        technique.apply(Tied().eval(), Bench(examples=[(torch.arange(8),)]))
+
+
+@pytest.mark.parametrize("recipe", ["embed-int8 > student:0.5", "prune:0.5 > distill"])
+def test_what_makes_a_model_of_its_own_comes_first(recipe) -> None:
+    with pytest.raises(ValueError, match="makes a model of its own, so it comes first"):
+        techniques(Recipe.parse(recipe))

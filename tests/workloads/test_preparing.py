@@ -3,13 +3,15 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bakeoff.errors import UserError
 from bakeoff.scenario import load_scenario
-from bakeoff.workloads import cache_dir, prepare
+from bakeoff.workloads import cache_dir, prepare, preparing
+from bakeoff.workloads.prepared import COMPRESSED, Refusal
 from bakeoff.workloads.preparing import spec_of
 from bakeoff.workloads.source import Spec
 
@@ -137,3 +139,14 @@ def test_the_demo_scenarios_name_built_in_workloads(monkeypatch, tmp_path) -> No
     monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path))
     files = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
     assert {spec_of(load_scenario(file), 1).kind for file in files} == {"built-in"}
+
+
+def test_a_variant_that_blames_the_persons_code_is_refused_and_ends_nothing(scenario_of, monkeypatch) -> None:
+    def blame(*_: object) -> None:
+        raise UserError("the exported model.onnx is off the module's click by nan")
+
+    monkeypatch.setattr(preparing, "_run_child", blame)
+    spec = replace(spec_of(scenario_of("ctr-dlrm"), 1), recipe="prune:0.5")
+    refused = preparing._compressed(spec, lambda _: None)
+    assert refused == Refusal("failed", "making it failed: the exported model.onnx is off the module's click by nan")
+    assert not list((spec.into / COMPRESSED).glob("[!.]*"))

@@ -6,6 +6,7 @@ from onnx import TensorProto
 from bakeoff.decide.quality import evaluate
 from bakeoff.errors import UserError
 from bakeoff.metrics import FIDELITY
+from bakeoff.workloads import recorded
 
 RNG = np.random.default_rng(1)
 ROWS = 120
@@ -173,6 +174,14 @@ def test_a_bad_file_gets_one_clear_line(models, prepare_here, tmp_path, name, wr
         prepare_here(models["mlp"](tmp_path / "m.onnx", width=6), requests=str(tmp_path / name))
     assert name in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_rows_that_are_judged_need_both_labels(model, columns, prepare_here, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(recorded, "MOST_HELD_OUT_ROWS", 60)
+    columns["clicked"] = (columns["request"] >= 6).astype(np.int64)
+    requests = {"file": str(save_npz(tmp_path / "r.npz", columns)), "label": "clicked", "group": "request"}
+    with pytest.raises(UserError, match=r"r\.npz: every label is 0 in the first 60 rows, which are judged"):
+        prepare_here(model, requests=requests)
 
 
 def test_a_model_that_runs_on_no_made_up_input_runs_on_recorded_ones(models, columns, prepare_here, tmp_path) -> None:

@@ -20,7 +20,7 @@ from bakeoff.contest.reporter import Reporter, Silent
 from bakeoff.contest.trial import Trial
 from bakeoff.decide.quality import evaluate
 from bakeoff.scenario import Scenario, restore
-from bakeoff.scenario.recipe import Recipe
+from bakeoff.scenario.recipe import Recipe, Step
 from bakeoff.store.plain import plain
 from bakeoff.store.record import OK, CandidateRecord, Quality
 from bakeoff.store.store import Store
@@ -99,17 +99,21 @@ def appraise(
     ]
 
 
-def controls(recipe: Recipe) -> str:
-    """The variant that shows what a recipe's training alone does; "" where nothing is trained."""
-    named = [technique.control for technique in variants.techniques(recipe)]
-    return next(filter(None, named), "")
+def control(recipe: Recipe) -> Recipe | None:
+    """What shows what a recipe's training alone does, at the same precision; None where nothing else is done."""
+    named = [
+        technique.control or (str(step) if technique.trains else "")
+        for step, technique in zip(recipe.steps, variants.techniques(recipe), strict=True)
+    ]
+    trained = Recipe(tuple(Step.parse(each) for each in named if each), recipe.precision)
+    return trained if trained.steps and trained.steps != recipe.steps else None
 
 
 def _with_controls(recipes: Sequence[Recipe]) -> list[Recipe]:
     wanted = {str(recipe): recipe for recipe in recipes}
     for recipe in recipes:
-        if control := controls(recipe):
-            wanted.setdefault(control, Recipe.parse(control))
+        if trained := control(recipe):
+            wanted.setdefault(str(trained), trained)
     return list(wanted.values())
 
 
@@ -152,8 +156,8 @@ class _Appraisal:
     def _row(
         self, recipe: Recipe, backend: str, found: Mapping[tuple[str, str, str], CandidateRecord], trial: Trial
     ) -> Row:
-        precision, control = recipe.precision or FP32, controls(recipe)
-        row = Row(str(recipe), recipe.name, precision, backend, OK, control=control)
+        precision, trained = recipe.precision or FP32, control(recipe)
+        row = Row(str(recipe), recipe.name, precision, backend, OK, control=trained.name if trained else "")
         record = found.get((recipe.name, precision, backend))
         nowhere = found.get((recipe.name, FP32, backend)) or found.get((BASE, FP32, backend))
         if record is None and nowhere and nowhere.candidate.setting.name == NOWHERE:
@@ -163,7 +167,7 @@ class _Appraisal:
         if record.failure:
             return replace(row, outcome=record.failure.outcome, reason=record.failure.reason)
         model = self._facts(recipe, record, trial)
-        other = found.get((control, FP32, backend)) if control else None
+        other = found.get((trained.name, precision, backend)) if trained else None
         beyond = self._beyond(record, other, trial) if other and not other.failure else ()
         return replace(row, quality=record.quality, model=model, beyond_control=beyond)
 

@@ -10,6 +10,8 @@ from bakeoff.metrics.delong import paired_auc
 from bakeoff.metrics.examples import Examples, Floats, column, labels_of
 
 _TINY = 1e-7
+_ROUNDING = 1e-2
+"""How far beyond 0 or 1 an engine of low precision may round a probability."""
 
 
 def auc(examples: Examples, scores: Floats) -> float:
@@ -19,9 +21,9 @@ def auc(examples: Examples, scores: Floats) -> float:
 
 
 def log_losses(examples: Examples, scores: Floats) -> Floats:
-    """Each row's logloss; scores of which any is no probability are logits."""
+    """Each row's logloss; scores of which any is no probability, rounding apart, are logits."""
     labels, one = labels_of(examples), column(scores)
-    if one.min() < 0.0 or one.max() > 1.0:
+    if one.min() < -_ROUNDING or one.max() > 1.0 + _ROUNDING:
         return np.logaddexp(0.0, one) - labels * one
     p = np.clip(one, _TINY, 1.0 - _TINY)
     return -(labels * np.log(p) + (1.0 - labels) * np.log1p(-p))

@@ -28,7 +28,11 @@ def registered() -> dict[str, EntryPoint]:
 
 def techniques(recipe: Recipe) -> tuple[Technique, ...]:
     """The techniques of a recipe with their parameters; raises ValueError with what would be right."""
-    return tuple(_class(step.name).of(step) for step in recipe.steps)
+    found = tuple(_class(step.name).of(step) for step in recipe.steps)
+    for each in found[1:]:
+        if each.begins:
+            raise ValueError(f"{recipe}: {each.name} makes a model of its own, so it comes first")
+    return found
 
 
 def listed() -> list[tuple[str, str]]:

@@ -21,6 +21,7 @@ class Distill(Technique):
 
     name: ClassVar[str] = "distill"
     about: ClassVar[str] = "a smaller student, trained on what the base answers"
+    begins: ClassVar[bool] = True
     size: float = 0.5
     share: float = 1.0
 
@@ -47,6 +48,8 @@ class Student(Technique):
 
     name: ClassVar[str] = "student"
     about: ClassVar[str] = "the student of distill, trained without a teacher: its control"
+    begins: ClassVar[bool] = True
+    trains: ClassVar[bool] = True
     size: float = 0.5
     share: float = 1.0
 

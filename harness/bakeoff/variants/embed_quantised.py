@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from bakeoff.backends import Unsupported
+from bakeoff.variants.replacing import replaced
 from bakeoff.variants.technique import Bench, Technique
 
 if TYPE_CHECKING:
@@ -26,14 +27,14 @@ class _EmbedQuantised(Technique):
         from torch import nn
 
         quantise = self._quantiser()
-        smaller: dict[nn.Embedding, nn.Module] = {}
-        for parent in list(module.modules()):
-            for name, child in list(parent._modules.items()):
-                if isinstance(child, nn.Embedding) and _is_large(child):
-                    if child not in smaller:
-                        bench.progress(f"{self.name}: a table of {child.num_embeddings:,} rows")
-                        smaller[child] = quantise(child.weight)
-                    setattr(parent, name, smaller[child])
+
+        def make(path: str, table: nn.Embedding) -> nn.Module | None:
+            if not _is_large(table):
+                return None
+            bench.progress(f"{self.name}: a table of {table.num_embeddings:,} rows")
+            return quantise(table.weight)
+
+        smaller = replaced(module, nn.Embedding, make)
         if not smaller:
             raise Unsupported(
                 f"nothing to quantise: the model has no embedding table of at least {FEWEST_ROWS} rows of {LEAST_WIDTH}"

@@ -19,6 +19,7 @@ class Finetune(Technique):
     name: ClassVar[str] = "finetune"
     about: ClassVar[str] = "the model trained on, no smaller: the control of what is fine-tuned"
     example: ClassVar[str] = "0.25"
+    trains: ClassVar[bool] = True
     share: float
 
     def __post_init__(self) -> None:

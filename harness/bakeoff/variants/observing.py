@@ -40,13 +40,13 @@ class Moments:
 
     @property
     def mean(self) -> Tensor:
-        """[in_features]."""
-        return self.total / self.rows
+        """[in_features]; zeros where nothing came."""
+        return self.total / max(self.rows, 1)
 
     @property
     def second(self) -> Tensor:
         """The second moment [in_features, in_features]."""
-        return self.products / self.rows
+        return self.products / max(self.rows, 1)
 
     @property
     def covariance(self) -> Tensor:

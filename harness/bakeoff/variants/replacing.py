@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,13 +17,14 @@ def replaced(
 ) -> dict[str, nn.Module]:
     """Put what `make` gives for a layer of exactly `kind` and its path in its place; the new layers by path.
 
-    None leaves the layer, and so does a subclass of `kind`, whose owner may rely on it. A layer that stands in several
-    places is made once and stays shared.
+    None leaves the layer. So do a subclass of `kind`, whose owner may rely on it, and a weight that another layer holds
+    too: it would stay there whole. A layer that stands in several places is made once and stays shared.
     """
+    tied = _tied(module)
     made: dict[Layer, nn.Module | None] = {}
     new: dict[str, nn.Module] = {}
     for path, layer in list(module.named_modules(remove_duplicate=False)):
-        if type(layer) is not kind or not path:
+        if type(layer) is not kind or not path or id(layer.weight) in tied:
             continue
         if layer not in made:
             made[layer] = make(path, layer)
@@ -31,6 +33,12 @@ def replaced(
             module.set_submodule(path, small)
             new[path] = small
     return new
+
+
+def _tied(module: nn.Module) -> set[int]:
+    """The ids of the weights that several layers hold."""
+    held = Counter(id(weight) for layer in module.modules() for weight in layer.parameters(recurse=False))
+    return {weight for weight, holders in held.items() if holders > 1}
 
 
 def table_of(weight: Tensor) -> nn.Embedding:

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 LLOYD_STEPS = 1000
 BINS = 1024
+OUTER = 0.001
 
 
 class SharedLinear(nn.Module):
@@ -43,13 +44,26 @@ def clustered(weight: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 
 def _dense_where_values_are(values: Tensor, count: int) -> Tensor:
-    """`count` centres as dense as the cube root of the values' density (Panter and Dite, Quantization Distortion in
-    Pulse-Count Modulation, 1951)."""
-    counts, edges = torch.histogram(values, BINS)
+    """`count` centres of sorted `values` as dense as the cube root of their density.
+
+    Far outliers get centres of their own: they would stretch the bins until one holds all other values. Panter and
+    Dite, Quantization Distortion in Pulse-Count Modulation, 1951.
+    """
+    near = _without_outliers(values)
+    ends = values[[0, -1]]
+    far = ends[(ends < near[0]) | (ends > near[-1])][: count - 1]
+    counts, edges = torch.histogram(near, BINS)
     risen = counts.pow(1 / 3).cumsum(0) / counts.pow(1 / 3).sum()
-    wanted = (torch.arange(count, dtype=values.dtype) + 0.5) / count
-    centres: Tensor = torch.unique(_borders(edges)[torch.searchsorted(risen, wanted)])
+    wanted = (torch.arange(count - len(far), dtype=values.dtype) + 0.5) / (count - len(far))
+    centres: Tensor = torch.unique(torch.cat([_borders(edges)[torch.searchsorted(risen, wanted)], far]))
     return centres
+
+
+def _without_outliers(values: Tensor) -> Tensor:
+    """Sorted values without those further out than half the width of the inner 99.8 %."""
+    low, high = (values[round(share * (len(values) - 1))] for share in (OUTER, 1 - OUTER))
+    reach = (high - low) / 2
+    return values[(values >= low - reach) & (values <= high + reach)]
 
 
 def _lloyd(values: Tensor, centres: Tensor) -> Tensor:

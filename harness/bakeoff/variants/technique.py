@@ -80,6 +80,10 @@ class Technique(ABC):
     name: ClassVar[str]
     about: ClassVar[str]
     """What it does, in half a line, for lists."""
+    begins: ClassVar[bool] = False
+    """Whether it makes a model of its own, so that what stood before it in a chain would be lost."""
+    trains: ClassVar[bool] = False
+    """Whether all that it does is to train."""
 
     @abstractmethod
     def apply(self, module: torch.nn.Module, bench: Bench) -> torch.nn.Module:

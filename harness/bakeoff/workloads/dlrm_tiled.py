@@ -16,6 +16,8 @@ def tiled(module: nn.Module, user: Sequence[int]) -> nn.Module:
     """The DLRM with the `user`'s tables, by their places, looked up once; raises Unsupported for other models."""
     if not isinstance(module, Dlrm):
         raise Unsupported(f"a user-side tile is made of a DLRM, not of a {type(module).__name__}")
+    if not user or len(user) == len(module.tables):
+        raise Unsupported("a user-side tile needs a table of the user's and one of the items'")
     return TiledDlrm(module, user).eval()
 
 

@@ -59,6 +59,8 @@ def _compressed(spec: Spec, progress: Callable[[str], None]) -> Made | Refusal:
         made_once(spec.into / place, lambda scratch: _run_child(replace(spec, into=scratch), progress))
     except Unsupported as error:
         return Refusal("unsupported", str(error))
+    except UserError as error:
+        return Refusal("failed", f"making it failed: {error}")
     except _ChildError as error:
         return Refusal("failed", f"making it failed: {error.last_line}")
     return Made.read(spec.into, place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -133,7 +134,7 @@ class ProductCategory(Workload):
                 soft: torch.Tensor = teacher(*tokens)
             return (wrong - (soft * answer).sum(1).mean()) / 2
 
-        minilm.tune(module, round(share * STEPS), PEAK_RATE, loss, progress)
+        minilm.tune(module, math.ceil(share * STEPS), PEAK_RATE, loss, progress)
 
     def student(self, size: float) -> nn.Module:
         """An encoder with about `size` of the layers; `fit` starts it from its teacher's."""

@@ -46,7 +46,7 @@ class Recording:
 
     def held_out(self) -> HeldOut:
         """The recorded rows, at most the first 200,000 in whole requests."""
-        requests = max(int(np.searchsorted(np.cumsum(self.rows), MOST_HELD_OUT_ROWS, side="right")), 1)
+        requests = _judged(self.rows)
         rows = int(self.rows[:requests].sum())
         return HeldOut(
             self._pick(np.arange(requests)),
@@ -98,15 +98,15 @@ def read(asked: Recorded, inputs: tuple[Tensor, ...], spec: Spec) -> Recording:
         elif tensor.per == "item" or len(array) != len(rows):
             raise UserError(f"{asked.file}: column {tensor.name} has {len(array)} rows, the others {count}")
         arrays[tensor.name] = array if tensor.per == "item" else _by_request(tensor, array)
-    return Recording(
-        asked.file,
-        inputs,
-        arrays,
-        rows,
-        None if labels is None else labels[order],
-        groups,
-        _metrics(asked.file, labels, groups),
-    )
+    labels = None if labels is None else labels[order]
+    judged = slice(int(rows[: _judged(rows)].sum()))
+    metrics = _metrics(asked.file, *(None if each is None else each[judged] for each in (labels, groups)))
+    return Recording(asked.file, inputs, arrays, rows, labels, groups, metrics)
+
+
+def _judged(rows: Array) -> int:
+    """How many of the requests are held out: those within the first 200,000 rows, and at least one."""
+    return max(int(np.searchsorted(np.cumsum(rows), MOST_HELD_OUT_ROWS, side="right")), 1)
 
 
 def _row_count(
@@ -195,7 +195,10 @@ def _metrics(file: Path, labels: Array | None, groups: Array | None) -> tuple[st
         return ()
     values = np.unique(labels)
     if len(values) < 2:
-        raise UserError(f"{file}: every label is {values[0]:g}; quality needs both clicked and not clicked")
+        raise UserError(
+            f"{file}: every label is {values[0]:g} in the first {len(labels):,} rows, which are judged;"
+            " quality needs both clicked and not clicked"
+        )
     binary = values.tolist() == [0.0, 1.0]
     if not binary and groups is None:
         raise UserError(f"{file}: labels other than 0 and 1 need requests.group, for they are judged by NDCG")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from functools import cache
 from pathlib import Path
 
@@ -94,7 +95,7 @@ class SearchBiencoder(Workload):
                 right: torch.Tensor = teacher(*pairs)[1]
             return (wrong + (embedding - right).square().sum(1).mean()) / 2
 
-        minilm.tune(module, round(share * STEPS), PEAK_RATE, loss, progress)
+        minilm.tune(module, math.ceil(share * STEPS), PEAK_RATE, loss, progress)
 
     def student(self, size: float) -> nn.Module:
         """An encoder with about `size` of the layers; `fit` starts it from its teacher's."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import importlib
 import inspect
@@ -22,14 +21,14 @@ from bakeoff.variants.technique import counted
 from bakeoff.workloads import exporting
 from bakeoff.workloads.built_in import BUILT_IN
 from bakeoff.workloads.locking import made_once
-from bakeoff.workloads.source import Spec, code_digest
+from bakeoff.workloads.source import Spec, code_digest, imports
 from bakeoff.workloads.workload import Progress, Trained, Workload
 
-HERE = Path(__file__).parent
 PLUMBING = frozenset(
-    {"cache", "locking", "mortal", "pool", "preparation", "prepared", "raw_form", "source", "workload"}
+    {"cache", "feed_preparation", "locking", "mortal", "pool", "preparation", "prepared", "raw_form"}
+    | {"source", "tower_preparation", "wide_preparation", "workload"}
 )
-"""Modules of this package that every workload imports and that decide no weight."""
+"""Modules of this package that decide no weight, so that a change in them does not train anew."""
 FILES = {"onnx": "model.onnx", "exported": "model.pt2"}
 FACTS = "facts.json"
 MODULE = "module.pt"
@@ -101,27 +100,11 @@ def trained(workload: Workload, spec: Spec, progress: Progress) -> Path:
 def model_key(workload: Workload, spec: Spec) -> str:
     """Names the trained model by all that decides it."""
     start = inspect.getfile(type(workload)) if spec.kind == "built-in" else exporting.__file__
-    code = code_digest(sorted({*_imported(Path(start)), Path(__file__), Path(exporting.__file__)}))
+    code = code_digest(
+        sorted({*imports(Path(start), "bakeoff.workloads", PLUMBING), Path(__file__), Path(exporting.__file__)})
+    )
     decides = [workload.name, spec.target, str(spec.training_seed), spec.own, code]
     return f"{workload.name}-{hashlib.sha256(chr(10).join(decides).encode()).hexdigest()[:16]}"
-
-
-def _imported(start: Path) -> set[Path]:
-    """A module of this package and those of it that it imports, and so on: what decides a built-in model, so that a
-    change elsewhere does not train it anew."""
-    found, waiting = {start}, [start]
-    while waiting:
-        names = {
-            name
-            for node in ast.walk(ast.parse(waiting.pop().read_text(encoding="utf-8")))
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bakeoff.workloads")
-            for name in [(node.module or "").rpartition(".")[2], *(alias.name for alias in node.names)]
-        }
-        new = {HERE / f"{name}.py" for name in names - PLUMBING} - found
-        new = {path for path in new if path.exists()}
-        found |= new
-        waiting += new
-    return found
 
 
 def write(workload: Workload, made: Trained, spec: Spec, folder: Path, progress: Progress) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -162,7 +163,7 @@ class TwoTowers(Workload):
         for tower in towers:
             tower.subclass = torch.from_numpy(np.append(purchases.subclass_of[catalogue], 0))
         batches = _batches(split(visits)[0], np.random.default_rng([seed, 0]))
-        steps = round(share * EPOCHS * (len(split(visits)[0]) // BATCH))
+        steps = math.ceil(share * EPOCHS * (len(split(visits)[0]) // BATCH))
         adam = torch.optim.Adam(weights for weights in module.parameters() if weights.requires_grad)
         peak = PEAK_RATE if towers else FINE_TUNING_RATE
         cycle = torch.optim.lr_scheduler.OneCycleLR(adam, peak, total_steps=steps + 1, pct_start=0.1)
