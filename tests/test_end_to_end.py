@@ -150,6 +150,29 @@ def test_a_killed_run_resumes_without_measuring_anything_twice(workplace):
     answered(answer)
 
 
+@pytest.mark.slow
+def test_two_versions_of_an_engine_meet_in_one_run(workplace):
+    words = (
+        *ASKED,
+        "25s",
+        "--backend",
+        "onnxruntime",
+        "--versus",
+        "onnxruntime==1.30.0",
+        "--store",
+        "versus.db",
+        "--json",
+    )
+    (answer,) = json.loads(bakeoff(*words, folder=workplace).stdout)["scenarios"]
+    answered(answer)
+    found = {each["candidate"]: each for each in answer["candidates"]}
+    both = [found[f"{backend}/fp32/1x1"] for backend in ("onnxruntime", "onnxruntime@1.30.0")]
+    assert all(each["capacity_qps"] for each in both), "both were measured"
+    rows = json.loads(bakeoff("table", "--json", "--store", "versus.db", folder=workplace).stdout)
+    versions = {row["backend"]: row["version"] for row in rows}
+    assert versions["onnxruntime@1.30.0"] == "1.30.0" != versions["onnxruntime"]
+
+
 def _wait_for(condition, seconds: float = 120.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -267,6 +290,8 @@ def test_the_version_is_told(workplace):
         (("run", "model.onnx", "--backend", "onnxruntimes"), "onnxruntime"),
         (("run", "--resume", "latest", "model.onnx"), "--resume"),
         (("run", "--resume", "latest"), "bakeoff.db"),
+        (("run", "model.onnx", "--versus", "onnxruntime=1.30"), "must be a requirement such as onnxruntime==1.30.0"),
+        (("run", "model.onnx", "--versus", "leftpad==1"), "no installed backend needs that project"),
         (("verdict", "--fail-on", "rain"), "infeasible"),
         (("verdict", "--store", "none.db"), "none.db"),
         (("run",), "bakeoff init"),

@@ -163,5 +163,5 @@ def test_an_environment_is_a_rival_of_its_own_name_and_interpreter():
 
 def test_an_environment_of_an_unknown_backend_names_the_nearest():
     asked = scenario(candidates={"environments": {"fats@old": {"requirements": ["fast==1"]}}})
-    with pytest.raises(UserError, match="candidates.environments: fats: unknown backend; did you mean fast"):
+    with pytest.raises(UserError, match="fats: unknown backend; did you mean fast"):
         wanted_backends(asked, TARGETS)

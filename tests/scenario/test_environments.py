@@ -44,7 +44,12 @@ def test_what_is_wrong_is_one_line(environments, said) -> None:
 
 @pytest.mark.parametrize(
     ("requirement", "name"),
-    [("onnxruntime==1.30.0", "torch@1.30.0"), ("x>=2,<3", "torch@3-2"), ("x", "torch@newest"), ("x==1.*", "torch@1")],
+    [
+        ("onnxruntime==1.30.0", "torch@1.30.0"),
+        ("x<3,>=2.1", "torch@from-2.1-below-3"),
+        ("x", "torch@newest"),
+        ("x==1.*", "torch@1"),
+    ],
 )
 def test_another_version_has_a_name(requirement, name) -> None:
     assert named("torch", requirement) == name

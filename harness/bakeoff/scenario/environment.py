@@ -15,6 +15,16 @@ APART = "@"
 """Stands between a backend's name and that of the environment which it is tried in, too."""
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9_.-]*$"
 _NAME = re.compile(NAME_PATTERN)
+_OPERATORS = {
+    "==": "",
+    "===": "",
+    ">=": "from-",
+    ">": "above-",
+    "<=": "to-",
+    "<": "below-",
+    "~=": "like-",
+    "!=": "not-",
+}
 
 
 def _requirement(value: str) -> str:
@@ -65,7 +75,7 @@ def check_name(name: str) -> str:
 
 
 def named(backend: str, requirement: str) -> str:
-    """How a backend is called with another version of its engine: "onnxruntime@1.30.0"."""
-    asked = Requirement(requirement)
-    version = ",".join(sorted(str(each) for each in asked.specifier)) or "newest"
-    return backend + APART + re.sub(r"[^A-Za-z0-9_.-]+", "-", version.removeprefix("==")).strip("-.")
+    """How a backend is called with another version of its engine: "onnxruntime@1.30.0", "torch@from-2.9-below-3"."""
+    asked = sorted(Requirement(requirement).specifier, key=lambda each: each.version)
+    words = "-".join(_OPERATORS[each.operator] + each.version for each in asked) or "newest"
+    return backend + APART + re.sub(r"[^A-Za-z0-9_.-]+", "-", words).strip("-.")
