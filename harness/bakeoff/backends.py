@@ -108,6 +108,13 @@ class Tensor:
     per: Literal["item", "request"] = "item"
 
 
+_FORMATS = {"onnx": "an ONNX file (.onnx)", "exported": "a torch.export program (.pt2)"}
+
+
+def _format_words(name: str) -> str:
+    return _FORMATS.get(name, name)
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """A model as files, one per format ("onnx", "exported" = torch.export's .pt2), with its signature.
@@ -128,7 +135,8 @@ class Model:
             if name in self.files:
                 return self.files[name]
         raise Unsupported(
-            f"needs the model as {' or '.join(formats)}, has {', '.join(sorted(self.files)) or 'no file'}"
+            f"needs the model as {' or '.join(map(_format_words, formats))}, "
+            f"has {' and '.join(map(_format_words, sorted(self.files))) or 'no file'}"
         )
 
 

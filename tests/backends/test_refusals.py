@@ -42,5 +42,7 @@ def test_a_precision_it_does_not_have_is_unsupported(backend, doubling, tmp_path
 
 def test_a_format_it_cannot_read_is_unsupported(doubling, tmp_path):
     model = Model({"exported": doubling.files["onnx"]}, doubling.inputs, doubling.outputs)
-    with pytest.raises(Unsupported, match="needs the model as onnx, has exported"):
+    with pytest.raises(
+        Unsupported, match=r"needs the model as an ONNX file \(.onnx\), has a torch.export program \(.pt2\)"
+    ):
         OnnxRuntime().build(model, "fp32", SETTING, "cpu", tmp_path)

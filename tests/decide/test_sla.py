@@ -1,4 +1,5 @@
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -47,6 +48,13 @@ def test_clumps_are_worth_less_than_their_requests(block):
     assert busy.effective < 0.5 * idle.effective
 
 
+def test_requests_that_come_in_clumps_need_so_many_independent_ones(block):
+    found = sla.judge_sla([block(7.0, seconds=1.5)], 99.0, 60.0, 0.001)
+    assert found.outcome == "undecided"
+    wanted = r"150 requests \(worth \d+ independent ones\) do not settle it \(about \d{3} independent ones would\)"
+    assert re.match(wanted, found.reason), found.reason
+
+
 def test_lateness_of_the_generator_neither_blames_nor_excuses(block):
     blocks = [block(2.0, late_ms=30.0, seed=seed) for seed in range(3)]
     assert sla.judge_sla(blocks, 99.0, 20.0, 0.001).outcome == "undecided"
@@ -68,6 +76,7 @@ def test_too_few_requests_say_how_many_are_needed(block):
     found = sla.judge_sla([block(2.0, seconds=1.0)], 99.0, 20.0, 0.001)
     assert found.outcome == "undecided"
     assert 400 < found.needed < 700
+    assert re.search(r"^100 requests do not settle it \(about \d{3} would\): ", found.reason)
     assert sla.judge_sla([], 99.0, 20.0, 0.001).outcome == "undecided"
     assert sla.requests_needed(0.01, 0.01) is None
     assert sla.requests_needed(math.nan, 0.01) is None

@@ -62,6 +62,7 @@ def test_a_scenario_lists_recipes_and_files_of_its_own(tmp_path):
         ({"small": "prune:0.5"}, "variants.small: 'prune:0.5': must be a model file; a technique has no other name"),
         (["prune:0.5", 3], "must hold recipes such as prune:0.5"),
         (["Prune"], "must begin with a name"),
+        ("prune:0.5", r"variants: 'prune:0.5': must be a list, as in variants: \[prune-neurons:0.5, lowrank:16\]"),
     ],
 )
 def test_variants_that_cannot_be_meant_are_told(variants, said):

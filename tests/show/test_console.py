@@ -34,8 +34,7 @@ def test_the_headline_comes_first_and_every_candidate_has_its_reason(win, width)
     assert words.startswith("WIN SWITCH ctr-ranking Switch from")
     flat = re.sub(r"\s+", "", text)
     for one in win.candidates:
-        head = one.candidate.replace(" ", "")[:18]
-        assert head in flat
+        assert all(part in flat for part in one.candidate.split("/"))
         assert one.reason.split(" ")[0] in text
 
 
@@ -44,6 +43,14 @@ def test_wide_terminals_show_more(win):
     heads = [text.split("outcome, and why not")[0].splitlines()[-1] for text in shows]
     assert ["quality " in head for head in heads] == [False, True, True]
     assert ["capacity" in head for head in heads] == [False, False, True]
+
+
+@pytest.mark.parametrize("width", [80, 96, 100, 130, 140])
+def test_a_name_breaks_between_its_parts_alone(win, width):
+    parts = ["onnxruntime/", "int8-dynamic/", "2x1+", "b512-2ms/", "distill:0.5+", "prune-neurons:0.5:finetune=0.25"]
+    named = replace(win.candidates[0], candidate="".join(parts))
+    text = shown(console.render, [replace(win, candidates=(named, *win.candidates[1:]))], width=width)
+    assert all(part in text.split("candidate  ")[-1] for part in parts)
 
 
 @pytest.mark.parametrize("width", [100, 120, 140])

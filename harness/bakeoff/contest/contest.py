@@ -131,7 +131,9 @@ def _question(
         if metric not in prepared.metrics:
             where = f"{scenario.source or scenario.name}: quality.{metric}"
             known = ", ".join(prepared.metrics) or "none, for its data is made up"
-            raise UserError(f"{where}: {prepared.name} has no such metric; it has {known}")
+            near = difflib.get_close_matches(metric, prepared.metrics, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise UserError(f"{where}: {prepared.name} has no such metric; it has {known}{hint}")
     entries = probes.entries(scenario, prepared.names, candidates, prepared.provisional, prepared.refused)
     return Question(scenario, prepared, entries)
 

@@ -18,7 +18,8 @@ class Gain:
     """How much cheaper a variant is than `over`, the base that is served alike (None: no candidate), as a fraction.
 
     "none": the interval holds no gain, or it is smaller than what matters. Where too few rounds had both, it is told
-    `by` their screening blocks: one of each, so without an interval, and "none" unless they are clearly apart.
+    `by` their screening blocks: one of each, so without an interval, which establishes nothing, and "none" unless they
+    are clearly apart.
     "not compared": one of them has no cost there either.
     """
 

@@ -132,7 +132,7 @@ def judge_sla(blocks: Sequence[Block], percentile: float, limit_ms: float, error
     needed = None if passes else requests_needed(late, allowed)
     about = f"{percent(unanswered)} of them failed" if passes else f"{percent(late)} of them took over {limit_ms:g} ms"
     worth = "" if effective > 0.9 * count else f" (worth {effective:,.0f} independent ones)"
-    enough = f" (about {needed:,.0f} would)" if needed else ""
+    enough = f" (about {needed:,.0f}{' independent ones' if worth else ''} would)" if needed else ""
     return SlaResult("undecided", *figures, needed, f"{count:,} requests{worth} do not settle it{enough}: {about}")
 
 

@@ -60,7 +60,8 @@ def _message(error: ErrorDetails, path: KeyPath) -> str:
     if kind == "missing":
         return "missing" + _as_in(path)
     if kind in _MAPPING:
-        return "must be a mapping of keys" + _as_in(path)
+        right = "a list" if isinstance(example(path), list) else "a mapping of keys"
+        return f"must be {right}{_as_in(path)}"
     if kind in _OURS:
         return str(context[_OURS[kind]])
     if kind == "string_pattern_mismatch":

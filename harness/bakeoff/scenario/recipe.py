@@ -26,7 +26,7 @@ PRECISIONS = (
 ALIASES = {"int8": "int8-dynamic"}
 BASE = "base"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
-_VALUE = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*")
+_VALUE = re.compile(r"-?[A-Za-z0-9_.][A-Za-z0-9_.-]*")
 _SEPARATOR = re.compile(r"\s*[>+]\s*")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -18,7 +19,7 @@ from bakeoff.show.numbers import ABSENT, clean, duration, ms, shorten
 from bakeoff.show.progress import Progress
 from bakeoff.show.provenance import flat_facts, noise_facts
 from bakeoff.show.scale import readable
-from bakeoff.show.terminal import empty_table, standard_output, texts
+from bakeoff.show.terminal import broken_names, empty_table, standard_output, texts
 
 if TYPE_CHECKING:
     from bakeoff.conformance.suite import Check
@@ -153,15 +154,17 @@ def _candidates(verdict: Verdict, width: int) -> Table:
     """The table that fits: narrow terminals leave out capacity and quality, never the why-not."""
     table = empty_table()
     table.add_column("#", justify="right", no_wrap=True)
-    table.add_column("candidate", overflow="fold", max_width=28 if width < _MIDDLE else 34)
+    names = _names(verdict, width)
+    longest = max((cell_len(line) for name in names for line in name.splitlines()), default=0)
+    table.add_column("candidate", overflow="fold", width=max(len("candidate"), min(longest, width // 2)))
     for title in _measured_titles(verdict, width):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("cost", justify="right", no_wrap=True)
     if width >= _MIDDLE:
         table.add_column("quality", justify="right", overflow="fold", max_width=20 if width < _WIDE else 28)
     table.add_column("outcome, and why not", overflow="fold", ratio=1)
-    for row in views.rows(verdict):
-        table.add_row(*texts(*_cells(verdict, row, width)), style=_STANDING_STYLES.get(row.standing, ""))
+    for name, row in zip(names, views.rows(verdict), strict=True):
+        table.add_row(*texts(*_cells(verdict, row, name, width)), style=_STANDING_STYLES.get(row.standing, ""))
     return table
 
 
@@ -172,8 +175,14 @@ def _measured_titles(verdict: Verdict, width: int) -> list[str]:
     return [f"{views.tail_name(verdict)} ms"] * latency + [capacity] * (width >= _WIDE or not latency)
 
 
-def _cells(verdict: Verdict, row: views.Row, width: int) -> list[str]:
-    cells = [str(row.number), shorten(row.judged.candidate, 80)]
+def _names(verdict: Verdict, width: int) -> list[str]:
+    """The candidates' names, on lines as long as there is room for beside the figures."""
+    room = 20 if width < _WIDE else 34
+    return broken_names([shorten(row.judged.candidate, 160) for row in views.rows(verdict)], room)
+
+
+def _cells(verdict: Verdict, row: views.Row, name: str, width: int) -> list[str]:
+    cells = [str(row.number), name]
     if views.shows_latency(verdict):
         cells.append(f"{row.p99} [{row.p99_ends}]" if row.p99_ends else row.p99)
     if width >= _WIDE or not views.shows_latency(verdict):

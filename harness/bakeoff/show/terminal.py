@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Sequence
+
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -22,3 +26,19 @@ def empty_table() -> Table:
 def texts(*cells: str | Text) -> list[Text]:
     """Cells as plain text: rich would read a bare string as markup."""
     return [cell if isinstance(cell, Text) else Text(cell) for cell in cells]
+
+
+def broken_names(names: Sequence[str], width: int) -> list[str]:
+    """Names on lines of at most `width`, or of the longest part; broken behind `/` and `+` alone."""
+    parts = [re.findall(r"[^/+]*[/+]|[^/+]+", name) for name in names]
+    longest = max((cell_len(part) for each in parts for part in each), default=0)
+    return [_joined(each, max(width, longest)) for each in parts]
+
+
+def _joined(parts: Iterable[str], width: int) -> str:
+    lines = [""]
+    for part in parts:
+        if lines[-1] and cell_len(lines[-1] + part) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)

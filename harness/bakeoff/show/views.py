@@ -200,7 +200,7 @@ def _row(place: int, one: Judgement, verdict: Verdict) -> Row:
         cost=number(one.cost),
         cost_ends=interval(one.cost_low, one.cost_high),
         quality=change_words(one.quality.values()),
-        why_not="; ".join(part for part in (clean(one.reason), gain_words(one)) if part),
+        why_not="; ".join(part for part in (clean(one.reason), gain_words(one, verdict.candidates)) if part),
         standing=_standing(one, verdict),
     )
 

@@ -119,7 +119,7 @@ class Technique(ABC):
         values: dict[str, Any] = {}
         for each in known:
             if each.name in given:
-                values[each.name] = _converted(step, each.name, str(each.type), given[each.name])
+                values[each.name] = _converted(step, each.name, _kind(each.type), given[each.name])
             elif each.default is MISSING:
                 raise ValueError(f"{step}: {cls.name} needs its {each.name}, as in {cls.name}:{_example(cls)}")
         try:
@@ -130,6 +130,11 @@ class Technique(ABC):
 
 def _example(cls: type[Technique]) -> str:
     return getattr(cls, "example", "0.5")
+
+
+def _kind(annotation: Any) -> str:
+    """A field's type by name: a class stands for itself where its module does not put annotations off."""
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
 
 
 def _converted(step: Step, name: str, kind: str, text: str) -> int | float | str:

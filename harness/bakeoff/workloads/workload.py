@@ -97,19 +97,21 @@ class Workload(ABC):
 
         With a `teacher`, on its soft labels beside the true ones. Raises Unsupported where there is no training.
         """
-        raise Unsupported(f"{self.name} brings no training")
+        raise Unsupported(f"{self.name} brings no training: it does not override Workload.fit")
 
     def student(self, size: float) -> torch.nn.Module:
         """An untrained model with the same inputs and outputs, and about `size` of the base's layers or width."""
-        raise Unsupported(f"{self.name} names no smaller student")
+        raise Unsupported(f"{self.name} names no smaller student: it does not override Workload.student")
 
     def loss(self, module: torch.nn.Module, seed: int, cache: Path) -> float:
         """The mean training loss on rows kept apart from training and from the held-out data, to try things on."""
-        raise Unsupported(f"{self.name} brings no training loss")
+        raise Unsupported(f"{self.name} brings no training loss: it does not override Workload.loss")
 
     def tiled(self, module: torch.nn.Module) -> torch.nn.Module:
         """The same model with what belongs to the user computed once per request, from the request's first row."""
-        raise Unsupported(f"{self.name} has no features of the user that its items share")
+        raise Unsupported(
+            f"{self.name} has no features of the user that its items share: it does not override Workload.tiled"
+        )
 
     @abstractmethod
     def requests(self, rows: Array, seed: int, cache: Path, progress: Progress) -> Arrays:
@@ -120,7 +122,7 @@ class Workload(ABC):
 
         What the preparation reads (tables of ids, a tokenizer) is written into the folder `into`.
         """
-        raise Unsupported(f"{self.name} has no preparation")
+        raise Unsupported(f"{self.name} has no preparation: it does not override Workload.raw_requests")
 
     @abstractmethod
     def held_out(self, chunk: int, seed: int, cache: Path, progress: Progress) -> HeldOut:
