@@ -28,7 +28,7 @@ FEWEST_TEXTS = 100
 """A class with fewer texts is left out, Casual bottoms (2) and Chemises (1), which leaves CLASSES."""
 HELD_OUT, APART, PROBED = 3000, 500, 2500
 """Texts that are judged; kept apart for tuning and for `loss`; that the head alone is trained on."""
-LOSS_TEXTS = 256
+LOSS_TEXTS = 96
 STEPS, BATCH, PEAK_RATE = 150, 32, 1e-4
 WEIGHT_DECAYS = (1e-5, 1e-4, 1e-3, 1e-2)
 PROBE_STEPS = 60
