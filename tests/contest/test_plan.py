@@ -143,3 +143,9 @@ def test_where_no_lossy_candidate_can_win_they_come_last():
     probes = {"fast": probed("fp32", "int8"), "slow": probed("fp32")}
     entries = plan(scenario(), ("base",), probes, TARGETS, provisional=True)
     assert [entry.candidate.id for entry in entries] == ["fast/fp32/1x1", "slow/fp32/1x1", "fast/int8/1x1"]
+
+
+def test_where_gaps_are_allowed_a_precision_that_nobody_offers_gives_no_candidate():
+    asked = scenario(candidates={"precisions": ["fp32", "bf16"]})
+    found = plan(asked, ("base",), {"fast": probed("fp32", "int8")}, TARGETS, gaps=True)
+    assert [entry.candidate.id for entry in found] == ["fast/fp32/1x1"]

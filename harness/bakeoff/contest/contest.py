@@ -112,8 +112,11 @@ def ask(
 def question(
     scenario: Scenario, candidates: Sequence[str], reporter: Reporter, training_seed: int | None = None
 ) -> Question:
-    """What `ask` gives for one scenario, with a model trained with another seed where one is given."""
-    return _question(scenario, _Probes(reporter), candidates, reporter, training_seed)
+    """What `ask` gives for one scenario, with a model trained with another seed where one is given.
+
+    A precision that no backend offers here is no mistake but gives no candidate.
+    """
+    return _question(scenario, _Probes(reporter, gaps=True), candidates, reporter, training_seed)
 
 
 def _question(
@@ -182,7 +185,8 @@ def dry_run(scenarios: Sequence[Scenario], candidates: Sequence[str] = ()) -> li
 class _Probes:
     """What each backend says of itself, in a child process of its own; asked once for each device and CPU budget."""
 
-    def __init__(self, reporter: Reporter) -> None:
+    def __init__(self, reporter: Reporter, gaps: bool = False) -> None:
+        self._gaps = gaps
         self.targets = {name: point.value for name, point in registered().items()}
         self._reporter = reporter
         self._known: dict[tuple[str, str, Resources], Probed | StageFailed] = {}
@@ -200,7 +204,7 @@ class _Probes:
         resources = Resources(len(host.engine_cpus(asked.cpus)[0]), asked.memory_bytes)
         names = wanted_backends(scenario, self.targets)
         probes = {name: self._probe(name, device, resources) for name in names}
-        entries = plan(scenario, variants, probes, self.targets, provisional, refused, candidates)
+        entries = plan(scenario, variants, probes, self.targets, provisional, refused, candidates, self._gaps)
         return _narrowed(entries, candidates)
 
     def _probe(self, name: str, device: str, resources: Resources) -> Probed | StageFailed:

@@ -60,11 +60,13 @@ def plan(
     provisional: bool = False,
     refused: Mapping[str, Refusal] | None = None,
     candidates: Collection[str] = (),
+    gaps: bool = False,
 ) -> tuple[Entry, ...]:
     """The entries in the order in which they are worth trying: the incumbent, then each backend's best preset first.
 
     What a backend offers on request alone takes part where the scenario, or an id among `candidates`, names it.
-    Where the verdict will be `provisional` the lossy ones, which cannot win then, come last.
+    Where the verdict will be `provisional` the lossy ones, which cannot win then, come last. Raises UserError where the
+    scenario names a precision or setting that nobody offers, unless `gaps` are allowed.
     """
     entries: list[tuple[tuple[int, ...], Entry]] = []
     device, incumbent = scenario.resources.device, scenario.incumbent.candidate if scenario.incumbent else None
@@ -87,7 +89,8 @@ def plan(
                     key = (int(candidate.id != incumbent), int(provisional and candidate.lossy), s, v, p, order)
                     entry = Entry(candidate, targets[backend], probed.instances, probed.facts.version, build_key)
                     entries.append((key, entry))
-    _check_filters(scenario, probes)
+    if not gaps:
+        _check_filters(scenario, probes)
     _check_incumbent(scenario, [entry for _, entry in entries], targets)
     return tuple(entry for _, entry in sorted(entries, key=lambda pair: pair[0]))
 
