@@ -10,17 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from bakeoff import backends
-from bakeoff.contest import appraisal, contest
+from bakeoff.contest import appraisal, asking, contest
 from bakeoff.contest.reporter import Reporter
 from bakeoff.decide.verdict import verdicts
 from bakeoff.errors import UserError
 from bakeoff.measure import environments
 from bakeoff.scenario import Scenario, find, from_model, load_scenarios, override, units
 from bakeoff.scenario.environment import named
-from bakeoff.scenario.recipe import BASE, Recipe
 from bakeoff.store.record import RunRecord
 from bakeoff.store.store import Store
-from bakeoff.workloads.recipes import check as check_recipes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -163,27 +161,18 @@ def quality(
 ) -> list[appraisal.Row]:
     """What variants lose in quality on held-out data, each scored by the engine that would serve it, and their sizes.
 
-    `what` is a scenario (whose variants come first), a built-in workload or a model; `recipes` such as "base",
-    "prune:0.5" or "distill > int8". With several `seeds` all is trained anew with each. Raises UserError.
+    `what` is a scenario, a built-in workload or a model; `recipes` such as "base", "prune:0.5", "distill > int8" or the
+    name of a file among the scenario's variants; default: the base and all of the scenario's. With several `seeds` all
+    is trained anew with each. Raises UserError.
     """
     (scenario,) = questions([what], seed=seed, batch_size=None if _names_scenario(what) else QUALITY_BATCH)
     if seeds < 1:
         raise UserError(f"--seeds {seeds}: must be 1 or more")
-    return appraisal.appraise(scenario, _recipes(scenario, recipes), backends, seeds, reporter)
+    return appraisal.appraise(scenario, asking.read(scenario, recipes), backends, seeds, reporter)
 
 
 def _names_scenario(what: str | Path | Scenario) -> bool:
     return isinstance(what, Scenario) or _is_scenario(Path(what))
-
-
-def _recipes(scenario: Scenario, asked: Sequence[str]) -> list[Recipe]:
-    """The recipes asked for, or the base and all that the scenario names."""
-    try:
-        found = [Recipe.parse(each) for each in asked or (BASE, *scenario.recipes)]
-        check_recipes((each.name for each in found if each.steps), "--variants")
-    except ValueError as error:
-        raise UserError(f"--variants: {error}") from None
-    return found
 
 
 def load(name: str = "latest", store: str | Path | None = None) -> Run:

@@ -6,7 +6,10 @@ import os
 import subprocess
 import sys
 
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 from shop_workload import SHOP
 
 from bakeoff.contest import appraisal
@@ -90,10 +93,16 @@ def test_asked_again_it_answers_from_the_cache(workplace, rows):
 @pytest.mark.quality
 def test_seeds_train_other_models_and_judge_them_on_the_same_data(workplace):
     words = ("quality", "shop:Shop", "--variants", "base,prune:0.8", "--seeds", "2", "--json")
-    _, pruned = json.loads(bakeoff(*words, folder=workplace).stdout)["rows"]
+    base, pruned = json.loads(bakeoff(*words, folder=workplace).stdout)["rows"]
     auc = pruned["quality"]["auc"]
     assert len(auc["seeds"]) == 2
     assert auc["seeds"][0] == auc["delta"] != auc["seeds"][1]
+    assert auc["seed_values"][0] == auc["value"]
+    bases = base["quality"]["auc"]
+    assert max(map(abs, bases["seeds"])) < 1e-6, "each is its own base"
+    assert bases["seed_values"][0] == bases["value"] != bases["seed_values"][1], "yet training anew changes it"
+    for value, delta, own_base in zip(auc["seed_values"], auc["seeds"], bases["seed_values"], strict=True):
+        assert value - delta == pytest.approx(own_base)
 
 
 def test_a_technique_that_does_not_apply_is_a_row_with_its_reason(workplace):
@@ -102,6 +111,122 @@ def test_a_technique_that_does_not_apply_is_a_row_with_its_reason(workplace):
     assert refused["outcome"] == "unsupported"
     assert refused["reason"]
     assert refused["quality"] == {}
+
+
+SHOP_SCENARIO = """
+version: 1
+workload: shop:Shop
+variants: ["prune:0.8 > int8", "prune:0.8"]
+traffic: {kind: single_stream, batch_size: 64}
+"""
+
+
+def test_a_scenarios_recipes_are_scored_at_the_precisions_that_they_end_with(workplace, rows):
+    (workplace / "shop.yaml").write_text(SHOP_SCENARIO)
+    found = json.loads(bakeoff("quality", "shop.yaml", "--json", folder=workplace).stdout)["rows"]
+    assert [(row["variant"], row["precision"]) for row in found] == [
+        ("base", "fp32"),
+        ("prune:0.8", "fp32"),
+        ("prune:0.8", "int8-dynamic"),
+    ]
+    for row in found:
+        assert row["quality"]["auc"]["value"] == pytest.approx(
+            rows[row["variant"], row["precision"]]["quality"]["auc"]["value"]
+        )
+
+
+@pytest.mark.parametrize("asked", ["base,prune:0.3,prune:0.3 > int4-weight-only", "int4-weight-only"])
+def test_a_precision_that_the_backend_lacks_is_a_row_beside_the_others(workplace, asked):
+    words = ("quality", "shop:Shop", "--backend", "torch", "--variants", asked, "--json")
+    *judged, lacking = json.loads(bakeoff(*words, folder=workplace).stdout)["rows"]
+    assert lacking["outcome"] == "unsupported"
+    assert lacking["reason"] == "torch has no int4-weight-only here"
+    assert [row["outcome"] for row in judged] == ["ok"] * asked.count(",")
+
+
+def ranker(path, weights):
+    """score = sigmoid(x @ weights), as somebody else's trainer wrote it."""
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["s"]), helper.make_node("Sigmoid", ["s"], ["score"])]
+    graph = helper.make_graph(
+        nodes,
+        "ranker",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["items", 4])],
+        [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["items", 1])],
+        [numpy_helper.from_array(np.array(weights, np.float32).reshape(4, 1), "w")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
+OWN = """
+version: 1
+variants: {base: base.onnx, student: student.onnx, Worse_1.0: worse.onnx, finetune: finetune.onnx}
+requests: {file: requests.npz, label: clicked, group: request}
+traffic: {kind: server, qps: 50, batch_size: 10}
+sla: {p99: 200ms}
+"""
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """Files of one's own: a base that looks at one feature, a student that knows better, one that knows nothing."""
+    folder = tmp_path_factory.mktemp("own")
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2000, 4)).astype(np.float32)
+    clicked = (rng.random(2000) < 1 / (1 + np.exp(-(x @ [1, -2, 2, 0])))).astype(np.int64)
+    np.savez(folder / "requests.npz", x=x, clicked=clicked, request=np.arange(2000) // 10)
+    known = {"base": [1, 0, 0, 0], "student": [1, -2, 2, 0], "worse": [0, 0, 0, 1], "finetune": [1, -1, 0, 0]}
+    for name, weights in known.items():
+        ranker(folder / f"{name}.onnx", weights)
+    (folder / "own.yaml").write_text(OWN)
+    return folder
+
+
+def test_ones_own_files_are_scored_by_default_however_far_they_are_from_the_base(own):
+    found = json.loads(bakeoff("quality", "own.yaml", "--json", folder=own).stdout)["rows"]
+    assert [row["variant"] for row in found] == ["base", "student", "Worse_1.0", "finetune"]
+    assert {row["outcome"] for row in found} == {"ok"}, [row["reason"] for row in found]
+    base, student, worse, tuned = (row["quality"]["auc"] for row in found)
+    assert abs(base["delta"]) < 1e-6
+    assert student["low"] > 0, "it is better, and may be"
+    assert worse["high"] < 0
+    assert base["value"] < tuned["value"] < student["value"]
+    assert student["base"] == base["value"]
+    for row in found:
+        assert row["model"]["artifact_bytes"] > 0
+        assert "control" not in row
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_a_file_goes_before_a_technique_of_its_name_and_may_end_with_a_precision(own, backend):
+    asked = "student,finetune,student > int8,Worse_1.0+fp32"
+    words = ("quality", "own.yaml", "--backend", backend, "--variants", asked, "--json")
+    found = json.loads(bakeoff(*words, folder=own).stdout)["rows"]
+    int8 = "ok" if backend == "onnxruntime" else "unsupported"
+    assert [(row["variant"], row["precision"], row["outcome"]) for row in found] == [
+        ("student", "fp32", "ok"),
+        ("finetune", "fp32", "ok"),
+        ("student", "int8-dynamic", int8),
+        ("Worse_1.0", "fp32", "ok"),
+    ]
+    if int8 == "ok":
+        assert found[2]["quality"]["auc"]["value"] == pytest.approx(found[0]["quality"]["auc"]["value"], abs=0.05)
+    else:
+        assert found[2]["reason"] == "openvino has no int8-dynamic here"
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("student > prune:0.5", "student is a file of yours: only a precision may follow, as in student > int8"),
+        ("prune:0.5 > finetune", "finetune is a file of yours"),
+        ("prune:0.5+Worse_1.0 > int8", "Worse_1.0 is a file of yours"),
+        ("studnet", "--variants: studnet: unknown technique"),
+    ],
+)
+def test_no_technique_works_on_a_file(own, asked, said):
+    done = bakeoff("quality", "own.yaml", "--variants", asked, folder=own, code=2)
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize(

@@ -165,3 +165,9 @@ def test_an_environment_of_an_unknown_backend_names_the_nearest():
     asked = scenario(candidates={"environments": {"fats@old": {"requirements": ["fast==1"]}}})
     with pytest.raises(UserError, match="fats: unknown backend; did you mean fast"):
         wanted_backends(asked, TARGETS)
+
+
+def test_where_gaps_are_allowed_a_precision_that_nobody_offers_gives_no_candidate():
+    asked = scenario(candidates={"precisions": ["fp32", "bf16"]})
+    found = planned(asked, {"fast": probed("fp32", "int8")}, gaps=True)
+    assert [entry.candidate.id for entry in found] == ["fast/fp32/1x1"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,8 @@ class Row:
     `model` holds what its making and its size are: parameters, bytes on disk as they are and compressed by zstd, and
     seconds to make, build and load it. `control` names the variant that shows what the fine-tuning alone does, and
     `beyond_control` is the quality against that one. `by_seed` has the quality of the same variant of models that were
-    trained with other seeds, each against its own base, this one first.
+    trained with other seeds, each against its own base, this one first. JSON has the deltas and the values, which for
+    the base tell what the seed alone changes.
     """
 
     asked: str
@@ -66,9 +67,10 @@ class Row:
             against = {each.metric: _figures(each) for each in self.beyond_control}
             found |= plain({"control": self.control, "against_control": against})
         for place, each in enumerate(self.quality):
-            deltas = [one[place].delta for one in self.by_seed if one]
-            if deltas:
-                found["quality"][each.metric]["seeds"] = plain(deltas)
+            trained = [one[place] for one in self.by_seed if one]
+            if trained:
+                deltas, values = [one.delta for one in trained], [one.value for one in trained]
+                found["quality"][each.metric] |= plain({"seeds": deltas, "seed_values": values})
         return found
 
 
@@ -83,13 +85,13 @@ def appraise(
     seeds: int = 1,
     reporter: Reporter | None = None,
 ) -> list[Row]:
-    """A row for each recipe on each backend, in order, and one for each control that they need.
+    """A row for each recipe (see `asking.read`) on each backend, in order, and one for each control that they need.
 
     Everything is built, loaded and scored once and kept; with several `seeds` the model is trained anew with each, on
     the same data. Raises UserError for what cannot be meant; what fails is a row with its outcome.
     """
     reporter = reporter or Silent()
-    wanted = _with_controls(recipes)
+    wanted = _with_controls(recipes, scenario.own_variants)
     asking = _asking(scenario, wanted, backends)
     first, *others = (_Appraisal(asking, wanted, backends, seed, reporter).rows() for seed in range(seeds))
     if not others:
@@ -109,21 +111,22 @@ def control(recipe: Recipe) -> Recipe | None:
     return trained if trained.steps and trained.steps != recipe.steps else None
 
 
-def _with_controls(recipes: Sequence[Recipe]) -> list[Recipe]:
-    wanted = {str(recipe): recipe for recipe in recipes}
+def _with_controls(recipes: Sequence[Recipe], own: Collection[str]) -> list[Recipe]:
+    wanted = {(recipe.name, recipe.precision): recipe for recipe in recipes}
     for recipe in recipes:
-        if trained := control(recipe):
-            wanted.setdefault(str(trained), trained)
+        if recipe.name not in own and (trained := control(recipe)):
+            wanted.setdefault((trained.name, trained.precision), trained)
     return list(wanted.values())
 
 
 def _asking(scenario: Scenario, recipes: Sequence[Recipe], backends: Sequence[str]) -> Scenario:
     """The scenario with these variants, precisions and backends in it."""
-    made = {recipe.name: recipe.name for recipe in recipes if recipe.steps}
+    own = {name: source for name, source in scenario.variants.items() if name in {BASE, *scenario.own_variants}}
+    made = {recipe.name: recipe.name for recipe in recipes if recipe.steps and recipe.name not in own}
     precisions = tuple(dict.fromkeys(recipe.precision or FP32 for recipe in recipes))
     values = scenario.definition()
     values |= {
-        "variants": values["variants"] | made,
+        "variants": own | made,
         "candidates": {"backends": list(backends), "precisions": list(precisions)},
         "incumbent": None,
     }
@@ -137,6 +140,7 @@ class _Appraisal:
         self, scenario: Scenario, recipes: Sequence[Recipe], backends: Sequence[str], seed: int, reporter: Reporter
     ) -> None:
         self._recipes = recipes
+        self._own = scenario.own_variants
         self._backends = backends
         self._reporter = reporter
         training_seed = scenario.seed + seed
@@ -156,7 +160,8 @@ class _Appraisal:
     def _row(
         self, recipe: Recipe, backend: str, found: Mapping[tuple[str, str, str], CandidateRecord], trial: Trial
     ) -> Row:
-        precision, trained = recipe.precision or FP32, control(recipe)
+        precision = recipe.precision or FP32
+        trained = None if recipe.name in self._own else control(recipe)
         row = Row(str(recipe), recipe.name, precision, backend, OK, control=trained.name if trained else "")
         record = found.get((recipe.name, precision, backend))
         nowhere = found.get((recipe.name, FP32, backend)) or found.get((BASE, FP32, backend))
@@ -173,7 +178,8 @@ class _Appraisal:
 
     def _facts(self, recipe: Recipe, record: CandidateRecord, trial: Trial) -> dict[str, Any]:
         prepared = self._question.prepared
-        facts = dict(prepared.made[recipe.name].facts if recipe.steps else prepared.facts)
+        made = prepared.made[recipe.name].facts if recipe.name in prepared.made else {}
+        facts = dict(made if recipe.steps else prepared.facts)
         build = record.row("build")
         return facts | (dict(build.facts) if build else {}) | artifacts.load_facts(trial.places[record.id])
 

@@ -114,8 +114,11 @@ def ask(
 def question(
     scenario: Scenario, candidates: Sequence[str], reporter: Reporter, training_seed: int | None = None
 ) -> Question:
-    """What `ask` gives for one scenario, with a model trained with another seed where one is given."""
-    return _question(scenario, _Probes(reporter), candidates, reporter, training_seed)
+    """What `ask` gives for one scenario, with a model trained with another seed where one is given.
+
+    A precision that no backend offers here is no mistake but gives no candidate.
+    """
+    return _question(scenario, _Probes(reporter, gaps=True), candidates, reporter, training_seed)
 
 
 def _question(
@@ -186,11 +189,12 @@ def dry_run(scenarios: Sequence[Scenario], candidates: Sequence[str] = ()) -> li
 class _Probes:
     """What each backend says of itself, in a child process of its own; asked once for each device and CPU budget.
 
-    Where `make` is not set, no environment is made.
+    Where `make` is not set, no environment is made; with `gaps`, a precision that no backend offers is no fault.
     """
 
-    def __init__(self, reporter: Reporter, make: bool = True) -> None:
+    def __init__(self, reporter: Reporter, make: bool = True, gaps: bool = False) -> None:
         self.points = registered()
+        self._gaps = gaps
         self._reporter = reporter
         self._make = make
         self._known: dict[tuple[str, Environment | None, str, Resources], Rival] = {}
@@ -210,7 +214,7 @@ class _Probes:
         own = scenario.candidates.environments
         rivals |= {name: self._rival(name, environment, device, resources) for name, environment in own.items()}
         installed = [*self.points, *own]
-        entries = plan(scenario, variants, rivals, installed, provisional, refused, candidates)
+        entries = plan(scenario, variants, rivals, installed, provisional, refused, candidates, self._gaps)
         return _narrowed(entries, candidates)
 
     def _rival(self, name: str, environment: Environment | None, device: str, resources: Resources) -> Rival:

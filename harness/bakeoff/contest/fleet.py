@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bakeoff.backends import LOSSLESS
-from bakeoff.candidates import BASE
 from bakeoff.contest import artifacts
 from bakeoff.contest.budget import Budget
 from bakeoff.contest.load import ClosedLoop, OpenLoop
@@ -117,7 +116,6 @@ def order(question: Question, name: str, place: Path, log: Path) -> Order:
     """What starts a candidate on the scenario's CPUs: its artifact lies at `place`, what it prints goes to `log`."""
     (entry,) = (each for each in question.entries if each.candidate.id == name)
     artifact, _ = artifacts.kept_or_fail(place)
-    own = question.prepared.variants.keys() - {BASE}
     cpus, generator_cpu = host.engine_cpus(question.scenario.resources.cpus)
     return Order(
         target=entry.target,
@@ -130,7 +128,7 @@ def order(question: Question, name: str, place: Path, log: Path) -> Order:
         prepared=question.prepared.folder,
         log=log,
         interpreter=entry.interpreter,
-        lossy=entry.candidate.precision not in LOSSLESS or entry.candidate.variant in own,
+        lossy=entry.candidate.precision not in LOSSLESS or entry.candidate.variant in question.prepared.inexact,
         variant=question.prepared.place(entry.candidate.variant),
         generator_cpu=generator_cpu,
     )

@@ -73,13 +73,15 @@ def plan(
     provisional: bool = False,
     refused: Mapping[str, Refusal] | None = None,
     candidates: Collection[str] = (),
+    gaps: bool = False,
 ) -> tuple[Entry, ...]:
     """The entries in the order in which they are worth trying: the incumbent, then each backend's best preset first.
 
     `rivals` are the backends that take part, by name, out of all that are `installed`.
 
     What a backend offers on request alone takes part where the scenario, or an id among `candidates`, names it.
-    Where the verdict will be `provisional` the lossy ones, which cannot win then, come last.
+    Where the verdict will be `provisional` the lossy ones, which cannot win then, come last. Raises UserError where the
+    scenario names a precision or setting that nobody offers, unless `gaps` are allowed.
     """
     entries: list[tuple[tuple[int, ...], Entry]] = []
     device, incumbent = scenario.resources.device, scenario.incumbent.candidate if scenario.incumbent else None
@@ -104,7 +106,8 @@ def plan(
                     said = (probed.instances, probed.facts.version, build_key)
                     entry = Entry(candidate, target, *said, interpreter=interpreter)
                     entries.append((key, entry))
-    _check_filters(scenario, rivals)
+    if not gaps:
+        _check_filters(scenario, rivals)
     _check_incumbent(scenario, [entry for _, entry in entries], installed)
     return tuple(entry for _, entry in sorted(entries, key=lambda pair: pair[0]))
 

@@ -1,4 +1,4 @@
-"""Whether an engine's answers are the model's: outputs against the reference outputs of the base fp32 model."""
+"""Whether an engine's answers are the model's: outputs against the reference outputs of the very variant."""
 
 from __future__ import annotations
 

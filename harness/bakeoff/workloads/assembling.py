@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from bakeoff.errors import UserError
 from bakeoff.metrics import SERVED, own_figures
+from bakeoff.workloads import own_files
 from bakeoff.workloads.external import gather, has_external_data
-from bakeoff.workloads.prepared import PREPARATION, SAMPLES, Array, Prepared, Requests
+from bakeoff.workloads.prepared import OWN, PREPARATION, SAMPLES, Array, Prepared, Requests
 from bakeoff.workloads.source import Source, Spec
 from bakeoff.workloads.workload import Fact, HeldOut, Progress
 from bakeoff.workloads.writing import write_holdout, write_manifest, write_raw, write_references, write_requests
@@ -24,7 +25,7 @@ FEWEST_REFERENCES = 8
 def assemble(source: Source, spec: Spec, progress: Progress) -> None:
     """Write all of it into `spec.into`."""
     folder = spec.into
-    files = {variant: place_files(forms, folder / variant, spec.cache) for variant, forms in source.files.items()}
+    files = {name: place_files(forms, _place(folder, name), spec.cache) for name, forms in source.files.items()}
     progress(f"making requests for {source.name}")
     pool = source.pool()
     write_requests(folder / "requests", source.inputs, pool.arrays, pool.rows, source.beside)
@@ -36,6 +37,10 @@ def assemble(source: Source, spec: Spec, progress: Progress) -> None:
     requests = Requests(folder / "requests", source.inputs, ())
     count = _references(pool.rows, source.reference_rows)
     write_references(folder / "requests", source.outputs, [source.run(requests.get(i)) for i in range(count)])
+    own = {name: path for name, forms in source.files.items() if name != "base" for path in forms.values()}
+    for name, path in own.items():
+        progress(f"computing reference outputs of {name}")
+        write_references(_place(folder, name), source.outputs, _answers_of(name, path, source, folder))
     held = source.held_out()
     reference = judge(source, held, folder)
     columns = {"labels": held.labels, "groups": held.groups, "queries": held.queries, "relevant": held.relevant}
@@ -61,8 +66,27 @@ def assemble(source: Source, spec: Spec, progress: Progress) -> None:
             kind=held.kind,
             facts={**source.facts, **sizes, **_own_metrics(source, held, reference)},
             raw=source.raw.form if source.raw else None,
+            inexact=tuple(name for name, path in own.items() if own_files.is_inexact(path)),
         )
     )
+
+
+def _place(folder: Path, variant: str) -> Path:
+    """Where a variant's files lie: those of a person's own apart, for they may have any name."""
+    return folder / variant if variant == "base" else folder / OWN / variant
+
+
+def _answers_of(name: str, path: Path, source: Source, folder: Path) -> Iterator[Mapping[str, Array]]:
+    """What a person's own variant answers to the requests whose answers by the base are known."""
+    requests = Requests(folder / "requests", source.inputs, source.outputs)
+    run = own_files.runner(name, path, source.inputs, source.outputs)
+    for index in range(requests.references):
+        answer = run(requests.get(index))
+        mine, base = np.atleast_1d(answer[source.judged], requests.reference(index)[source.judged])
+        if mine.size != base.size or len(mine) != len(base):
+            shapes = f"gives {source.judged} as {list(mine.shape)}, the base as {list(base.shape)}"
+            raise UserError(f"{path}: variant {name} {shapes}")
+        yield answer
 
 
 def judge(source: Source, held: HeldOut, folder: Path) -> Array:

@@ -4,7 +4,8 @@ A child process makes the folder (see `writing`); the parent and every worker re
 alone, so that a worker starts in any environment. Arrays are mapped into memory, never read whole.
 
     manifest.json            what it is: signature, variants, metrics, facts
-    <variant>/model.onnx     the model files
+    base/model.onnx          the base's model files
+    own/<variant>/           a person's own compressed files: model.onnx or model.pt2, and its own reference.<j>.npy
     requests/                items.npy, rows.npy, input.<i>.npy, reference.<j>.npy + reference_shapes.<j>.npy
     requests/raw.<i>.npy     the same requests before their preparation, and
     preparation/             what that reads: both only where a scenario includes it
@@ -30,6 +31,8 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 PREPARATION = "preparation"
 MADE = "variant.json"
+OWN = "own"
+"""The folder in a prepared one that holds a person's own variants."""
 COMPRESSED = "compressed"
 """The folder in a prepared one that holds what techniques made of its model."""
 SAMPLES = 64
@@ -79,7 +82,7 @@ class Requests:
 
     @property
     def references(self) -> int:
-        """How many requests, from the first on, have reference outputs of the fp32 model."""
+        """How many requests, from the first on, have reference outputs of the variant's model."""
         return min((len(pieces) for pieces in self._references), default=0)
 
     @property
@@ -102,7 +105,7 @@ class Requests:
         }
 
     def reference(self, index: int) -> dict[str, Array]:
-        """Every output of the fp32 model, in torch, for request `index`, which is below `references`."""
+        """Every output of the variant's model as its file says it, for request `index`, below `references`."""
         return {name: pieces.get(index) for name, pieces in zip(self.outputs, self._references, strict=True)}
 
     def _slice(self, tensor: Tensor, array: Array, index: int) -> Array:
@@ -213,6 +216,8 @@ class Prepared:
     facts: Mapping[str, str | int | float]
     raw: RawForm | None = None
     """Where a request's preparation is a part of it."""
+    inexact: tuple[str, ...] = ()
+    """A person's own variants that round inside (quantised, fp16), so that no two engines answer quite alike."""
     made: Mapping[str, Made] = field(default_factory=dict)
     refused: Mapping[str, Refusal] = field(default_factory=dict)
 
@@ -234,8 +239,8 @@ class Prepared:
             variant: {form: folder / path for form, path in files.items()}
             for variant, files in stored["variants"].items()
         }
-        for name in ("outputs", "metrics"):
-            stored[name] = tuple(stored[name])
+        for name in ("outputs", "metrics", "inexact"):
+            stored[name] = tuple(stored.get(name, ()))
         return cls(folder=folder, **stored)
 
     @property
@@ -259,13 +264,15 @@ class Prepared:
         )
 
     def requests(self, place: str = "base") -> Requests:
-        """The pool of requests that the load is drawn from, with the reference outputs of the variant at `place`.
-
-        A person's own files have none of their own and are held against the base's.
-        """
-        own = self.folder / place if place.startswith(f"{COMPRESSED}/") else None
+        """The pool of requests that the load is drawn from, with the reference outputs of the variant at `place`."""
         raw_inputs = self.raw.inputs if self.raw else ()
-        return Requests(self.folder / "requests", self.inputs, self.outputs, own, raw_inputs)
+        return Requests(self.folder / "requests", self.inputs, self.outputs, self._references(place), raw_inputs)
+
+    def _references(self, place: str) -> Path | None:
+        """The folder with the answers of the variant at `place`; None for the base's, which lie with the requests."""
+        if place == "base":
+            return None
+        return next(iter(self.variants[place].values())).parent if place in self.variants else self.folder / place
 
     def holdout(self) -> Holdout:
         """The held-out data."""

@@ -36,6 +36,8 @@ def write_manifest(prepared: Prepared) -> None:
         "kind": prepared.kind,
         "facts": dict(prepared.facts),
     }
+    if prepared.inexact:
+        stored["inexact"] = prepared.inexact
     if prepared.raw is not None:
         stored["raw"] = asdict(prepared.raw)
     text = json.dumps(stored, indent=2, ensure_ascii=False)
@@ -64,7 +66,7 @@ def write_raw(folder: Path, raw_inputs: Sequence[Tensor], arrays: Arrays) -> Non
 
 
 def write_references(folder: Path, outputs: Sequence[str], references: Iterable[Arrays]) -> None:
-    """Write the base model's outputs for the first requests of the pool in `folder`, which may differ in shape."""
+    """Write a model's outputs for the first requests of the pool into `folder`; they may differ in shape."""
     collected = list(references)
     for j, name in enumerate(outputs):
         pieces = [np.asarray(reference[name]) for reference in collected]
