@@ -14,7 +14,7 @@ from bakeoff.show.numbers import exact, known, percentile_name, shorten
 from bakeoff.show.views import NO_FAILURE
 
 _WIDTH_INCHES, _ROW_INCHES, _MOST_ROWS = 7.6, 0.23, 24
-_FULL_NAME, _SHORT_NAME = 34, 24
+_FULL_NAME, _SHORT_NAME, _BOLDER = 34, 24, 4
 
 
 def latencies(verdict: Verdict, *, narrow: bool = False) -> Figure:
@@ -97,8 +97,9 @@ def _frame(verdict: Verdict, rows: Sequence[Judgement], narrow: bool, title: str
     draw.write(main, 0.98, 0.06 / height, shorten(title, 64), ha="right", va="bottom", **label)
     numbers = {one.candidate: place for place, one in enumerate(verdict.candidates, 1)}
     for y, one in enumerate(rows):
-        name = f"{shorten(one.candidate, _SHORT_NAME if narrow else _FULL_NAME)}  {numbers[one.candidate]}"
         chosen = _chosen(one, verdict)
+        room = (_SHORT_NAME if narrow else _FULL_NAME) - _BOLDER * chosen
+        name = f"{shorten(one.candidate, room)}  {numbers[one.candidate]}"
         draw.write(
             main,
             -0.015,

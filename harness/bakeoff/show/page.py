@@ -110,8 +110,9 @@ def _environment() -> Environment:
 
 
 def _breakable(name: str) -> Markup:
-    """A candidate's id that breaks at its slashes first."""
-    return Markup("/<wbr>").join(numbers.shorten(name, 200).split("/"))
+    """A candidate's id that breaks at its slashes first, and between the steps of a recipe."""
+    parts = (Markup("+<wbr>").join(part.split("+")) for part in numbers.shorten(name, 200).split("/"))
+    return Markup("/<wbr>").join(parts)
 
 
 @cache
