@@ -32,7 +32,7 @@ FAULTS = {
     "nameless": (HEAD + WHOLE.replace("    name", "    nom").replace("Whole", "Nameless"), "lacks name"),
     "plain": (
         HEAD + WHOLE.replace("@dataclass(frozen=True, slots=True)", "").replace("Whole", "Plain"),
-        "no dataclass",
+        "is no dataclass",
     ),
     "stranger": ("class Stranger: ...\n", "is no bakeoff.variants.Technique"),
 }
