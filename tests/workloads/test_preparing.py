@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from bakeoff.errors import UserError
 from bakeoff.scenario import load_scenario
 from bakeoff.workloads import cache_dir, prepare, preparing
+from bakeoff.workloads.cache import writable
 from bakeoff.workloads.prepared import COMPRESSED, Refusal
 from bakeoff.workloads.preparing import spec_of
 from bakeoff.workloads.source import Spec
@@ -61,6 +63,23 @@ def test_the_cache_is_where_it_is_said_to_be(monkeypatch, tmp_path) -> None:
     assert cache_dir().parts[-2:] == (".cache", "bakeoff")
     monkeypatch.setattr(sys, "platform", "darwin")
     assert cache_dir().parts[-3:] == ("Library", "Caches", "bakeoff")
+
+
+@pytest.mark.parametrize("place", ["a file", "/proc/nope"])
+def test_a_cache_that_cannot_be_written_is_one_line(models, scenario_of, tmp_path, monkeypatch, place) -> None:
+    (tmp_path / "a file").write_text("not a folder")
+    monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / place))
+    with pytest.raises(UserError, match="BAKEOFF_CACHE must name a folder that can be made and written") as caught:
+        prepare(scenario_of(models["mlp"](tmp_path / "m.onnx")))
+    assert str(caught.value).startswith(f"BAKEOFF_CACHE={tmp_path / place}: the cache cannot be written there (")
+    assert "\n" not in str(caught.value)
+
+
+def test_the_usual_place_of_the_cache_is_named_where_it_cannot_be_written(tmp_path, monkeypatch) -> None:
+    monkeypatch.delenv("BAKEOFF_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(UserError, match=r"^/.*/bakeoff: the cache cannot be written there \(Permission"), writable():
+        raise PermissionError(errno.EACCES, "Permission denied")
 
 
 def test_a_bad_file_is_one_line_from_the_child_too_and_leaves_nothing(scenario_of, tmp_path) -> None:

@@ -17,6 +17,7 @@ from bakeoff.contest.plan import Entry
 from bakeoff.measure import host
 from bakeoff.measure.engine_room import HERE, Built, Loaded, StageFailed, build
 from bakeoff.workloads import cache_dir
+from bakeoff.workloads.cache import writable
 from bakeoff.workloads.prepared import Prepared
 
 ARTIFACT = "artifact.json"
@@ -74,8 +75,9 @@ def make(prepared: Prepared, entry: Entry, place: Path, log: Path, limit_s: floa
     if limit_s < SHORTEST_BUILD_S:
         raise StageFailed("build", "over-budget", "no time was left to build it", "`bakeoff prepare` builds ahead")
     candidate = entry.candidate
-    place.parent.mkdir(parents=True, exist_ok=True)
-    into = Path(tempfile.mkdtemp(prefix=".building-", dir=place.parent))
+    with writable():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        into = Path(tempfile.mkdtemp(prefix=".building-", dir=place.parent))
     memory_bytes = round(MEMORY_SHARE * host.available_memory_bytes())
     try:
         built = build(

@@ -7,17 +7,21 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from bakeoff.workloads.cache import writable
+
 
 def made_once(place: Path, make: Callable[[Path], None]) -> Path:
     """`place`, which `make` fills as a scratch folder beside it unless it is there; others wait meanwhile.
 
     The lock is the kernel's and ends with its holder; what a killed one left is thrown away by the next.
     """
-    if place.exists():
-        return place
-    place.parent.mkdir(parents=True, exist_ok=True)
     scratch = place.with_name(f".{place.name}.making")
-    with scratch.with_suffix(".lock").open("w") as lock:
+    with writable():
+        if place.exists():
+            return place
+        place.parent.mkdir(parents=True, exist_ok=True)
+        opened = scratch.with_suffix(".lock").open("w")
+    with opened as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if place.exists():
             return place
