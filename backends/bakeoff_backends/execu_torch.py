@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
+from weakref import WeakSet
 
 from bakeoff.backends import (
     FP32,
@@ -20,11 +21,12 @@ from bakeoff.backends import (
     Unavailable,
     splits,
 )
-from bakeoff_backends import batch_ladder, fixed_shapes, torch_session
+from bakeoff_backends import fixed_batches, fixed_shapes, torch_session
 
 REMEDY = "pip install 'bakeoff[executorch]'"
 SUFFIX = ".pte"
 INT8 = "int8-dynamic"
+LARGEST_ERROR = {FP32: 1e-3, INT8: 0.3}
 
 
 class ExecuTorch(Backend):
@@ -64,24 +66,25 @@ class ExecuTorch(Backend):
     def build(self, model: Model, precision: str, setting: Setting, device: str, into: Path) -> Artifact:
         """Lower the exported program to XNNPACK once per batch size; what XNNPACK lacks runs in portable kernels."""
         self.require(precision, device)
-        module = fixed_shapes.module(model, self.formats, setting)
+        module, whole = fixed_shapes.program(model, self.formats, setting)
         folder = into / "model"
         folder.mkdir()
-        for size in batch_ladder.sizes(model):
-            arguments = fixed_shapes.tensors(model, size)
+        artifact = Artifact(folder, precision, model.inputs, model.outputs)
+        for size in fixed_batches.sizes(model):
+            path, request = fixed_batches.file(folder, size, SUFFIX), fixed_batches.arguments(model, size)
+            arguments = fixed_shapes.tensors(model, request)
             with fixed_shapes.refusals("ExecuTorch"):
-                program = _int8(module, arguments) if precision == INT8 else module
-                batch_ladder.file(folder, size, SUFFIX).write_bytes(_lowered(program, arguments))
-        return Artifact(folder, precision, model.inputs, model.outputs)
+                lowered = _lowered(_int8(module, arguments) if precision == INT8 else module, arguments)
+                path.write_bytes(lowered)
+                fixed_batches.prove(Call(path, artifact), whole, request, LARGEST_ERROR[precision])
+        return artifact
 
     def load(self, artifact: Artifact, setting: Setting, device: str) -> Session:
-        """A method per batch size; the thread pool is the process's."""
-        from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpool
-
+        """A method per batch size. The thread pool is the process's: the setting loaded last holds for all sessions."""
         torch_session.set_threads(setting.threads)
-        _unsafe_reset_threadpool(setting.threads)
-        files = batch_ladder.files(artifact.path, SUFFIX)
-        return batch_ladder.LadderSession({size: Call(path, artifact) for size, path in files.items()}, artifact.inputs)
+        _set_pool(setting.threads)
+        files = fixed_batches.files(artifact.path, SUFFIX)
+        return fixed_batches.BatchSession({size: Call(path, artifact) for size, path in files.items()}, artifact.inputs)
 
 
 class Call:
@@ -90,18 +93,38 @@ class Call:
     def __init__(self, path: Path, artifact: Artifact) -> None:
         import torch
 
-        self._method = _method(path.read_bytes())
+        self._path, self._method = path, _method(path)
         self._inputs = [tensor.name for tensor in artifact.inputs]
         self._outputs, self._from_numpy = artifact.outputs, torch.from_numpy
+        LOADED.add(self)
 
     def __call__(self, inputs: Arrays) -> Arrays:
         """Run the request; the runtime copies it in, and the answers are copied out."""
-        return torch_session.owned(
-            self._method.execute([self._from_numpy(inputs[name]) for name in self._inputs]), self._outputs
-        )
+        if self._method is None:
+            self._method = _method(self._path)
+        arguments = [self._from_numpy(inputs[name]) for name in self._inputs]
+        return torch_session.owned(self._method.execute(arguments), self._outputs)
+
+    def drop(self) -> None:
+        """Give the method back; the next call loads it again."""
+        self._method = None
 
 
-def _method(program: bytes) -> Any:
+LOADED: WeakSet[Call] = WeakSet()
+
+
+def _set_pool(threads: int) -> None:
+    """Bind the process's pool. A reset frees the one that loaded methods point into, so they go first."""
+    from executorch.extension.pybindings.portable_lib import _threadpool_get_thread_count, _unsafe_reset_threadpool
+
+    if _threadpool_get_thread_count() != threads:
+        for call in LOADED:
+            call.drop()
+        _unsafe_reset_threadpool(threads)
+
+
+def _method(program: Path | bytes) -> Any:
+    """The program's one method; `program` as bytes is not copied and must outlive it."""
     from executorch.runtime import Runtime
 
     return Runtime.get().load_program(program).load_method("forward")
@@ -143,5 +166,6 @@ def _tiny_sum() -> list[float]:
             return x + x
 
     ones = torch.ones(3)
-    (answer,) = _method(_lowered(Sum().eval(), (ones,))).execute([ones])
+    program = _lowered(Sum().eval(), (ones,))
+    (answer,) = _method(program).execute([ones])
     return [float(value) for value in answer]

@@ -24,10 +24,11 @@ from bakeoff.backends import (
     Unavailable,
     splits,
 )
-from bakeoff_backends import batch_ladder, fixed_shapes, lite_rt_files
+from bakeoff_backends import fixed_batches, fixed_shapes, lite_rt_files
 
 REMEDY = "pip install 'bakeoff[litert]'"
 SUFFIX = ".tflite"
+LARGEST_ERROR = 1e-3
 WRITERS: Mapping[str, Callable[[Path], None]] = {
     "int8-dynamic": lite_rt_files.int8_dynamic,
     "fp16": lite_rt_files.half,
@@ -64,8 +65,8 @@ class LiteRt(Backend):
         return Facts(version("ai-edge-litert"), {"converter": f"litert-torch {version('litert-torch')}"})
 
     def precisions(self, device: str) -> tuple[str, ...]:
-        """int8-dynamic: int8 weights and tables, activations quantised as they come. fp16: stored alone, computed as fp32,
-        for XNNPACK's fp16 arithmetic has no switch in Python.
+        """int8-dynamic: int8 weights and tables, activations quantised as they come. fp16: stored alone and computed as
+        fp32, for XNNPACK's fp16 arithmetic has no switch in Python.
         """
         return (FP32, *WRITERS)
 
@@ -76,27 +77,30 @@ class LiteRt(Backend):
     def build(self, model: Model, precision: str, setting: Setting, device: str, into: Path) -> Artifact:
         """Convert the exported program once per batch size, and rewrite each file to the precision."""
         self.require(precision, device)
-        program = lite_rt_files.narrow(fixed_shapes.module(model, self.formats, setting))
+        module, whole = fixed_shapes.program(model, self.formats, setting)
         folder = into / "model"
         folder.mkdir()
-        for size in batch_ladder.sizes(model):
-            path = batch_ladder.file(folder, size, SUFFIX)
-            lite_rt_files.convert(program, fixed_shapes.tensors(model, size), path)
+        artifact = Artifact(folder, precision, model.inputs, model.outputs)
+        for size in fixed_batches.sizes(model):
+            path, request = fixed_batches.file(folder, size, SUFFIX), fixed_batches.arguments(model, size)
+            lite_rt_files.convert(module, fixed_shapes.tensors(model, request), path)
+            with fixed_shapes.refusals("LiteRT"):
+                fixed_batches.prove(Call(path, setting.threads, artifact), whole, request, LARGEST_ERROR)
             if precision in WRITERS:
                 WRITERS[precision](path)
-        return Artifact(folder, precision, model.inputs, model.outputs)
+        return artifact
 
     def load(self, artifact: Artifact, setting: Setting, device: str) -> Session:
         """An interpreter per batch size, each bound to the setting's threads."""
         return LiteRtSession(artifact, setting.threads)
 
 
-class LiteRtSession(batch_ladder.LadderSession):
+class LiteRtSession(fixed_batches.BatchSession):
     """The interpreters of one thread; `lane` makes another's over the same files."""
 
     def __init__(self, artifact: Artifact, threads: int) -> None:
         self._artifact, self._threads = artifact, threads
-        files = batch_ladder.files(artifact.path, SUFFIX)
+        files = fixed_batches.files(artifact.path, SUFFIX)
         super().__init__({size: Call(path, threads, artifact) for size, path in files.items()}, artifact.inputs)
 
     def lane(self, index: int) -> Session:

@@ -10,33 +10,26 @@ from bakeoff.backends import Unsupported
 from bakeoff_backends import fixed_shapes
 
 
-def narrow(module: Any) -> Any:
-    """The module with int32 ids at its door, as LiteRT wants them; inside, arithmetic on ids stays 64 bits wide."""
-    import torch
-
-    class Narrow(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.module = module
-            self.training = False
-
-        def forward(self, *inputs: torch.Tensor) -> Any:
-            return self.module(*(x.long() if x.dtype == torch.int32 else x for x in inputs))
-
-    return Narrow()
-
-
 def convert(module: Any, arguments: tuple[Any, ...], path: Path) -> None:
-    """Write `module` for the shapes of `arguments`; raises Unsupported with the operator that does not go."""
+    """Write `module` for the shapes of `arguments`; raises Unsupported with the operator that does not go.
+
+    The file takes int32 ids, widened at its door and 64 bits wide within: the converter's own narrowing would let a
+    product of ids overflow in silence.
+    """
     import torch
 
+    class Widening(torch.nn.Module):
+        def forward(self, *inputs: torch.Tensor) -> Any:
+            return module(*(x.long() if wide else x for x, wide in zip(inputs, widened, strict=True)))
+
+    widened = [x.dtype == torch.int64 for x in arguments]
+    narrow = tuple(x.int() if wide else x for x, wide in zip(arguments, widened, strict=True))
     with fixed_shapes.refusals("LiteRT"):
         import litert_torch
 
         logging.disable(logging.WARNING)
         try:
-            narrowed = tuple(x.int() if x.dtype == torch.int64 else x for x in arguments)
-            litert_torch.convert(module, narrowed).export(str(path))
+            litert_torch.convert(Widening().eval(), narrow, enable_x64=True).export(str(path))
         finally:
             logging.disable(logging.NOTSET)
 

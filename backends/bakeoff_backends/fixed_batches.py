@@ -1,4 +1,4 @@
-"""A ladder of batch sizes, for engines without a free batch axis: an artifact is a folder with one file per size.
+"""Fixed batch sizes, for engines without a free batch axis: an artifact is a folder with one file per size.
 
 A request takes the next size up, its last row repeated to fill it, and what was answered to the repeats is cut off. One
 beyond the largest size (held-out data, or what a batcher joined) is cut into calls, each led by its first row again.
@@ -40,9 +40,8 @@ def sizes(model: Model) -> tuple[int, ...]:
         return (1,)
     seen = {*model.batch_sizes, *(len(sample[free[0]]) for sample in model.samples)} - {0} or {1}
     largest = max(seen)
-    return tuple(
-        sorted({largest, *(2**k for k in range(largest.bit_length()))} | (seen if len(seen) <= MOST_SEEN else set()))
-    )
+    powers = {2**k for k in range(largest.bit_length())}
+    return tuple(sorted({*powers, largest, *(seen if len(seen) <= MOST_SEEN else ())}))
 
 
 def counted(inputs: tuple[Tensor, ...]) -> list[str]:
@@ -51,15 +50,18 @@ def counted(inputs: tuple[Tensor, ...]) -> list[str]:
 
 
 def arguments(model: Model, size: int) -> dict[str, np.ndarray[Any, Any]]:
-    """A request of `size` items made of a sample's rows; zeros where the model has none. Raises Unsupported."""
+    """A request of `size` items made of the samples' rows; zeros where there are none. Raises Unsupported."""
     for tensor in model.inputs:
         later = {sample[tensor.name].shape[1:] for sample in model.samples} or {tensor.shape[1:]}
-        if len(later) > 1 or None in min(later):
+        if len(later) > 1 or None in later.pop():
             raise Unsupported(f"input {tensor.name} has a free axis besides its items, and one shape is built for")
     if not model.samples:
         return {t.name: np.zeros([size if axis is None else axis for axis in t.shape], t.dtype) for t in model.inputs}
-    sample, free = model.samples[0], counted(model.inputs)
-    return {key: np.resize(rows, (size, *rows.shape[1:])) if key in free else rows for key, rows in sample.items()}
+    request = dict(model.samples[0])
+    for name in counted(model.inputs):
+        rows = np.concatenate([sample[name] for sample in model.samples])
+        request[name] = np.resize(rows, (size, *rows.shape[1:]))
+    return request
 
 
 def file(folder: Path, size: int, suffix: str) -> Path:
@@ -76,17 +78,36 @@ def check(model: Model, whole: Call) -> None:
     """Raise Unsupported where `whole`, which takes any size, answers a padded or a cut request otherwise."""
     free = counted(model.inputs)
     sample = max(model.samples, key=lambda sample: len(sample[free[0]]), default=None) if free else None
-    if sample is None:
+    if sample is None or len(sample[free[0]]) == 1:
         return
-    items, expected = len(sample[free[0]]), whole(sample)
-    for rungs in ((items + 1 + items // 2,), (max(1, items // 2),)):
-        answer = LadderSession(dict.fromkeys(rungs, whole), model.inputs).infer(sample)
-        for name, values in expected.items():
-            if not np.linalg.norm(answer[name] - values) <= LARGEST_CHANGE * np.linalg.norm(values):
-                raise Unsupported(f"output {name} of an item depends on the request's other items: it cannot be padded")
+    items = len(sample[free[0]])
+    half = (items + 1) // 2
+    for request, size in ((_front(sample, free, half), items), (sample, half)):
+        answer = BatchSession({size: whole}, model.inputs).infer(request)
+        if changed := _astray(answer, whole(request), LARGEST_CHANGE):
+            raise Unsupported(f"output {changed} of an item depends on the request's other items: it cannot be padded")
 
 
-class LadderSession(Session):
+def _front(request: Arrays, free: list[str], items: int) -> Arrays:
+    return {name: values[:items] if name in free else values for name, values in request.items()}
+
+
+def prove(call: Call, whole: Call, request: Arrays, limit: float) -> None:
+    """Raise Unsupported where `call`, which was built from `whole`, answers further from it than `limit`."""
+    if wrong := _astray(call(request), whole(request), limit):
+        raise Unsupported(f"what the engine's converter wrote computes output {wrong} wrongly, by more than {limit:g}")
+
+
+def _astray(answer: Arrays, expected: Arrays, limit: float) -> str | None:
+    """The first output that is not within `limit` of the expected one, relative to its size."""
+    for name, values in expected.items():
+        same = answer[name].shape == values.shape
+        if not same or not np.linalg.norm(answer[name] - values) <= limit * np.linalg.norm(values):
+            return name
+    return None
+
+
+class BatchSession(Session):
     """`calls` by batch size, each of which takes and answers exactly so many items."""
 
     def __init__(self, calls: Mapping[int, Call], inputs: tuple[Tensor, ...]) -> None:
