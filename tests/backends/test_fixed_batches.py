@@ -103,7 +103,7 @@ def test_a_model_whose_items_look_at_each_other_is_refused():
 def test_a_wrong_conversion_is_refused():
     fixed_batches.prove(by_item, by_item, request(3), 1e-3)
     for wrong in (after_the_first, lambda inputs: {"y": np.full(3, np.nan)}, lambda inputs: {"y": np.zeros(2)}):
-        with pytest.raises(Unsupported, match="computes output y wrongly, by more than 0.001"):
+        with pytest.raises(Unsupported, match=r"computes output y wrongly, by more than 0\.001"):
             fixed_batches.prove(wrong, by_item, request(3), 1e-3)
 
 
