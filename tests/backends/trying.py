@@ -1,9 +1,11 @@
 """`python trying.py BACKEND FOLDER MODEL...`: run every precision; prints {model/precision: worst error} as JSON.
 
-The error is the Euclidean distance to torch's fp32 answer over that answer's size, the worst over batch sizes.
+BACKEND is a name or "module:Class"; SETTING in the environment numbers one core's settings (default: the first). The
+error is the Euclidean distance to torch's fp32 answer over that answer's size, the worst over batch sizes.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -35,9 +37,9 @@ def worst_error(session, name, expected):
 
 
 def main(backend_name, folder, names):
-    backend = create(registered()[backend_name].value)
+    backend = create(registered()[backend_name].value if backend_name in registered() else backend_name)
     backend.probe("cpu")
-    setting = backend.settings(Resources(cpus=1))[0]
+    setting = backend.settings(Resources(cpus=1))[int(os.environ.get("SETTING", "0"))]
     found = {}
     for name in names:
         samples = [request(name, size, seed) for seed in range(1, 7) for size in (1, 5, 20)]

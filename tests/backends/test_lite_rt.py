@@ -1,0 +1,96 @@
+"""LiteRT: it conforms, computes models like real ones, and refuses with the operator what its converter cannot take."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bakeoff.backends import Resources
+from bakeoff.conformance import run
+from bakeoff_backends.lite_rt import LiteRt
+
+HERE = Path(__file__).parent
+TARGET = "bakeoff_backends.lite_rt:LiteRt"
+LARGEST = {"fp32": 1e-5, "int8-dynamic": 0.05, "fp16": 0.002}
+
+
+def child(*words):
+    done = subprocess.run([sys.executable, *words], env=os.environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.strip().rpartition("\n")[2]
+
+
+@pytest.mark.engines
+@pytest.mark.slow
+def test_it_conforms():
+    checks = run(TARGET)
+    assert [check for check in checks if not check.ok] == []
+    assert len(checks) > 40, checks
+
+
+@pytest.mark.engines
+@pytest.mark.slow
+def test_every_precision_computes_real_models(tmp_path):
+    child(str(HERE / "models.py"), str(tmp_path))
+    found = json.loads(child(str(HERE / "trying.py"), TARGET, str(tmp_path), "dlrm", "titles", "images"))
+    assert {key.partition("/")[2] for key in found} == set(LARGEST)
+    assert len(found) == 3 * len(LARGEST)
+    for key, error in found.items():
+        assert error <= LARGEST[key.partition("/")[2]], f"{key}: {error}"
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "reason"),
+    [
+        ("singular-values", "fp32", "LiteRT stumbles over aten._linalg_svd"),
+        ("softmax-over-items", "fp32", "depends on the request's other items"),
+        ("doubled", "int8-dynamic", "nothing to quantise"),
+        ("doubled", "fp16", "nothing to quantise"),
+        ("doubled", "bf16", "litert has no bf16 on this cpu, it has fp32, int8-dynamic, fp16"),
+    ],
+)
+@pytest.mark.engines
+@pytest.mark.slow
+def test_what_it_cannot_build_is_unsupported_with_the_operator(tmp_path, name, precision, reason):
+    assert reason in child(str(HERE / "building.py"), TARGET, name, precision, str(tmp_path))
+
+
+@pytest.mark.engines
+@pytest.mark.slow
+def test_products_of_ids_beyond_32_bits_are_right(tmp_path):
+    assert float(child(str(HERE / "building.py"), TARGET, "hashed", "fp32", str(tmp_path))) == 0
+
+
+PROBE = """
+import sys
+{first}
+from bakeoff.backends import Unavailable, create
+try:
+    create("bakeoff_backends.lite_rt:LiteRt").probe("{device}")
+except Unavailable as absent:
+    print(absent.remedy)
+"""
+
+
+def test_a_missing_engine_is_unavailable_with_the_command_that_installs_it():
+    found = child("-c", PROBE.format(first="sys.modules['ai_edge_litert'] = None", device="cpu"))
+    assert found == "pip install 'bakeoff[litert]'"
+
+
+@pytest.mark.engines
+def test_a_missing_converter_is_unavailable_too():
+    first = "import importlib.util as u; f = u.find_spec; u.find_spec = lambda n: None if n == 'litert_torch' else f(n)"
+    assert child("-c", PROBE.format(first=first, device="cpu")) == "pip install 'bakeoff[litert]'"
+
+
+def test_another_device_than_the_cpu_is_unavailable():
+    assert child("-c", PROBE.format(first="", device="cuda")) == "set resources.device to cpu"
+
+
+def test_cores_are_divided_and_fp16_is_on_request():
+    assert [setting.name for setting in LiteRt().settings(Resources(2))] == ["1x2", "2x1"]
+    assert LiteRt().on_request == {"fp16"}
+    assert LiteRt().instances == "threads"
