@@ -115,12 +115,12 @@ class TvmSession(Session):
         self._library, self._artifact, self._place = library, artifact, place
         self._on_host = place.dlpack_device_type() == tvm.cpu().dlpack_device_type()
         self._inputs = tuple(tensor.name for tensor in artifact.inputs)
-        self._rooms: dict[str, np.ndarray[Any, Any]] = {}
-        self._share, self._send = tvm.runtime.from_dlpack, tvm.runtime.tensor
+        self._rooms = {name: Room() for name in self._inputs}
+        self._send = tvm.runtime.tensor
         self._main = relax.VirtualMachine(library, place)["main"]
 
     def infer(self, inputs: Arrays) -> Arrays:
-        """Run one request; its arrays are read in place where they are aligned as TVM needs them."""
+        """Run one request; the answers are copied out of TVM's own buffers."""
         answers = self._main(*[self._argument(name, inputs[name]) for name in self._inputs])
         answers = [answers] if hasattr(answers, "shape") else answers
         return {name: self._owned(answer) for name, answer in zip(self._artifact.outputs, answers, strict=True)}
@@ -135,26 +135,37 @@ class TvmSession(Session):
         self._rooms = {}
 
     def _argument(self, name: str, values: np.ndarray[Any, Any]) -> Any:
+        """A tensor that holds `values`: on the host in memory that is kept, and aligned as TVM needs it."""
         if not self._on_host:
             return self._send(values, self._place)
-        if values.flags.writeable and values.__array_interface__["data"][0] % ALIGNMENT_BYTES == 0:
-            return self._share(values)
-        room = self._rooms.get(name)
-        if room is None or room.nbytes < values.nbytes:
-            room = self._rooms[name] = _aligned(values.nbytes)
-        copy = room[: values.nbytes].view(values.dtype).reshape(values.shape)
-        copy[...] = values
-        return self._share(copy)
+        held = self._rooms[name].get(values.shape)
+        if held is None:
+            held = self._rooms[name].make(values)
+        held[0][...] = values
+        return held[1]
 
     def _owned(self, answer: Any) -> np.ndarray[Any, Any]:
         host = np.from_dlpack(answer) if self._on_host else answer.numpy()
         return np.array(host, dtype=np.float32 if host.dtype.kind == "f" else None, order="C")
 
 
-def _aligned(size: int) -> np.ndarray[Any, Any]:
-    buffer = np.empty(size + ALIGNMENT_BYTES, np.uint8)
-    start = -buffer.__array_interface__["data"][0] % ALIGNMENT_BYTES
-    return buffer[start : start + size]
+class Room(dict[tuple[int, ...], tuple[np.ndarray[Any, Any], Any]]):
+    """One input's memory, as large as its largest value so far, with an array and a tensor over it for each shape."""
+
+    bytes: np.ndarray[Any, Any] = np.empty(0, np.uint8)
+
+    def make(self, values: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], Any]:
+        """The array and the tensor for values like these."""
+        from tvm.runtime import from_dlpack
+
+        if self.bytes.nbytes < values.nbytes:
+            self.clear()
+            buffer = np.empty(values.nbytes + ALIGNMENT_BYTES, np.uint8)
+            start = -buffer.__array_interface__["data"][0] % ALIGNMENT_BYTES
+            self.bytes = buffer[start : start + values.nbytes]
+        array = self.bytes[: values.nbytes].view(values.dtype).reshape(values.shape)
+        held = self[values.shape] = (array, from_dlpack(array))
+        return held
 
 
 def _set_threads(threads: int) -> None:

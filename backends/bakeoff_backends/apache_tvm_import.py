@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import operator
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,15 +28,15 @@ def read(path: Path) -> tuple[ExportedProgram, Any]:
 
 
 def rewrite(program: ExportedProgram) -> ExportedProgram:
-    """The program with no index from the end, and no slice of one row from a free axis.
+    """The program without indices from the end, slices of one row from a free axis, and pairs of indices in a row.
 
-    TVM 0.27 takes the former as they are, an element before the array: it answers garbage, or crashes. For the latter
-    it finds no shape.
+    TVM 0.27 takes the first as they are, an element before the array: it answers garbage, or crashes. For the second
+    it finds no shape, for the third a wrong one.
     """
     import torch
 
     aten = torch.ops.aten
-    rewriters = {aten.select.int: _select, aten.slice.Tensor: _slice}
+    rewriters = {aten.select.int: _select, aten.slice.Tensor: _slice, aten.index.Tensor: _index}
     for node in list(program.graph.nodes):
         if node.op == "call_function" and node.target in rewriters:
             rewriters[node.target](program.graph, node)
@@ -70,6 +70,36 @@ def _slice(graph: Any, node: Node) -> None:
     node.kwargs = {}
 
 
+def _index(graph: Any, node: Node) -> None:
+    """x[:, i, j] as one index into those axes laid end to end, where each index is a list."""
+    import torch
+
+    aten = torch.ops.aten
+    source, indices = _arguments(node, 2)
+    shape, first = source.meta["val"].shape, next(n for n, index in enumerate(indices) if index is not None)
+    lists = indices[first:]
+    sizes = shape[first : first + len(lists)]
+    if not first or None in lists or any(x.meta["val"].ndim != 1 for x in lists) or not all(map(_is_known, sizes)):
+        return
+    with graph.inserting_before(node):
+        place = lists[0]
+        for index, size in zip(lists[1:], sizes[1:], strict=True):
+            place = graph.call_function(aten.add.Tensor, (graph.call_function(aten.mul.Tensor, (place, size)), index))
+        rest = shape[first + len(lists) :]
+        flat = [size if _is_known(size) else -1 for size in (*shape[:first], math.prod(sizes), *rest)]
+        row = graph.call_function(aten.view.default, (source, flat))
+        taken = graph.call_function(aten.index_select.default, (row, first, place))
+    for made in (n for n in graph.nodes if n.op == "call_function" and "val" not in n.meta):
+        values = [a.meta["val"] if isinstance(a, torch.fx.Node) else a for a in made.args]
+        made.meta["val"] = made.target(*values)
+    node.replace_all_uses_with(taken)
+    graph.erase_node(node)
+
+
+def _is_known(size: Any) -> bool:
+    return isinstance(size, int)
+
+
 def _one_row(graph: Any, node: Node, source: Node, axis: int, index: Any) -> None:
     import torch
 
@@ -95,4 +125,4 @@ def _from_the_front(node: Node, index: Any, size: Any) -> Any:
         return index
     if not isinstance(size, int):
         raise Unsupported(f"{node.target} with index {index} from the end of a free axis: TVM reads before the array")
-    return max(operator.add(index, size), 0)
+    return max(index + size, 0)

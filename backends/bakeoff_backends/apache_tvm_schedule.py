@@ -118,14 +118,17 @@ def schedule_product(schedule: Any, lanes: int, threads: int) -> Any:
     auto_inline_producers(schedule, left)
     right = schedule.cache_read(product, 1, "global")
     auto_inline_producers(schedule, right)
-    if width % columns == 0:
-        schedule.compute_inline(right)
-    else:
+    padded = width % columns != 0
+    if padded:
         schedule.compute_at(right, batch)
+    else:
+        schedule.compute_inline(right)
     result = schedule.cache_write(product, 0, "global")
     schedule.reverse_compute_at(result, j)
     auto_inline_consumer_chain(schedule, result)
 
+    if threads > 1:
+        schedule.parallel(batch if padded else schedule.fuse(batch, i))
     schedule.unroll(row)
     schedule.unroll(column)
     schedule.vectorize(lane)
@@ -133,8 +136,6 @@ def schedule_product(schedule: Any, lanes: int, threads: int) -> Any:
     schedule.vectorize(schedule.split(schedule.get_loops(result)[-1], [None, vector])[1])
     if depth % lanes == 0:
         schedule.vectorize(schedule.split(schedule.get_loops(left)[-1], [None, lanes])[1])
-    if threads > 1:
-        schedule.parallel(schedule.fuse(batch, i))
     return schedule
 
 
