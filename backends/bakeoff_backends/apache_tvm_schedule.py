@@ -56,7 +56,7 @@ def cpu_pipeline(target: Any, threads: int) -> Any:
         *own.finalize_passes(target),
     ]
 
-    @tvm.transform.module_pass(opt_level=0)
+    @tvm.transform.module_pass(opt_level=0)  # type: ignore[untyped-decorator]
     def run(module: Any, _: Any) -> Any:
         with target:
             return tvm.transform.Sequential(passes)(module)

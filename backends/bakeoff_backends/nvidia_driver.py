@@ -104,7 +104,7 @@ class Room:
             self._driver("cuMemAlloc_v2", ctypes.byref(self._device), ctypes.c_size_t(size))
             self._driver("cuMemAllocHost_v2", ctypes.byref(self._host), ctypes.c_size_t(size))
             self._size = size
-        memory = (ctypes.c_uint8 * size).from_address(self._host.value or 0) if size else b""
+        memory: Any = (ctypes.c_uint8 * size).from_address(self._host.value or 0) if size else b""
         return np.frombuffer(memory, dtype).reshape(shape)
 
     def send(self, size: int, stream: Stream) -> None:
