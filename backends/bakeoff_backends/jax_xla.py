@@ -1,0 +1,138 @@
+"""JAX: the exported torch program, written again in JAX and kept as StableHLO; XLA compiles it per batch size at load."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from bakeoff.backends import (
+    FP32,
+    Artifact,
+    Backend,
+    Facts,
+    Instances,
+    Model,
+    Resources,
+    Session,
+    Setting,
+    Unavailable,
+    has_bf16,
+    splits,
+)
+from bakeoff_backends import aten_graph, torch_graph, torch_session
+from bakeoff_backends.jax_session import JaxSession
+
+if TYPE_CHECKING:
+    from jax.export import Exported
+
+REMEDIES = {"cpu": "pip install 'bakeoff[jax]'", "cuda": "pip install 'jax[cuda13]', or jax[cuda12] for an older driver"}
+PROGRAM, WEIGHTS, FACTS = "model.stablehlo", "weights.npz", "model.json"
+
+
+class Jax(Backend):
+    """JAX on its CPU or CUDA client. One pool of threads serves a whole process: hence processes."""
+
+    name: ClassVar[str] = "jax"
+    formats: ClassVar[tuple[str, ...]] = ("exported",)
+    instances: ClassVar[Instances] = "processes"
+
+    def probe(self, device: str) -> Facts:
+        """The version and the device's kind; raises Unavailable where JAX has no such device."""
+        if device not in REMEDIES:
+            raise Unavailable(f"this plugin knows no device {device}", f"use one of {', '.join(REMEDIES)}")
+        try:
+            jax = _engine(device, threads=1)
+        except ImportError as error:
+            raise Unavailable(f"jax cannot be imported: {error}", REMEDIES["cpu"]) from error
+        try:
+            found = jax.devices(device)[0]
+        except RuntimeError as error:
+            raise Unavailable(f"jax finds no {device} device: {_first_line(error)}", REMEDIES[device]) from error
+        ones = jax.device_put(np.ones((4, 4), np.float32), found)
+        if not np.array_equal(jax.numpy.dot(ones, ones, precision="highest"), np.full((4, 4), 4, np.float32)):
+            raise Unavailable("jax computes a wrong matrix product here", REMEDIES[device])
+        return Facts(jax.__version__, {"jaxlib": importlib.import_module("jaxlib").__version__, "kind": found.device_kind})
+
+    def precisions(self, device: str) -> tuple[str, ...]:
+        """bf16 on a GPU, and on a CPU that has it."""
+        return (FP32, "bf16") if device != "cpu" or has_bf16() else (FP32,)
+
+    def settings(self, resources: Resources) -> tuple[Setting, ...]:
+        """Every division of the cores into processes x threads."""
+        return splits(resources)
+
+    def build(self, model: Model, precision: str, setting: Setting, device: str, into: Path) -> Artifact:
+        """Translate the program with its free axes left free; raises Unsupported with the operator that JAX lacks.
+
+        The weights lie beside the StableHLO and are its arguments: as constants in it, XLA would hold them once more
+        for each batch size.
+        """
+        self.require(precision, device)
+        jax = _engine(device, setting.threads)
+        program = torch_session.read(model.file(*self.formats))
+        graph = aten_graph.read(torch_graph.in_bf16(program) if precision == "bf16" else program)
+        exported = _export(jax, graph, model, device)
+        (into / PROGRAM).write_bytes(exported.serialize())
+        narrow = [values.dtype.name == "bfloat16" for values in graph.constants.values()]
+        stored = zip(graph.constants.values(), narrow, strict=True)
+        np.savez(into / WEIGHTS, *(values.view(np.uint16) if is_narrow else values for values, is_narrow in stored))
+        (into / FACTS).write_text(json.dumps({"narrow": narrow, "batch_sizes": model.batch_sizes}))
+        return Artifact(into / PROGRAM, precision, model.inputs, model.outputs)
+
+    def load(self, artifact: Artifact, setting: Setting, device: str) -> Session:
+        """Put the weights on the device and compile for the model's batch sizes.
+
+        Only the first load in a process sets the number of threads: JAX has one pool, which starts with it.
+        """
+        jax = _engine(device, setting.threads)
+        folder = artifact.path.parent
+        facts = json.loads((folder / FACTS).read_text())
+        with np.load(folder / WEIGHTS) as stored:
+            arrays = [stored[f"arr_{number}"] for number in range(len(stored.files))]
+        weights = [
+            jax.device_put(values.view(jax.numpy.bfloat16) if narrow else values, jax.devices(device)[0])
+            for values, narrow in zip(arrays, facts["narrow"], strict=True)
+        ]
+        exported = jax.export.deserialize(artifact.path.read_bytes())
+        return JaxSession(exported, weights, artifact, facts["batch_sizes"])
+
+
+def _engine(device: str, threads: int) -> Any:
+    """The jax module with 64-bit ids, for a pool of `threads`, and without a GPU's memory taken in advance."""
+    os.environ["NPROC"] = str(threads)
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    if device == "cpu":
+        os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    import jax
+    import jax.export
+
+    jax.config.update("jax_enable_x64", True)
+    return jax
+
+
+def _export(jax: Any, graph: aten_graph.Graph, model: Model, device: str) -> Exported:
+    """The graph as StableHLO for `device`, which need not be here."""
+    from bakeoff_backends.aten_jax import TABLE
+
+    graph.require(TABLE)
+    names = list(graph.constants)
+
+    def call(weights: list[Any], *inputs: Any) -> tuple[Any, ...]:
+        return graph.walk(TABLE, inputs, dict(zip(names, weights, strict=True)))
+
+    scope = jax.export.SymbolicScope()
+    arguments = [
+        jax.ShapeDtypeStruct(jax.export.symbolic_shape(", ".join(map(str, axes)) + ",", scope=scope), tensor.dtype)
+        for axes, tensor in zip(graph.inputs.values(), model.inputs, strict=True)
+    ]
+    weights = [jax.ShapeDtypeStruct(values.shape, values.dtype) for values in graph.constants.values()]
+    return jax.export.export(jax.jit(call), platforms=[device])(weights, *arguments)  # type: ignore[no-any-return]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
