@@ -10,7 +10,6 @@ import operator
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,13 +22,45 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 Table = Mapping[str, Callable[..., Any]]
-"""Functions by an operator's name without its overload ("add"), and two more: "cast"(value, dtype name or None) and
-"shape"(value), whose elements may be the engine's own symbols."""
+"""Functions by an operator's name without its overload ("add"), and "cast"(value, dtype's name),
+which leaves a tuple of several results alone."""
 
 POINTWISE = frozenset(
-    "add sub rsub mul div pow remainder fmod maximum minimum atan2 eq ne lt le gt ge where "
-    "bitwise_and bitwise_or bitwise_xor logical_and logical_or logical_xor "
-    "sigmoid tanh exp expm1 log log1p log2 sqrt rsqrt reciprocal sin cos erf gelu".split()
+    {
+        "add",
+        "sub",
+        "rsub",
+        "mul",
+        "div",
+        "pow",
+        "remainder",
+        "fmod",
+        "maximum",
+        "minimum",
+        "eq",
+        "ne",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "where",
+        "bitwise_and",
+        "bitwise_or",
+        "bitwise_xor",
+        "sigmoid",
+        "tanh",
+        "exp",
+        "expm1",
+        "log",
+        "log1p",
+        "sqrt",
+        "rsqrt",
+        "reciprocal",
+        "sin",
+        "cos",
+        "erf",
+        "gelu",
+    }
 )
 """Operators whose operands torch first promotes to one type."""
 NOTHING = ("_assert", "sym_constrain")
@@ -61,13 +92,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A program: its inputs in order, each with its axes (a number, or the name of a free one), constants, steps and
-    the values that it answers."""
+    """A program: its inputs in order, each with its axes (a number, or the name of a free one), constants, steps, and
+    the values that it answers, with their axes."""
 
     inputs: Mapping[str, tuple[int | str, ...]]
     constants: Mapping[str, Array]
     steps: tuple[Step, ...]
     outputs: tuple[Any, ...]
+    answers: tuple[tuple[int | str, ...], ...]
 
     def walk(self, table: Table, inputs: tuple[Any, ...], constants: Mapping[str, Any]) -> tuple[Any, ...]:
         """Call the table's function for every step; raises Unsupported with the operator that it cannot do."""
@@ -97,7 +129,7 @@ def read(program: ExportedProgram) -> Graph:
         ref.name for ref in _refs(reader.outputs)
     }
     constants = {name: _numpy(tensor) for name, tensor in reader.constants.items() if name in used}
-    return Graph(reader.inputs, constants, steps, tuple(reader.outputs))
+    return Graph(reader.inputs, constants, steps, tuple(reader.outputs), tuple(reader.answers))
 
 
 class _Reader:
@@ -115,8 +147,10 @@ class _Reader:
         self.constants: dict[str, Any] = {
             node.name: tensors[spec.target].detach() for node, spec in pairs if node.name not in self.inputs
         }
-        answers = zip(program.graph.output_node().args[0], signature.output_specs, strict=True)
-        self.outputs = [self._arg(node) for node, spec in answers if spec.kind == OutputKind.USER_OUTPUT]
+        results = zip(program.graph.output_node().args[0], signature.output_specs, strict=True)
+        answers = [node for node, spec in results if spec.kind == OutputKind.USER_OUTPUT]
+        self.outputs = [self._arg(node) for node in answers]
+        self.answers = [tuple(map(_axis, node.meta["val"].shape)) for node in answers]
 
     def steps(self) -> Iterator[Step]:
         """The calls that depend on an input."""
