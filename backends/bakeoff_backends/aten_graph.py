@@ -29,7 +29,6 @@ POINTWISE = frozenset(
     {
         "add",
         "sub",
-        "rsub",
         "mul",
         "div",
         "pow",
@@ -47,6 +46,10 @@ POINTWISE = frozenset(
         "bitwise_and",
         "bitwise_or",
         "bitwise_xor",
+        "bitwise_left_shift",
+        "bitwise_right_shift",
+        "__lshift__",
+        "__rshift__",
         "sigmoid",
         "tanh",
         "exp",

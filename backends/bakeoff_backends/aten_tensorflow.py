@@ -98,6 +98,23 @@ def _mean(x: Any, axes: Any = None, keepdim: bool = False, dtype: Any = None) ->
     return tf.reduce_mean(tf.cast(x, dtype) if dtype else x, _axes(axes), keepdim)
 
 
+def _var(x: Any, axes: Any = None, correction: float = 1, keepdim: bool = False) -> Any:
+    deviations = tf.math.squared_difference(x, tf.reduce_mean(x, _axes(axes), keepdims=True))
+    total = tf.reduce_sum(deviations, _axes(axes), keepdim)
+    return total / (tf.cast(tf.size(x) / tf.size(total), x.dtype) - correction)
+
+
+def _argmax(x: Any, axis: int | None = None, keepdim: bool = False) -> Any:
+    if axis is None:
+        return tf.argmax(tf.reshape(x, [-1]))
+    found = tf.argmax(x, axis)
+    return tf.expand_dims(found, axis) if keepdim else found
+
+
+def _trunc(x: Any) -> Any:
+    return tf.where(x < 0, tf.math.ceil(x), tf.floor(x))
+
+
 def _norm(x: Any, order: float = 2, axes: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
     if order == 2:
         return tf.sqrt(tf.reduce_sum(tf.square(x), _axes(axes), keepdim))
@@ -108,7 +125,7 @@ def _div(x: Any, y: Any, rounding_mode: str | None = None) -> Any:
     if rounding_mode == "floor":
         return tf.math.floordiv(x, y)
     if rounding_mode == "trunc":
-        return tf.truncatediv(x, y) if x.dtype.is_integer else tf.where(x / y < 0, tf.math.ceil(x / y), tf.floor(x / y))
+        return tf.truncatediv(x, y) if x.dtype.is_integer else _trunc(x / y)
     return x / y
 
 
@@ -180,10 +197,9 @@ def _same(x: Any, *_: Any, **__: Any) -> Any:
 
 TABLE: dict[str, Any] = {
     "cast": _cast,
-    **dict.fromkeys(("clone", "alias", "detach", "_to_copy", "lift_fresh_copy", "contiguous"), _same),
+    **dict.fromkeys(("clone", "alias", "_to_copy"), _same),
     "add": lambda x, y, alpha=1: x + (y if alpha == 1 else alpha * y),
     "sub": lambda x, y, alpha=1: x - (y if alpha == 1 else alpha * y),
-    "rsub": lambda x, y, alpha=1: y - (x if alpha == 1 else alpha * x),
     "mul": lambda x, y: x * y,
     "div": _div,
     "pow": tf.pow,
@@ -204,6 +220,8 @@ TABLE: dict[str, Any] = {
     "bitwise_not": lambda x: tf.logical_not(x) if x.dtype.is_bool else tf.bitwise.invert(x),
     "bitwise_left_shift": tf.bitwise.left_shift,
     "bitwise_right_shift": tf.bitwise.right_shift,
+    "__lshift__": tf.bitwise.left_shift,
+    "__rshift__": tf.bitwise.right_shift,
     "logical_and": lambda x, y: tf.logical_and(tf.cast(x, tf.bool), tf.cast(y, tf.bool)),
     "logical_or": lambda x, y: tf.logical_or(tf.cast(x, tf.bool), tf.cast(y, tf.bool)),
     "logical_not": lambda x: tf.logical_not(tf.cast(x, tf.bool)),
@@ -212,6 +230,7 @@ TABLE: dict[str, Any] = {
     "floor": tf.floor,
     "ceil": tf.math.ceil,
     "round": tf.round,
+    "trunc": _trunc,
     "sign": tf.sign,
     "sqrt": tf.sqrt,
     "rsqrt": tf.math.rsqrt,
@@ -228,9 +247,9 @@ TABLE: dict[str, Any] = {
     "relu": tf.nn.relu,
     "leaky_relu": lambda x, slope=0.01: tf.nn.leaky_relu(x, slope),
     "gelu": lambda x, approximate="none": tf.nn.gelu(x, approximate == "tanh"),
+    "elu": lambda x, alpha=1, scale=1, within=1: scale * tf.where(x > 0, x, alpha * tf.math.expm1(within * x)),
+    "hardtanh": lambda x, least=-1, most=1: _clamp(x, least, most),
     "clamp": _clamp,
-    "clamp_min": _clamp,
-    "clamp_max": lambda x, most: _clamp(x, None, most),
     "isnan": tf.math.is_nan,
     "isinf": tf.math.is_inf,
     "mm": tf.matmul,
@@ -244,9 +263,11 @@ TABLE: dict[str, Any] = {
     "_log_softmax": lambda x, axis, half: tf.nn.log_softmax(x, axis),
     "sum": _sum,
     "mean": _mean,
+    "var": _var,
     "amax": lambda x, axes=(), keepdim=False: tf.reduce_max(x, _axes(axes), keepdim),
     "amin": lambda x, axes=(), keepdim=False: tf.reduce_min(x, _axes(axes), keepdim),
     "any": lambda x, axes=None, keepdim=False: tf.reduce_any(tf.cast(x, tf.bool), _axes(axes), keepdim),
+    "argmax": _argmax,
     "cumsum": lambda x, axis, dtype=None: tf.cumsum(tf.cast(x, dtype) if dtype else x, axis),
     "linalg_vector_norm": _norm,
     "embedding": _rows,
@@ -258,8 +279,6 @@ TABLE: dict[str, Any] = {
     "split_with_sizes": lambda x, sizes, axis=0: tf.split(x, _sizes(sizes), axis),
     "cat": lambda parts, axis=0: tf.concat(parts, axis),
     "view": _view,
-    "_unsafe_view": _view,
-    "reshape": _view,
     "permute": tf.transpose,
     "unsqueeze": tf.expand_dims,
     "squeeze": _squeeze,

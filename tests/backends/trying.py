@@ -1,9 +1,10 @@
-"""`python trying.py BACKEND FOLDER MODEL...`: run every precision; prints {model/precision: worst error} as JSON.
+"""`python trying.py BACKEND FOLDER MODEL...`: of a backend by name or "module:Class", run every precision; prints {model/precision: worst error} as JSON.
 
-The error is the Euclidean distance to torch's fp32 answer over that answer's size, the worst over batch sizes.
+SETTING is the number of the setting among one core's (0 by default). The error is the Euclidean distance to torch's fp32 answer over that answer's size, the worst over batch sizes.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -35,9 +36,9 @@ def worst_error(session, name, expected):
 
 
 def main(backend_name, folder, names):
-    backend = create(registered()[backend_name].value)
+    backend = create(registered()[backend_name].value if backend_name in registered() else backend_name)
     backend.probe("cpu")
-    setting = backend.settings(Resources(cpus=1))[0]
+    setting = backend.settings(Resources(cpus=1))[int(os.environ.get("SETTING", "0"))]
     found = {}
     for name in names:
         samples = [request(name, size, seed) for seed in range(1, 7) for size in (1, 5, 20)]
