@@ -224,7 +224,7 @@ def _operands(node: Node) -> str | None:
         return None
     if found.dtype != torch.bool:
         return _dtype(found)
-    values = [arg.meta["val"] if isinstance(arg, torch.fx.Node) else arg for arg in node.args[:2]]
+    values: list[Any] = [arg.meta["val"] if isinstance(arg, torch.fx.Node) else arg for arg in node.args[:2]]
     values = [value for value in values if isinstance(value, torch.Tensor | int | float)]
     promoted = torch.result_type(*values) if len(values) == 2 else values[0].dtype
     return str(promoted).removeprefix("torch.")

@@ -130,7 +130,7 @@ def _export(jax: Any, graph: aten_graph.Graph, model: Model, device: str) -> Exp
         for axes, tensor in zip(graph.inputs.values(), model.inputs, strict=True)
     ]
     weights = [jax.ShapeDtypeStruct(values.shape, values.dtype) for values in graph.constants.values()]
-    return jax.export.export(jax.jit(call), platforms=[device])(weights, *arguments)  # type: ignore[no-any-return]
+    return jax.export.export(jax.jit(call), platforms=[device])(weights, *arguments)
 
 
 def _storable(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -114,7 +114,7 @@ class TensorFlowSession(Session):
 
 def _engine(setting: Setting) -> Any:
     """The tensorflow module, bound to the setting's threads unless it has started in this process before."""
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1" if setting.options.get("onednn") else "0")
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1" if setting.options.get("onednn") else "0"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import tensorflow as tf
 

@@ -1,6 +1,7 @@
-"""`python trying.py BACKEND FOLDER MODEL...`: of a backend by name or "module:Class", run every precision; prints {model/precision: worst error} as JSON.
+"""`python trying.py BACKEND FOLDER MODEL...`: run every precision; prints {model/precision: worst error} as JSON.
 
-SETTING is the number of the setting among one core's (0 by default). The error is the Euclidean distance to torch's fp32 answer over that answer's size, the worst over batch sizes.
+BACKEND is a name or "module:Class"; SETTING in the environment numbers one core's settings (default: the first). The
+error is the Euclidean distance to torch's fp32 answer over that answer's size, the worst over batch sizes.
 """
 
 import json
