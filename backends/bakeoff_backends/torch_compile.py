@@ -13,7 +13,7 @@ import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from bakeoff.backends import (
     FP32,
@@ -31,9 +31,6 @@ from bakeoff.backends import (
     splits,
 )
 from bakeoff_backends import torch_graph, torch_session
-
-if TYPE_CHECKING:
-    from torch.export import ExportedProgram
 
 COMPILERS = ("g++", "clang++", "c++")
 NO_SHARED_HEADERS = {"aot_inductor.precompile_headers": False, "cpp_cache_precompile_headers": False}
@@ -89,7 +86,7 @@ class TorchCompile(Backend):
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if precision == "bf16":
-                program = _in_bf16(program)
+                program = torch_graph.in_bf16(program)
             unfused = NO_FUSION if setting.options.get("fusion") is False else {}
             options = {**NO_SHARED_HEADERS, "freezing": precision == "bf16", **unfused}
             torch._inductor.aoti_compile_and_package(program, package_path=str(path), inductor_configs=options)
@@ -124,19 +121,3 @@ def _load(path: Path) -> Any:
                 del os.environ["TMPDIR"]
             else:
                 os.environ["TMPDIR"] = before
-
-
-def _in_bf16(program: ExportedProgram) -> ExportedProgram:
-    """The program with its matrix operators in bf16, exported again with the same free axes."""
-    import torch
-
-    users = set(program.graph_signature.user_inputs)
-    shapes = [node.meta["val"].shape for node in program.graph.nodes if node.op == "placeholder" and node.name in users]
-    free = [
-        {axis: torch.export.Dim.AUTO for axis, size in enumerate(shape) if isinstance(size, torch.SymInt)}
-        for shape in shapes
-    ]
-    module = program.module()
-    torch_graph.to_bf16(module)
-    arguments, _ = program.example_inputs
-    return torch.export.export(module, arguments, dynamic_shapes=tuple(free))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bakeoff.backends import Unsupported
 
 if TYPE_CHECKING:
+    from torch.export import ExportedProgram
     from torch.fx import Graph, GraphModule, Node
 
 MATRIX = frozenset(
@@ -66,6 +67,22 @@ CARRIERS = SHAPES | {
 
 TRANSPARENT = SHAPES | {"sigmoid.default", "softmax.int", "clamp.default", "to.dtype"}
 """Steps that may stand between a model's head and its output."""
+
+
+def in_bf16(program: ExportedProgram) -> ExportedProgram:
+    """The program with its matrix operators in bf16, exported again with the same free axes."""
+    import torch
+
+    users = set(program.graph_signature.user_inputs)
+    shapes = [node.meta["val"].shape for node in program.graph.nodes if node.op == "placeholder" and node.name in users]
+    free = [
+        {axis: torch.export.Dim.AUTO for axis, size in enumerate(shape) if isinstance(size, torch.SymInt)}
+        for shape in shapes
+    ]
+    module = program.module()
+    to_bf16(module)
+    arguments, _ = program.example_inputs
+    return torch.export.export(module, arguments, dynamic_shapes=tuple(free))
 
 
 def to_bf16(module: GraphModule) -> None:

@@ -1,0 +1,161 @@
+"""TensorFlow on the CPU: the exported torch program, written again as a SavedModel; as a graph, or compiled by XLA."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from bakeoff.backends import (
+    Arrays,
+    Artifact,
+    Backend,
+    Facts,
+    Instances,
+    Model,
+    Resources,
+    Session,
+    Setting,
+    Unavailable,
+    splits,
+)
+from bakeoff_backends import aten_graph, torch_session
+from bakeoff_backends.batch_ladder import Ladder
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+REMEDY = "pip install 'bakeoff[tensorflow]'"
+SIGNATURE, LADDER = "serving_default", "ladder.json"
+
+Array = np.ndarray[Any, Any]
+
+
+class TensorFlow(Backend):
+    """TensorFlow's CPU device. It has one pool of threads a process, in which two callers' matrix products take turns
+    (MiniLM with two callers and a pool of one: 1.06 threads busy): hence processes."""
+
+    name: ClassVar[str] = "tensorflow"
+    formats: ClassVar[tuple[str, ...]] = ("exported",)
+    instances: ClassVar[Instances] = "processes"
+
+    def probe(self, device: str) -> Facts:
+        """The version; raises Unavailable without TensorFlow or off the CPU."""
+        if device != "cpu":
+            raise Unavailable(
+                f"this plugin drives TensorFlow on the CPU, not on {device}", "set resources.device to cpu"
+            )
+        try:
+            tensorflow = _engine(Setting("probe"))
+        except ImportError as error:
+            raise Unavailable(f"tensorflow cannot be imported: {error}", REMEDY) from error
+        if float(tensorflow.reduce_sum(tensorflow.constant([1.0, 2.0]))) != 3.0:
+            raise Unavailable("tensorflow computes 1 + 2 wrongly here", "reinstall tensorflow for this CPU")
+        return Facts(tensorflow.__version__)
+
+    def settings(self, resources: Resources) -> tuple[Setting, ...]:
+        """Every division of the cores as a graph, then compiled by XLA ("-xla"); on request with oneDNN's kernels."""
+        plain = splits(resources)
+        return (
+            *plain,
+            *(Setting(f"{s.name}-xla", s.threads, s.instances, {"xla": True}) for s in plain),
+            *(Setting(f"{s.name}-onednn", s.threads, s.instances, {"onednn": True}, on_request=True) for s in plain),
+        )
+
+    def build(self, model: Model, precision: str, setting: Setting, device: str, into: Path) -> Artifact:
+        """Write a SavedModel with free axes left free; raises Unsupported with the operator that has no translation."""
+        self.require(precision, device)
+        tensorflow = _engine(setting)
+        graph = aten_graph.read(torch_session.read(model.file(*self.formats)))
+        path = into / "saved_model"
+        _save(tensorflow, graph, model, path)
+        Ladder.of(graph, model).write(into / LADDER)
+        return Artifact(path, precision, model.inputs, model.outputs)
+
+    def load(self, artifact: Artifact, setting: Setting, device: str) -> Session:
+        """The SavedModel's signature. Threads and oneDNN are the process's: only its first load sets them."""
+        tensorflow = _engine(setting)
+        return TensorFlowSession(tensorflow, artifact, bool(setting.options.get("xla", False)))
+
+
+class TensorFlowSession(Session):
+    """The SavedModel's signature. XLA compiles it for each new batch size, and so gets only those of a ladder."""
+
+    def __init__(self, tensorflow: Any, artifact: Artifact, xla: bool) -> None:
+        self._loaded, self._constant = tensorflow.saved_model.load(str(artifact.path)), tensorflow.constant
+        self._inputs, self._outputs = tuple(tensor.name for tensor in artifact.inputs), artifact.outputs
+        self._ladder = Ladder.read(artifact.path.parent / LADDER) if xla else None
+        self._function = self._loaded.signatures[SIGNATURE]
+        if xla:
+            self._function = _compiled(tensorflow, self._function)
+
+    def infer(self, inputs: Arrays) -> Arrays:
+        """Run one request; TensorFlow copies the arrays in, and out again."""
+        arrays = [inputs[name] for name in self._inputs]
+        if self._ladder is None:
+            answers = self._run(arrays)
+        else:
+            answers = self._ladder.unpad(self._run(self._ladder.pad(arrays)), self._ladder.items(arrays))
+        return {name: _owned(values) for name, values in zip(self._outputs, answers, strict=True)}
+
+    def close(self) -> None:
+        """Drop the model."""
+        self._loaded = self._function = None
+
+    def _run(self, arrays: list[Array]) -> list[Array]:
+        given = {name: self._constant(values) for name, values in zip(self._inputs, arrays, strict=True)}
+        answers = self._function(**given)
+        return [answers[name].numpy() for name in self._outputs]
+
+
+def _engine(setting: Setting) -> Any:
+    """The tensorflow module, bound to the setting's threads unless it has started in this process before."""
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1" if setting.options.get("onednn") else "0"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import tensorflow as tf
+
+    with suppress(RuntimeError):
+        tf.config.threading.set_intra_op_parallelism_threads(setting.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    return tf
+
+
+def _save(tensorflow: Any, graph: aten_graph.Graph, model: Model, path: Path) -> None:
+    from bakeoff_backends.aten_tensorflow import TABLE
+
+    graph.require(TABLE)
+    module = tensorflow.Module()
+    module.weights = [tensorflow.Variable(values, trainable=False) for values in graph.constants.values()]
+    specs = [
+        tensorflow.TensorSpec([n if isinstance(n, int) else None for n in axes], tensor.dtype, tensor.name)
+        for axes, tensor in zip(graph.inputs.values(), model.inputs, strict=True)
+    ]
+
+    @tensorflow.function(input_signature=specs, autograph=False)  # type: ignore[untyped-decorator]
+    def call(*inputs: Any) -> dict[str, tf.Tensor]:
+        weights = [variable.value() for variable in module.weights]
+        answers = graph.walk(TABLE, inputs, dict(zip(graph.constants, weights, strict=True)))
+        return dict(zip(model.outputs, answers, strict=True))
+
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory(dir=path.parent) as tempfile.tempdir:  # AutoGraph's generated sources
+        tensorflow.saved_model.save(module, str(path), signatures={SIGNATURE: call})
+    tempfile.tempdir = before
+
+
+def _compiled(tensorflow: Any, signature: Any) -> Any:
+    """The same function, compiled by XLA as a whole."""
+
+    def call(**inputs: Any) -> Any:
+        return signature(**inputs)
+
+    specs = signature.structured_input_signature[1]
+    return tensorflow.function(call, jit_compile=True, autograph=False).get_concrete_function(**specs)
+
+
+def _owned(values: Array) -> Array:
+    return np.array(values, dtype=np.float32 if values.dtype.kind == "f" else None, order="C")

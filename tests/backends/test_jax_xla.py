@@ -1,0 +1,93 @@
+"""JAX: it conforms, computes models like real ones, and builds for a GPU that is not here."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bakeoff.backends import Resources
+from bakeoff.conformance import run
+from bakeoff_backends.jax_xla import Jax
+
+HERE = Path(__file__).parent
+TARGET = "bakeoff_backends.jax_xla:Jax"
+
+
+def child(*words, **environment):
+    done = subprocess.run([sys.executable, *words], env=os.environ | environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.strip().rpartition("\n")[2]
+
+
+@pytest.mark.engines
+@pytest.mark.slow
+def test_it_conforms():
+    checks = run(TARGET)
+    assert [check for check in checks if not check.ok] == []
+    assert len(checks) > 15, checks
+
+
+@pytest.mark.engines
+@pytest.mark.slow
+def test_it_computes_real_models(tmp_path):
+    child(str(HERE / "models.py"), str(tmp_path))
+    found = json.loads(child(str(HERE / "trying.py"), TARGET, str(tmp_path), "dlrm", "titles", "images"))
+    assert set(found) == {"dlrm/fp32", "titles/fp32", "images/fp32"}
+    assert all(error <= 1e-5 for error in found.values()), found
+
+
+FOR_A_GPU = """
+import sys, warnings
+warnings.simplefilter("ignore")
+from pathlib import Path
+from bakeoff.backends import Setting, create
+from bakeoff.conformance import ranker
+import jax.export, numpy as np
+folder = Path(sys.argv[2])
+ranker.write(folder, "exported")
+artifact = create(sys.argv[1]).build(ranker.model(folder, ("exported",)), "bf16", Setting("1x1"), "cuda", folder)
+exported = jax.export.deserialize(artifact.path.read_bytes())
+program = exported.mlir_module()
+print(exported.platforms, "bf16>) -> tensor" in program, sorted(path.name for path in folder.iterdir()))
+"""
+
+
+@pytest.mark.engines
+@pytest.mark.slow
+def test_a_build_for_cuda_needs_no_gpu(tmp_path):
+    files = "['ladder.json', 'model.stablehlo', 'ranker.pt2', 'weights.npz']"
+    assert child("-c", FOR_A_GPU, TARGET, str(tmp_path)) == f"('cuda',) True {files}"
+
+
+PROBE = """
+import sys
+{first}
+from bakeoff.backends import Unavailable, create
+try:
+    create("bakeoff_backends.jax_xla:Jax").probe("{device}")
+except Unavailable as absent:
+    print(absent.remedy)
+"""
+
+
+def test_a_missing_engine_is_unavailable_with_the_command_that_installs_it():
+    assert child("-c", PROBE.format(first="sys.modules['jax'] = None", device="cpu")) == "pip install 'bakeoff[jax]'"
+
+
+def test_an_unknown_device_is_unavailable():
+    assert child("-c", PROBE.format(first="", device="abacus")) == "use one of cpu, cuda"
+
+
+@pytest.mark.engines
+def test_without_a_gpu_cuda_is_unavailable():
+    remedy = child("-c", PROBE.format(first="", device="cuda"), CUDA_VISIBLE_DEVICES="", JAX_PLATFORMS="")
+    assert remedy == "pip install 'jax[cuda13]', or jax[cuda12] for an older driver"
+
+
+def test_the_cores_are_divided_and_bf16_is_for_gpus():
+    assert [setting.name for setting in Jax().settings(Resources(2))] == ["1x2", "2x1"]
+    assert Jax().precisions("cpu") == ("fp32",)
+    assert Jax().precisions("cuda") == ("fp32", "bf16")

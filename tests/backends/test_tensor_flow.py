@@ -1,0 +1,71 @@
+"""TensorFlow: it conforms, and computes models like real ones, as a graph and compiled by XLA."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bakeoff.backends import Resources
+from bakeoff.conformance import run
+from bakeoff_backends.tensor_flow import TensorFlow
+
+HERE = Path(__file__).parent
+TARGET = "bakeoff_backends.tensor_flow:TensorFlow"
+
+
+def child(*words, **environment):
+    done = subprocess.run([sys.executable, *words], env=os.environ | environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.strip().rpartition("\n")[2]
+
+
+@pytest.mark.engines
+@pytest.mark.slow
+def test_it_conforms():
+    checks = run(TARGET)
+    assert [check for check in checks if not check.ok] == []
+    assert len(checks) > 15, checks
+
+
+@pytest.mark.parametrize("number", ["0", "1"])
+@pytest.mark.engines
+@pytest.mark.slow
+def test_it_computes_real_models(tmp_path, number):
+    child(str(HERE / "models.py"), str(tmp_path))
+    found = json.loads(
+        child(str(HERE / "trying.py"), TARGET, str(tmp_path), "dlrm", "titles", "images", SETTING=number)
+    )
+    assert set(found) == {"dlrm/fp32", "titles/fp32", "images/fp32"}
+    assert all(error <= 1e-5 for error in found.values()), found
+
+
+PROBE = """
+import sys
+{first}
+from bakeoff.backends import Unavailable, create
+try:
+    create("bakeoff_backends.tensor_flow:TensorFlow").probe("{device}")
+except Unavailable as absent:
+    print(absent.remedy)
+"""
+
+
+def test_a_missing_engine_is_unavailable_with_the_command_that_installs_it():
+    found = child("-c", PROBE.format(first="sys.modules['tensorflow'] = None", device="cpu"))
+    assert found == "pip install 'bakeoff[tensorflow]'"
+
+
+def test_another_device_than_the_cpu_is_unavailable():
+    assert child("-c", PROBE.format(first="", device="cuda")) == "set resources.device to cpu"
+
+
+def test_a_graph_comes_first_then_xla_and_onednn_on_request():
+    settings = TensorFlow().settings(Resources(1))
+    assert [(setting.name, setting.on_request) for setting in settings] == [
+        ("1x1", False),
+        ("1x1-xla", False),
+        ("1x1-onednn", True),
+    ]
