@@ -26,8 +26,8 @@ demo: .venv
 
 # What measures time runs after the rest and alone; the rest, two at a time.
 test: .venv
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not alone and not quality'
-	$(BIN)/python -m pytest -m 'alone and not quality'
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not alone and not quality and not engines'
+	$(BIN)/python -m pytest -m 'alone and not quality and not engines'
 
 quality: .venv
 	$(BIN)/python -m pytest -m quality
