@@ -1,8 +1,8 @@
 """TVM's pipeline for a CPU, with a schedule for matrix products: packed rows, a register tile, the epilogue in it.
 
-TVM leaves a CPU's loops as they are written, a product's innermost one over the reduction. Untuned against this (one
-core of a Zen 4, milliseconds of CPU): ctr-dlrm at batch 256 29 against 0.37, feed-sasrec 0.94 against 0.10. Rows and
-columns of the tile (6x64, 8x32, 8x48, 12x32) and the order of its loops made less than 8 % of difference.
+TVM leaves a CPU's loops as they are written, a product's innermost one over the reduction. Its loops against these (one
+core of a busy Zen 4, milliseconds): ctr-dlrm at batch 256 29 and 0.37, feed-sasrec 0.94 and 0.10. Other tiles (6x64,
+8x48, 12x32) and the other order of its loops differed by 7 % there, which is that machine's noise.
 """
 
 from __future__ import annotations
