@@ -69,13 +69,17 @@ def own_packages(point: EntryPoint) -> Path:
 
 
 def backends_of(requirement: str) -> list[str]:
-    """The registered backends that need the project which a requirement such as "onnxruntime==1.30.0" names."""
+    """The registered backends whose engine is the project that a requirement such as "onnxruntime==1.30.0" names.
+
+    The engine is what a plugin's extra names first; the rest helps it.
+    """
     project = canonicalize_name(Requirement(requirement).name)
-    wanted = {
-        name: {canonicalize_name(Requirement(each).name) for each in _needed(point)}
-        for name, point in registered().items()
-    }
-    return [name for name, projects in wanted.items() if project in projects - WORKERS_NEED]
+    return [name for name, point in registered().items() if project == _engine(point)]
+
+
+def _engine(point: EntryPoint) -> str:
+    named = [canonicalize_name(Requirement(each).name) for each in _needed(point)]
+    return next((name for name in named if name not in WORKERS_NEED), "")
 
 
 def _needed(point: EntryPoint) -> list[str]:
