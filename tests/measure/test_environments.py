@@ -63,7 +63,8 @@ def test_without_uv_it_says_what_to_install(point, monkeypatch, tmp_path) -> Non
 
 def test_the_backends_that_a_project_belongs_to() -> None:
     assert environments.backends_of("onnxruntime==1.30.0") == ["onnxruntime"]
-    assert environments.backends_of("Torch>=2.9") == ["torch", "torch-compile"]
+    assert environments.backends_of("Torch>=2.9") == ["torch", "torch-compile"], "others need it to build alone"
+    assert environments.backends_of("apache-tvm") == ["tvm"]
     assert environments.backends_of("numpy<3") == []
     with pytest.raises(ValueError, match="Expected"):
         environments.backends_of("onnxruntime=1.30")

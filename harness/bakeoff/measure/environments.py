@@ -71,15 +71,15 @@ def own_packages(point: EntryPoint) -> Path:
 def backends_of(requirement: str) -> list[str]:
     """The registered backends whose engine is the project that a requirement such as "onnxruntime==1.30.0" names.
 
-    The engine is what a plugin's extra names first; the rest helps it.
+    A plugin's engine is the project among what it needs that has its name in its own: tvm's is apache-tvm, not torch.
     """
     project = canonicalize_name(Requirement(requirement).name)
-    return [name for name, point in registered().items() if project == _engine(point)]
+    return [name for name, point in registered().items() if project in _engines(point)]
 
 
-def _engine(point: EntryPoint) -> str:
-    named = [canonicalize_name(Requirement(each).name) for each in _needed(point)]
-    return next((name for name in named if name not in WORKERS_NEED), "")
+def _engines(point: EntryPoint) -> set[str]:
+    needed = {canonicalize_name(Requirement(each).name) for each in _needed(point)}
+    return {project for project in needed if point.name.partition("-")[0] in project.split("-")}
 
 
 def _needed(point: EntryPoint) -> list[str]:
