@@ -63,7 +63,7 @@ class Jax(Backend):
         )
 
     def precisions(self, device: str) -> tuple[str, ...]:
-        """bf16 on a GPU alone. On a CPU with AMX XLA 0.10 emulates it: MiniLM at batch 1 takes 62 ms for fp32's 24."""
+        """bf16 on a GPU alone: a CPU with AMX was slower (MiniLM, batch 1: 62 ms for 24) or no faster (batch 32)."""
         return (FP32,) if device == "cpu" else (FP32, "bf16")
 
     def settings(self, resources: Resources) -> tuple[Setting, ...]:

@@ -37,7 +37,7 @@ Array = np.ndarray[Any, Any]
 
 class TensorFlow(Backend):
     """TensorFlow's CPU device. It has one pool of threads a process, in which two callers' matrix products take turns
-    (MiniLM with two callers and a pool of one: 1.06 threads busy): hence processes."""
+    (MiniLM with two callers and a pool of one: 1.06 threads runnable): hence processes."""
 
     name: ClassVar[str] = "tensorflow"
     formats: ClassVar[tuple[str, ...]] = ("exported",)
