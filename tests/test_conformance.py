@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bakeoff.backends import registered
-from bakeoff.conformance import run
+from bakeoff.conformance import Check, run
 from bakeoff.conformance.stages import HABITS, NAMES
 from bakeoff.errors import UserError
 from bakeoff.show.field import field
@@ -28,9 +28,17 @@ def failures(target: str, limit_s: float = 60.0) -> dict[str, str]:
     return {check.name: check.detail for check in run(target, limit_s) if not check.ok}
 
 
-def test_a_plugin_of_name_formats_and_load_passes_all_but_what_it_leaves_out():
-    seen = []
-    checks = run("offenders:Least", seen=seen.append)
+@pytest.fixture(scope="module")
+def least():
+    """The checks of a plugin of the least that one needs, as they came in the end and one by one."""
+    seen: list[Check] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(TESTS / "backends"))
+        return run("offenders:Least", seen=seen.append), seen
+
+
+def test_a_plugin_of_name_formats_and_load_passes_all_but_what_it_leaves_out(least):
+    checks, seen = least
     assert seen == checks
     assert all(check.ok for check in checks), [check for check in checks if not check.ok]
     own = ("build", "use", *HABITS)
@@ -102,20 +110,20 @@ def test_an_engine_that_holds_the_gil_has_no_threads_as_instances():
     assert "say that they are processes" in found.popitem()[1]
 
 
-def test_the_table_of_engines_says_what_was_seen():
-    table = field({name: run(f"offenders:{name}") for name in ("Least", "Absent", "Aborts")})
+def test_the_table_of_engines_says_what_was_seen(least):
+    table = field({"Least": least[0], **{name: run(f"offenders:{name}") for name in ("Absent", "Aborts")}})
     header, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines())
-    least, absent, aborts = (dict(zip(header, row, strict=True)) for row in rows)
-    assert least == {
+    honest, absent, aborts = (dict(zip(header, row, strict=True)) for row in rows)
+    assert honest == {
         "backend": "`Least`",
         "installs here": "unknown",
         "formats": "onnx",
         "precisions": "fp32",
-        "threads used of 2": least["threads used of 2"],
+        "threads used of 2": honest["threads used of 2"],
         "zero-copy inputs": "yes",
         "releases the GIL": "yes",
     }
-    assert least["threads used of 2"] in {"1", "2"}
+    assert honest["threads used of 2"] in {"1", "2"}
     assert absent["installs here"] == "no: the engine is not here"
     assert {aborts[column] for column in header[3:]} == {"·"}
 
