@@ -7,7 +7,7 @@ TORCH_OPTIONS ?=
 BUDGET ?= 5m
 DEMO := scenarios/ctr-ranking.yaml scenarios/search-ranking.yaml
 
-ENGINES := jax,tensorflow,tvm,litert,executorch
+ENGINES := jax,tensorflow,tvm,litert,executorch,mnn
 
 .PHONY: demo test engines conformance quality lint coverage benchmarks clean
 .DEFAULT_GOAL := demo
@@ -36,7 +36,7 @@ test: .venv
 engines: $(VENV)/.engines
 
 $(VENV)/.engines: $(VENV)/.ready
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev,$(ENGINES)]'
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[dev,$(ENGINES)]'
 	@touch $@
 
 conformance: engines
