@@ -75,12 +75,16 @@ class Mnn(Backend):
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder) / "model.onnx"
             _without_norms(model.file(*self.formats), source)
-            words = ["-f", "ONNX", "--modelFile", str(source), "--MNNModel", str(path), "--bizCode", "bakeoff"]
-            words += ["--weightQuantBits", "8"] if precision == INT8 else []
-            done = subprocess.run([sys.executable, "-c", CONVERTER, *words], capture_output=True, text=True, cwd=folder)
+            command = ["-f", "ONNX", "--modelFile", str(source), "--MNNModel", str(path), "--bizCode", "bakeoff"]
+            command += ["--weightQuantBits", "8"] if precision == INT8 else []
+            done = subprocess.run(
+                [sys.executable, "-c", CONVERTER, *command], capture_output=True, text=True, cwd=folder
+            )
         if done.returncode or not path.exists():
             said = NOT_TAKEN.search(done.stdout + done.stderr)
-            raise Unsupported(f"MNN's converter stumbles over the ONNX file: {said[0] if said else 'it gave no reason'}")
+            raise Unsupported(
+                f"MNN's converter stumbles over the ONNX file: {said[0] if said else 'it gave no reason'}"
+            )
         return Artifact(path, precision, model.inputs, model.outputs)
 
     def load(self, artifact: Artifact, setting: Setting, device: str) -> Session:

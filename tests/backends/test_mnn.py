@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from bakeoff.backends import Model, Resources, Setting, Tensor, Unsupported
@@ -49,7 +48,7 @@ def test_what_the_converter_does_not_take_is_unsupported_with_its_words(tmp_path
     graph = helper.make_graph([helper.make_node("Conjure", ["x"], ["y"], domain="shop")], "odd", [x], [y])
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("shop", 1)]
     save(helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "odd.onnx")
-    model = Model({"onnx": tmp_path / "odd.onnx"}, (Tensor("x", "float32", (None, 3)),), ("y",), [{"x": np.ones((2, 3))}])
+    model = Model({"onnx": tmp_path / "odd.onnx"}, (Tensor("x", "float32", (None, 3)),), ("y",))
     with pytest.raises(Unsupported, match="Conjure"):
         Mnn().build(model, "fp32", Setting("1x1"), "cpu", tmp_path)
 
