@@ -203,3 +203,5 @@ def test_losses_agree_where_the_earlier_interval_or_the_seeds_leave_room():
     assert losses.Beside("prune:0.5", [-0.0013, -0.0015], (-0.0014, 0.0002)).agrees
     assert losses.Beside("prune:0.9", [-0.05, -0.07, -0.06], (-0.0741, 0.0026)).agrees, "seeds differ by as much"
     assert not losses.Beside("prune:0.9", [-0.06, -0.061, -0.062], (-0.0741, 0.0026)).agrees
+    assert losses.Beside("int8", [-0.0002, -0.0003], (-0.0009, 0.0005), another_seed=0.002).agrees
+    assert not losses.Beside("int8", [-0.0002, -0.0003], (-0.0009, 0.0005)).agrees
