@@ -71,7 +71,7 @@ def losses(seeds: int = SEEDS) -> Proof:
     return Proof(
         f"loss of quality against fp32 through onnxruntime, median of {seeds} training seeds (least to greatest),"
         " beside that of other models of the kind on the same data",
-        "within the largest of the earlier 95 % interval, the spread over seeds here, and what another seed changed there"
+        "within the largest of the earlier 95 % interval, the spread over seeds, and what another seed changed there"
         f" ({', '.join(f'{workload}: {change:.4f}' for workload, change in ANOTHER_SEED.items())})",
         "; ".join(f"{workload} {EARLIER[workload][0]}: {_told(rows)}" for workload, rows in found.items()),
         all(each.agrees for each in every),
