@@ -1,4 +1,4 @@
-"""Small real servers that speak what `candidates.endpoints` speaks, over HTTP or HTTPS, written apart from the plugin."""
+"""Small real servers that speak what `candidates.endpoints` speaks, over HTTP or TLS, written apart from the plugin."""
 
 import json
 import ssl

@@ -30,7 +30,7 @@ from bakeoff.backends import (
 )
 from bakeoff_backends.endpoint_http import Dialect, HttpClient
 from bakeoff_backends.endpoint_rest import Template, TfServing
-from bakeoff_backends.endpoint_server import Client, Refused, RequestError, Server, Unreadable
+from bakeoff_backends.endpoint_server import Client, RefusedError, RequestError, Server, UnreadableError
 from bakeoff_backends.endpoint_v2 import V2Binary, V2Json
 
 GRPC = "v2-grpc"
@@ -83,7 +83,7 @@ class Endpoint(Backend):
                     signature.require(model, server.inputs, server.outputs)
                 for sample in model.samples[:1]:
                     client.infer(sample)
-        except (Refused, Unreadable) as error:
+        except (RefusedError, UnreadableError) as error:
             raise Unsupported(f"{server.url} does not take the model's requests: {error}") from None
         path = into / "endpoint.json"
         path.write_text(json.dumps(asdict(server)), encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bakeoff_backends.endpoint_server import Unreadable
+from bakeoff_backends.endpoint_server import UnreadableError
 
 Array = np.ndarray[Any, Any]
 
@@ -49,7 +49,7 @@ def to_raw(array: Array) -> bytes:
 
 
 def from_raw(datatype: str, raw: bytes | memoryview, shape: Sequence[int]) -> Array:
-    """What `to_raw` wrote, as an array of the caller's own; floats become float32. Raises Unreadable."""
+    """What `to_raw` wrote, as an array of the caller's own; floats become float32. Raises UnreadableError."""
     try:
         if datatype == TEXT:
             return np.array(list(_texts(raw))).reshape(shape)
@@ -57,26 +57,26 @@ def from_raw(datatype: str, raw: bytes | memoryview, shape: Sequence[int]) -> Ar
             return (np.frombuffer(raw, "<u2").astype(np.uint32) << 16).view(np.float32).reshape(shape)
         return owned(np.frombuffer(raw, np.dtype(DTYPES[datatype]).newbyteorder("<")).reshape(shape))
     except (KeyError, ValueError, struct.error) as error:
-        raise Unreadable(f"{len(raw)} bytes are no {datatype} of shape {list(shape)}") from error
+        raise UnreadableError(f"{len(raw)} bytes are no {datatype} of shape {list(shape)}") from error
 
 
 def from_values(values: Iterable[Any], datatype: str, shape: Sequence[int]) -> Array:
-    """A JSON list, flat or nested, as an array; floats become float32. Raises Unreadable."""
+    """A JSON list, flat or nested, as an array; floats become float32. Raises UnreadableError."""
     dtype = np.float32 if datatype in (BFLOAT16, "FP16") else DTYPES.get(datatype)
     try:
         return owned(np.asarray(values, dtype).reshape(shape))
     except (TypeError, ValueError) as error:
-        raise Unreadable(f"a list of values is no {datatype} of shape {list(shape)}") from error
+        raise UnreadableError(f"a list of values is no {datatype} of shape {list(shape)}") from error
 
 
 def guessed(values: Any) -> Array:
-    """JSON whose types nobody told, as an array: numbers are float32 unless all are whole. Raises Unreadable."""
+    """JSON whose types nobody told, as an array: numbers are float32 unless all are whole. Raises UnreadableError."""
     try:
         array = np.asarray(values)
     except ValueError as error:
-        raise Unreadable("a list of values is no array") from error
+        raise UnreadableError("a list of values is no array") from error
     if array.dtype.kind not in "fiubU":
-        raise Unreadable(f"a list of values is no array of numbers but of {array.dtype}")
+        raise UnreadableError(f"a list of values is no array of numbers but of {array.dtype}")
     return owned(array)
 
 

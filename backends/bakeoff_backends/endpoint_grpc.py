@@ -13,7 +13,7 @@ from bakeoff.backends import Arrays, Session, Unavailable
 from bakeoff_backends.endpoint_arrays import Array, datatype_of, dtype_name, from_raw, from_values, to_raw
 from bakeoff_backends.endpoint_grpc_messages import PACKAGE, messages
 from bakeoff_backends.endpoint_http import named
-from bakeoff_backends.endpoint_server import Client, Refused, RequestError, Server, Unreadable
+from bakeoff_backends.endpoint_server import Client, RefusedError, RequestError, Server, UnreadableError
 from bakeoff_backends.endpoint_signature import Signature
 from bakeoff_backends.endpoint_stub import Stub
 
@@ -63,7 +63,7 @@ class GrpcClient(Client):
         for verb, fields in (("ServerReady", {}), ("ModelReady", which)):
             if not self._ask(verb, fields).ready:
                 what = "the model is not there, or not ready" if fields else "it is not ready"
-                raise Refused(404 if fields else 503, what, f"/models/{self._server.model}" if fields else "/")
+                raise RefusedError(404 if fields else 503, what, f"/models/{self._server.model}" if fields else "/")
         about = self._ask("ServerMetadata", {})
         return f"{about.name or 'server'} {about.version}".strip()
 
@@ -81,7 +81,7 @@ class GrpcClient(Client):
         reply = self._ask("ModelInfer", self._fields(inputs))
         raw = reply.raw_output_contents
         if raw and len(raw) != len(reply.outputs):
-            raise Unreadable(f"the answer has {len(reply.outputs)} outputs and bytes of {len(raw)}")
+            raise UnreadableError(f"the answer has {len(reply.outputs)} outputs and bytes of {len(raw)}")
         answers = {
             output.name: from_raw(output.datatype, raw[place], output.shape) if raw else _typed(output)
             for place, output in enumerate(reply.outputs)
@@ -141,7 +141,7 @@ class GrpcClient(Client):
         """A failed call as the exception that HTTP would have raised."""
         said = self._server.hide(details)
         if code in STATUSES:
-            return Refused(STATUSES[code], said, f"/models/{verb}" if verb.startswith("Model") else verb, code)
+            return RefusedError(STATUSES[code], said, f"/models/{verb}" if verb.startswith("Model") else verb, code)
         if code == "DEADLINE_EXCEEDED":
             return TimeoutError(said)
         kinds = [kind for words, kind in TROUBLE.items() if code == "UNAVAILABLE" and words in details]
@@ -154,7 +154,7 @@ def _typed(output: Any) -> Array:
         texts = [each.decode(errors="replace") for each in output.contents.bytes_contents]
         return from_values(texts, output.datatype, output.shape)
     if output.datatype not in CONTENTS:
-        raise Unreadable(f"the answer has {output.datatype} without bytes")
+        raise UnreadableError(f"the answer has {output.datatype} without bytes")
     return from_values(getattr(output.contents, CONTENTS[output.datatype]), output.datatype, output.shape)
 
 

@@ -12,7 +12,7 @@ from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from typing import NamedTuple
 
 from bakeoff.backends import Arrays, Session
-from bakeoff_backends.endpoint_server import Client, Refused, Server, Unreadable
+from bakeoff_backends.endpoint_server import Client, RefusedError, Server, UnreadableError
 from bakeoff_backends.endpoint_signature import Signature
 from bakeoff_backends.endpoint_stub import Stub
 
@@ -57,7 +57,7 @@ class Wire:
         return self._ask("GET", path, None, {})
 
     def post(self, question: Question) -> Reply:
-        """The reply; raises Refused for any status but 200, OSError and HTTPException where there is none."""
+        """The reply; raises RefusedError for any status but 200, OSError and HTTPException where there is none."""
         return self._ask("POST", *question)
 
     def close(self) -> None:
@@ -72,7 +72,7 @@ class Wire:
             self.close()
             raise
         if response.status != 200:
-            raise Refused(response.status, self._server.hide(content.decode(errors="replace")), path)
+            raise RefusedError(response.status, self._server.hide(content.decode(errors="replace")), path)
         return Reply(response.headers, content)
 
     def _sent(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> HTTPResponse:
@@ -113,7 +113,7 @@ class Dialect(ABC):
 
     @abstractmethod
     def answer(self, reply: Reply) -> Arrays:
-        """The outputs in a reply by the server's names; raises Unreadable."""
+        """The outputs in a reply by the server's names; raises UnreadableError."""
 
 
 class HttpClient(Client):
@@ -157,12 +157,12 @@ class HttpClient(Client):
 
 
 def named(answers: Arrays, server: Server, outputs: tuple[str, ...]) -> Arrays:
-    """The model's outputs by its own names, in its order; raises Unreadable where one is missing."""
+    """The model's outputs by its own names, in its order; raises UnreadableError where one is missing."""
     found = {}
     for name in outputs:
         theirs = server.outputs.get(name, name)
         if theirs not in answers:
-            raise Unreadable(f"the answer has no output {theirs}, it has {', '.join(answers) or 'none'}")
+            raise UnreadableError(f"the answer has no output {theirs}, it has {', '.join(answers) or 'none'}")
         found[name] = answers[theirs]
     return found
 

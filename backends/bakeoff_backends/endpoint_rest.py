@@ -9,7 +9,7 @@ from typing import Any
 from bakeoff.backends import Arrays, Unsupported
 from bakeoff_backends.endpoint_arrays import guessed
 from bakeoff_backends.endpoint_http import Dialect, Question, Reply, Wire
-from bakeoff_backends.endpoint_server import Refused, Unreadable
+from bakeoff_backends.endpoint_server import RefusedError, UnreadableError
 from bakeoff_backends.endpoint_signature import Signature
 from bakeoff_backends.endpoint_v2 import read_json
 
@@ -28,7 +28,7 @@ class TfServing(Dialect):
         about = read_json(wire.get(self.model_path))
         states = [each.get("state") for each in about.get("model_version_status") or ()]
         if about.get("ready") is False or (states and AVAILABLE not in states):
-            raise Refused(503, "the model is not loaded", self.model_path)
+            raise RefusedError(503, "the model is not loaded", self.model_path)
         return "unknown"
 
     def signature(self, wire: Wire) -> Signature | None:
@@ -36,7 +36,7 @@ class TfServing(Dialect):
         try:
             about = read_json(wire.get(f"{self.model_path}/metadata"))
             found = about["metadata"]["signature_def"]["signature_def"][SERVING]
-        except (Refused, KeyError, TypeError):
+        except (RefusedError, KeyError, TypeError):
             return None
         inputs = {name: (_dtype(each["dtype"]), _shape(each["tensor_shape"])) for name, each in found["inputs"].items()}
         return Signature(inputs, tuple(found["outputs"]))
@@ -67,7 +67,7 @@ class TfServing(Dialect):
         if isinstance(found, dict):
             return {name: guessed(values) for name, values in found.items()}
         if found is None or len(self.outputs) != 1:
-            raise Unreadable("the answer has no predictions of every output")
+            raise UnreadableError("the answer has no predictions of every output")
         return {self.server.outputs.get(self.outputs[0], self.outputs[0]): guessed(found)}
 
 
@@ -102,7 +102,7 @@ class Template(Dialect):
         try:
             found = json.loads(reply.body)
         except ValueError as error:
-            raise Unreadable("the answer is not JSON") from error
+            raise UnreadableError("the answer is not JSON") from error
         places: Mapping[str, str] = self._template["answer"]
         return {name: guessed(dig(found, place.split("."))) for name, place in places.items()}
 
@@ -122,14 +122,14 @@ def filled(node: Any, inputs: Mapping[str, Any]) -> Any:
 
 
 def dig(node: Any, path: Sequence[str]) -> Any:
-    """What lies in JSON at a path of keys and places, "*" for every one of a list; raises Unreadable."""
+    """What lies in JSON at a path of keys and places, "*" for every one of a list; raises UnreadableError."""
     for done, key in enumerate(path):
         if key == "*" and isinstance(node, list):
             return [dig(each, path[done + 1 :]) for each in node]
         try:
             node = node[int(key)] if isinstance(node, list) else node[key]
         except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise Unreadable(f"the answer has nothing at {'.'.join(path[: done + 1])}") from error
+            raise UnreadableError(f"the answer has nothing at {'.'.join(path[: done + 1])}") from error
     return node
 
 

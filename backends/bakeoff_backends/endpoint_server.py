@@ -24,7 +24,7 @@ class RequestError(Exception):
     """A request that was not answered as it was asked; the message holds no secret."""
 
 
-class Refused(RequestError):
+class RefusedError(RequestError):
     """The server answered with an error: an HTTP status (or what gRPC calls it), and what it said, without a secret."""
 
     def __init__(self, status: int, said: str, path: str, called: str = "") -> None:
@@ -34,7 +34,7 @@ class Refused(RequestError):
         self.path = path
 
 
-class Unreadable(RequestError):
+class UnreadableError(RequestError):
     """The server answered, and not what the protocol says."""
 
 
@@ -92,7 +92,7 @@ class Server:
 
     def absent(self, error: Exception) -> Unavailable:
         """Why it cannot be measured, by what went wrong when it was asked, and what to do."""
-        if isinstance(error, Refused):
+        if isinstance(error, RefusedError):
             return self._refusal(error)
         said = self.hide(str(error) or type(error).__name__)
         for kind, reason, remedy in _WHY:
@@ -100,7 +100,7 @@ class Server:
                 return Unavailable(f"{self.url} {reason.format(said=said, timeout_s=self.timeout_s)}", remedy)
         return Unavailable(f"{self.url} cannot be asked: {said}", "check its url and protocol")
 
-    def _refusal(self, error: Refused) -> Unavailable:
+    def _refusal(self, error: RefusedError) -> Unavailable:
         if error.status in (401, 403):
             held = f"check what the variables of its headers hold: {', '.join(self.headers)}"
             return Unavailable(

@@ -9,7 +9,7 @@ from typing import Any
 from bakeoff.backends import Arrays
 from bakeoff_backends.endpoint_arrays import Array, datatype_of, dtype_name, from_raw, from_values, to_raw
 from bakeoff_backends.endpoint_http import Dialect, Question, Reply, Wire
-from bakeoff_backends.endpoint_server import Unreadable
+from bakeoff_backends.endpoint_server import UnreadableError
 from bakeoff_backends.endpoint_signature import Signature
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -96,28 +96,28 @@ class V2Binary(V2Json):
 
 
 def read_json(reply: Reply) -> dict[str, Any]:
-    """The JSON object in a reply's body; raises Unreadable for anything else."""
+    """The JSON object in a reply's body; raises UnreadableError for anything else."""
     try:
         found = json.loads(reply.body)
     except ValueError as error:
-        raise Unreadable("the answer is not JSON") from error
+        raise UnreadableError("the answer is not JSON") from error
     if not isinstance(found, dict):
-        raise Unreadable(f"the answer is no JSON object but a {type(found).__name__}")
+        raise UnreadableError(f"the answer is no JSON object but a {type(found).__name__}")
     return found
 
 
 def outputs_of(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The descriptions of the outputs; raises Unreadable where they are none."""
+    """The descriptions of the outputs; raises UnreadableError where they are none."""
     outputs = answer.get("outputs")
     whole = isinstance(outputs, list) and all(
         isinstance(each, dict) and {"name", "datatype", "shape"} <= each.keys() for each in outputs
     )
     if not isinstance(outputs, list) or not whole:
-        raise Unreadable("the answer has no outputs as the protocol describes them")
+        raise UnreadableError("the answer has no outputs as the protocol describes them")
     return outputs
 
 
 def _from_json(output: Mapping[str, Any]) -> Array:
     if "data" not in output:
-        raise Unreadable(f"the answer's output {output['name']} has no data")
+        raise UnreadableError(f"the answer's output {output['name']} has no data")
     return from_values(output["data"], output["datatype"], output["shape"])

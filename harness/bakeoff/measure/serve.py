@@ -100,7 +100,7 @@ def closed_loop(
 def median_ns(
     infer: Infer, inputs: Arrays, calls: int, limit_ns: int, clock: Callable[[], int] = time.monotonic_ns
 ) -> int:
-    """What the median takes of up to `calls` calls of one request, one after the other for `limit_ns` or little more."""
+    """What the median takes of up to `calls` calls of one request, one after the other for about `limit_ns`."""
     spent_ns: list[int] = []
     while len(spent_ns) < calls and sum(spent_ns) < limit_ns:
         begun = clock()
