@@ -29,22 +29,13 @@ ASKED = {
 
 
 @pytest.fixture(scope="module")
-def score(tiny_prepared):
-    """The tiny model, by onnxruntime."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(tiny_prepared.variants["base"]["onnx"]))
-    return lambda arrays: session.run(["score"], arrays)[0]
-
-
-@pytest.fixture(scope="module")
 def model(tiny_prepared):
     return tiny_prepared.model()
 
 
 @pytest.fixture
-def server(score):
-    with running(score) as found:
+def server(tiny_score):
+    with running(tiny_score) as found:
         yield found
 
 
@@ -60,7 +51,7 @@ def loaded(found, model, into):
 
 
 @pytest.mark.parametrize("protocol", ASKED)
-def test_every_protocol_answers_as_the_model_does_on_one_kept_connection(server, score, model, tmp_path, protocol):
+def test_every_protocol_answers_as_the_model_does_on_one_kept_connection(server, tiny_score, model, tmp_path, protocol):
     found = backend(server, protocol)
     assert found.probe("cpu").version
     with closing(loaded(found, model, tmp_path)) as session:
@@ -68,7 +59,7 @@ def test_every_protocol_answers_as_the_model_does_on_one_kept_connection(server,
         for sample in [*model.samples[:4], {name: array[:1] for name, array in model.samples[0].items()}]:
             kept = {name: array.copy() for name, array in sample.items()}
             answer = session.infer(sample)["score"]
-            np.testing.assert_allclose(answer, score(sample), rtol=1e-6)
+            np.testing.assert_allclose(answer, tiny_score(sample), rtol=1e-5)
             assert answer.dtype == np.float32
             assert answer.flags.writeable
             assert all(np.array_equal(kept[name], array) for name, array in sample.items())
@@ -79,24 +70,28 @@ def test_every_protocol_answers_as_the_model_does_on_one_kept_connection(server,
 
 
 @pytest.mark.parametrize("protocol", ASKED)
-def test_its_clients_own_time_is_taken_before_a_stub_with_the_same_answer(server, score, model, tmp_path, protocol):
+def test_its_clients_own_time_is_taken_before_a_stub_with_the_same_answer(
+    server, tiny_score, model, tmp_path, protocol
+):
     with closing(loaded(backend(server, protocol), model, tmp_path)) as session:
         baseline = session.baseline(model.samples[0])
         asked = len(server.asked)
         with closing(baseline):
             for _ in range(3):
                 answer = baseline.infer(model.samples[0])["score"]
-                np.testing.assert_allclose(answer, score(model.samples[0]), rtol=1e-6)
+                np.testing.assert_allclose(answer, tiny_score(model.samples[0]), rtol=1e-5)
         assert len(server.asked) == asked, "the server has no part in it"
 
 
-def test_over_tls_with_an_authority_of_ones_own(score, model, tmp_path):
+def test_over_tls_with_an_authority_of_ones_own(tiny_score, model, tmp_path):
     certificate = self_signed(tmp_path)
-    with running(score, certificate) as server:
+    with running(tiny_score, certificate) as server:
         found = backend(server, scheme="https", host="localhost", ca_file=str(tmp_path / "certificate.pem"))
         found.probe("cpu")
         with closing(loaded(found, model, tmp_path)) as session:
-            np.testing.assert_allclose(session.infer(model.samples[0])["score"], score(model.samples[0]), rtol=1e-6)
+            np.testing.assert_allclose(
+                session.infer(model.samples[0])["score"], tiny_score(model.samples[0]), rtol=1e-5
+            )
             with closing(session.baseline(model.samples[0])) as baseline:
                 baseline.infer(model.samples[0])
         for asked, said in (
@@ -108,9 +103,9 @@ def test_over_tls_with_an_authority_of_ones_own(score, model, tmp_path):
                 backend(server, **asked).probe("cpu")
 
 
-def test_a_token_comes_from_the_environment_and_is_never_told(score, model, tmp_path, monkeypatch):
+def test_a_token_comes_from_the_environment_and_is_never_told(tiny_score, model, tmp_path, monkeypatch):
     headers = {"Authorization": "Bearer env:SHOP_TOKEN"}
-    with running(score, token="right-one") as server:
+    with running(tiny_score, token="right-one") as server:
         found = backend(server, headers=headers)
         with pytest.raises(Unavailable, match="variable SHOP_TOKEN for its header Authorization is not set"):
             found.probe("cpu")
@@ -156,8 +151,8 @@ def test_what_is_wrong_with_a_server_is_one_line_with_a_remedy(server):
         (lambda handler: handler.send(200, b"[]", {}) or True, "cannot be asked: the answer is no JSON object"),
     ],
 )
-def test_a_server_that_misbehaves_is_unavailable(score, behave, said):
-    with running(score, behave=behave) as server, pytest.raises(Unavailable, match=said):
+def test_a_server_that_misbehaves_is_unavailable(tiny_score, behave, said):
+    with running(tiny_score, behave=behave) as server, pytest.raises(Unavailable, match=said):
         backend(server, timeout_s=0.2).probe("cpu")
 
 
@@ -185,7 +180,7 @@ def test_a_server_that_tells_no_signature_is_tried_and_its_words_are_told(server
         backend(server).build(model, "fp32", Setting("c1"), "cpu", tmp_path)
 
 
-def test_names_of_the_servers_own(server, model, score, tmp_path):
+def test_names_of_the_servers_own(server, model, tiny_score, tmp_path):
     renamed = replace(
         model,
         inputs=tuple(replace(each, name=f"my_{each.name}") for each in model.inputs),
@@ -196,7 +191,7 @@ def test_names_of_the_servers_own(server, model, score, tmp_path):
     for protocol in ("v2-json", "v2-binary", "tf-serving"):
         with closing(loaded(backend(server, protocol, **theirs), renamed, tmp_path)) as session:
             answer = session.infer(renamed.samples[0])
-            np.testing.assert_allclose(answer["my_score"], score(model.samples[0]), rtol=1e-6)
+            np.testing.assert_allclose(answer["my_score"], tiny_score(model.samples[0]), rtol=1e-5)
 
 
 def test_a_request_that_fails_costs_that_request_alone(server, model, tmp_path):

@@ -85,14 +85,6 @@ def running(service, certificate=None):
 
 
 @pytest.fixture(scope="module")
-def score(tiny_prepared):
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(tiny_prepared.variants["base"]["onnx"]))
-    return lambda arrays: session.run(["score"], arrays)[0]
-
-
-@pytest.fixture(scope="module")
 def model(tiny_prepared):
     return tiny_prepared.model()
 
@@ -108,8 +100,8 @@ def loaded(found, model, into):
 
 
 @pytest.mark.parametrize("raw", [True, False])
-def test_it_answers_as_the_model_does_with_a_connection_for_each_lane(score, model, tmp_path, raw):
-    service = Ranking(score, raw)
+def test_it_answers_as_the_model_does_with_a_connection_for_each_lane(tiny_score, model, tmp_path, raw):
+    service = Ranking(tiny_score, raw)
     with running(service) as port:
         found = backend(port)
         assert found.probe("cpu").version == "small 1.0"
@@ -117,7 +109,7 @@ def test_it_answers_as_the_model_does_with_a_connection_for_each_lane(score, mod
             service.peers.clear()
             for sample in model.samples[:3]:
                 answer = session.infer(sample)["score"]
-                np.testing.assert_allclose(answer, score(sample), rtol=1e-6)
+                np.testing.assert_allclose(answer, tiny_score(sample), rtol=1e-5)
                 assert answer.flags.writeable
             assert len(service.peers) == 1
             with closing(session.lane(0)) as lane:
@@ -125,26 +117,28 @@ def test_it_answers_as_the_model_does_with_a_connection_for_each_lane(score, mod
             assert len(service.peers) == 2
             with closing(session.baseline(model.samples[0])) as baseline:
                 np.testing.assert_allclose(
-                    baseline.infer(model.samples[0])["score"], score(model.samples[0]), rtol=1e-6
+                    baseline.infer(model.samples[0])["score"], tiny_score(model.samples[0]), rtol=1e-5
                 )
             assert len(service.peers) == 2, "the server has no part in the client's own time"
 
 
-def test_over_tls(score, model, tmp_path):
+def test_over_tls(tiny_score, model, tmp_path):
     certificate = self_signed(tmp_path)
-    with running(Ranking(score), certificate) as port:
+    with running(Ranking(tiny_score), certificate) as port:
         secure = {"url": f"grpcs://localhost:{port}"}
         found = backend(port, **secure, ca_file=str(tmp_path / "certificate.pem"))
         found.probe("cpu")
         with closing(loaded(found, model, tmp_path)) as session:
-            np.testing.assert_allclose(session.infer(model.samples[0])["score"], score(model.samples[0]), rtol=1e-6)
+            np.testing.assert_allclose(
+                session.infer(model.samples[0])["score"], tiny_score(model.samples[0]), rtol=1e-5
+            )
         with pytest.raises(Unavailable, match="ca_file"):
             backend(port, **secure).probe("cpu")
 
 
-def test_what_is_wrong_is_one_line_with_a_remedy_and_no_secret(score, model, tmp_path, monkeypatch):
+def test_what_is_wrong_is_one_line_with_a_remedy_and_no_secret(tiny_score, model, tmp_path, monkeypatch):
     monkeypatch.setenv("SHOP_TOKEN", "wrong-one")
-    with running(Ranking(score, token=TOKEN)) as port:
+    with running(Ranking(tiny_score, token=TOKEN)) as port:
         for changed, said in (
             ({"url": "grpc://127.0.0.1:9"}, "refuses connections"),
             ({"url": "grpc://no-such-host.invalid:80"}, "there is no such host"),

@@ -14,17 +14,9 @@ TARGET = "bakeoff_backends.endpoint:Endpoint"
 SETTING = Setting("c2", instances=2)
 
 
-@pytest.fixture(scope="module")
-def score(tiny_prepared):
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(tiny_prepared.variants["base"]["onnx"]))
-    return lambda arrays: session.run(["score"], arrays)[0]
-
-
 @pytest.fixture
-def server(score):
-    with running(score) as found:
+def server(tiny_score):
+    with running(tiny_score) as found:
         yield found
 
 
@@ -70,8 +62,8 @@ def test_a_request_that_fails_is_a_failed_request_and_no_failed_server(order, se
     assert block.facts["first_error"].startswith("RefusedError: HTTP 503")
 
 
-def test_a_server_with_another_model_is_wrong_output(order, server, score):
-    server.score = lambda arrays: score(arrays) * 0.9
+def test_a_server_with_another_model_is_wrong_output(order, server, tiny_score):
+    server.score = lambda arrays: tiny_score(arrays) * 0.9
     with pytest.raises(StageFailed) as failed:
         Engine.start(order, 60)
     assert (failed.value.stage, failed.value.outcome) == ("verify", "wrong-output")
