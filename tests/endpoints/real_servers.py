@@ -1,6 +1,6 @@
 """Real servers for the tests, each in an environment of its own that uv makes once: they want other versions than ours.
 
-A server runs `servers/NAME.py MODEL HTTP_PORT GRPC_PORT` and serves the ONNX model as "ranker".
+A server runs `servers/serve_NAME.py MODEL HTTP_PORT GRPC_PORT` and serves the ONNX model as "ranker".
 """
 
 import hashlib
@@ -45,7 +45,7 @@ class Ports:
 def started(name, model, folder):
     """The ports of a server, from when it is ready to its end; what it prints is in `folder`."""
     python, ports = environment(name), Ports(free_port(), free_port())
-    words = [str(python), str(SERVERS / f"{name}.py"), str(model), str(ports.http), str(ports.grpc)]
+    words = [str(python), str(SERVERS / f"serve_{name}.py"), str(model), str(ports.http), str(ports.grpc)]
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     libraries = {"LD_LIBRARY_PATH": sysconfig.get_config_var("LIBDIR") or ""}
     log = folder / f"{name}.log"

@@ -1,4 +1,4 @@
-"""Triton, with its Python backend calling ONNX Runtime: `python triton.py MODEL HTTP_PORT GRPC_PORT`."""
+"""Triton, with its Python backend calling ONNX Runtime: `python serve_triton.py MODEL HTTP_PORT GRPC_PORT`."""
 
 import sys
 

@@ -1,9 +1,7 @@
-"""MLServer with a runtime that calls ONNX Runtime: `python mlserver.py MODEL HTTP_PORT GRPC_PORT`."""
+"""MLServer with a runtime that calls ONNX Runtime: `python serve_mlserver.py MODEL HTTP_PORT GRPC_PORT`."""
 
 import asyncio
 import sys
-
-sys.path.pop(0)  # this file is called as the package is
 
 import onnxruntime
 from mlserver import MLModel, MLServer, ModelSettings, Settings

@@ -1,8 +1,6 @@
-"""KServe's Python server calling ONNX Runtime: `python kserve.py MODEL HTTP_PORT GRPC_PORT`."""
+"""KServe's Python server calling ONNX Runtime: `python serve_kserve.py MODEL HTTP_PORT GRPC_PORT`."""
 
 import sys
-
-sys.path.pop(0)  # this file is called as the package is
 
 import numpy as np
 import onnxruntime
