@@ -191,11 +191,11 @@ def test_a_server_takes_part_with_all_its_settings_and_its_variant_alone_whateve
     entries = plan(asked, ("base", "prune:0.5"), rivals, ["fast", "endpoint@small"])
     assert [entry.candidate.id for entry in entries] == [
         "endpoint@small/int8/c4/prune:0.5",
-        "endpoint@small/int8/c8/prune:0.5",
         "fast/fp32/1x1",
+        "endpoint@small/int8/c8/prune:0.5",
         "fast/fp32/1x1/prune:0.5",
     ]
-    assert [entry.candidate.remote for entry in entries] == [True, True, False, False]
+    assert [entry.candidate.remote for entry in entries] == [True, False, True, False]
 
 
 def test_the_backend_of_servers_takes_part_where_servers_are_named_and_not_by_itself():

@@ -24,7 +24,7 @@ def verdict(win):
 
 def test_the_percentile_without_the_clients_own_time(verdict):
     server = verdict.candidates[1]
-    assert client_words(server) == "less client 13"
+    assert client_words(server) == "less client 13.0"
     assert client_words(replace(server, p99_ms=None)) == ""
     assert client_words(verdict.candidates[0]) == ""
     assert client_words(replace(server, client_ms=50.0)) == "less client 0"
@@ -33,7 +33,7 @@ def test_the_percentile_without_the_clients_own_time(verdict):
 def test_what_cannot_be_seen_is_said(verdict):
     told, unseen = endpoint_words(verdict)
     assert told.startswith(
-        f"{SERVER}: its client takes 0.4 ms a request by itself (median), so that p99 13.4 ms is 13 ms"
+        f"{SERVER}: its client takes 0.400 ms a request by itself (median), so that p99 13.4 ms is 13.0 ms"
     )
     assert unseen.startswith("endpoint@small: CPU time, memory, threads and start are not observable")
 
@@ -49,5 +49,5 @@ def test_every_rendering_says_it(verdict, record):
     assert "less client 13" in row
     out = StringIO()
     console.render([verdict], Console(file=out, width=160))
-    assert "its client takes 0.4 ms" in out.getvalue()
+    assert "its client takes 0.400 ms" in out.getvalue()
     assert "not observable from here" in markdown.markdown(record, [verdict])
