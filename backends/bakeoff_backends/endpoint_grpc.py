@@ -30,9 +30,9 @@ TROUBLE: Mapping[str, type[Exception]] = {
     "CERTIFICATE_VERIFY_FAILED": ssl.SSLCertVerificationError,
     "handshake failed": ssl.SSLError,
     "Connection refused": ConnectionRefusedError,
-    "DNS resolution failed": socket.gaierror,
+    "resol": socket.gaierror,
 }
-"""What gRPC says of connections that cannot be made."""
+"""What gRPC says of connections that cannot be made, and of names that it cannot resolve."""
 CONTENTS = {
     "BOOL": "bool_contents",
     "INT8": "int_contents",
