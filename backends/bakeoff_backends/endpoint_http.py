@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -17,6 +18,8 @@ from bakeoff_backends.endpoint_signature import Signature
 from bakeoff_backends.endpoint_stub import Stub
 
 DROPPED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+WORDS = ("error", "detail", "message")
+"""Where an error's JSON says what is wrong."""
 KEPT_HEADERS = ("Content-Type", "Inference-Header-Content-Length")
 
 
@@ -72,7 +75,7 @@ class Wire:
             self.close()
             raise
         if response.status != 200:
-            raise RefusedError(response.status, self._server.hide(content.decode(errors="replace")), path)
+            raise RefusedError(response.status, self._server.hide(_said(content)), path)
         return Reply(response.headers, content)
 
     def _sent(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> HTTPResponse:
@@ -165,6 +168,17 @@ def named(answers: Arrays, server: Server, outputs: tuple[str, ...]) -> Arrays:
             raise UnreadableError(f"the answer has no output {theirs}, it has {', '.join(answers) or 'none'}")
         found[name] = answers[theirs]
     return found
+
+
+def _said(content: bytes) -> str:
+    """What an error's body says: the field for that in JSON, a traceback's last line, else all of it."""
+    text = content.decode(errors="replace").strip()
+    try:
+        held = json.loads(text)
+    except ValueError:
+        return text.splitlines()[-1] if text.startswith("Traceback") else text
+    told = [held[name] for name in WORDS if held.get(name)] if isinstance(held, dict) else []
+    return str(told[0]) if told else text
 
 
 @cache

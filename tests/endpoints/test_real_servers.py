@@ -37,7 +37,7 @@ def answered(model, ports, protocols):
             "endpoints": {protocol: endpoint(protocol, ports) for protocol in protocols},
         },
     }
-    run = bakeoff.run(from_dict(asked), budget="60s", store="runs.db")
+    run = bakeoff.run(from_dict(asked), budget="40s", store="runs.db")
     (verdict,) = run.verdict()
     return {one.backend.removeprefix("endpoint@"): one for one in verdict.candidates}, run
 
@@ -58,5 +58,5 @@ def test_a_real_server_is_measured_in_every_protocol_that_it_speaks(name, tiny_p
         assert one.memory_bytes is None, "no budget of ours is held to it"
     for protocol in not_spoken:
         assert (found[protocol].stage, found[protocol].outcome) == ("build", "unsupported")
-        assert "does not take the model's requests: HTTP 422" in found[protocol].reason
+        assert "does not take the model's requests: HTTP " in found[protocol].reason
     assert "not observable" in run.report(tmp_path / "report").read_text(encoding="utf-8")
