@@ -211,14 +211,25 @@ class _Probes:
         """The scenario's plan, narrowed to `candidates` where any are named."""
         device, asked = scenario.resources.device, scenario.resources
         resources = Resources(len(host.engine_cpus(asked.cpus)[0]), asked.memory_bytes)
+        rivals = {
+            name: self._rival(name, target, environment, device, resources)
+            for name, (target, environment) in self._asked_for(scenario).items()
+        }
         own, servers = scenario.candidates.environments, scenario.candidates.servers
-        asked_for = [(name, self._target(name), None) for name in wanted_backends(scenario, self.points)]
-        asked_for += [(name, self._target(name), environment) for name, environment in own.items()]
-        asked_for += [(name, configured(self._target(name), each.options()), None) for name, each in servers.items()]
-        rivals = {name: self._rival(name, target, where, device, resources) for name, target, where in asked_for}
         installed = [*(name for name in self.points if name != ENDPOINT), *own, *servers]
         entries = plan(scenario, variants, rivals, installed, provisional, refused, candidates, self._gaps)
         return _narrowed(entries, candidates)
+
+    def _asked_for(self, scenario: Scenario) -> dict[str, tuple[str, Environment | None]]:
+        """By name the plugins that take part: here, in environments of their own, and before servers."""
+        found: dict[str, tuple[str, Environment | None]] = {}
+        for name in wanted_backends(scenario, self.points):
+            found[name] = self._target(name), None
+        for name, environment in scenario.candidates.environments.items():
+            found[name] = self._target(name), environment
+        for name, server in scenario.candidates.servers.items():
+            found[name] = configured(self._target(name), server.options()), None
+        return found
 
     def _point(self, name: str) -> EntryPoint:
         return self.points[name.partition(APART)[0]]
