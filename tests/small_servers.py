@@ -19,8 +19,8 @@ PREFIX = "/v2/models/ranker"
 
 
 class Ranking(ThreadingHTTPServer):
-    """What is served (`score`: inputs to scores), to whom (`token`), and how it misbehaves: `behave` is called with
-    each handler before it answers, and answers itself where it returns True."""
+    """What is served (`score`: inputs to scores, or to outputs by name), to whom (`token`), and how it misbehaves:
+    `behave` is called with each handler before it answers, and answers itself where it returns True."""
 
     daemon_threads = True
 
@@ -101,16 +101,20 @@ class Handler(BaseHTTPRequestHandler):
             else:
                 arrays[each["name"]] = np.frombuffer(body[place : place + size], dtype).reshape(each["shape"])
                 place += size
-        scores = self.scores(arrays)
-        output = {"name": "score", "datatype": "FP32", "shape": [len(scores)]}
+        answers = self.server.score(arrays)
+        answers = answers if isinstance(answers, dict) else {"score": answers}
+        outputs, parts = [], []
+        for name, values in answers.items():
+            output, flat = {"name": name, "datatype": "FP32", "shape": list(values.shape)}, values.ravel().tolist()
+            parts.append(struct.pack(f"<{len(flat)}f", *flat))
+            binary = {"parameters": {"binary_data_size": len(parts[-1])}}
+            outputs.append(output | (binary if length else {"data": flat}))
+        text = json.dumps({"model_name": MODEL, "id": head["id"], "outputs": outputs}).encode()
         if not length:
-            self.reply(200, {"model_name": MODEL, "id": head["id"], "outputs": [output | {"data": scores}]})
+            self.send(200, text, {"Content-Type": "application/json"})
             return
-        raw = struct.pack(f"<{len(scores)}f", *scores)
-        output |= {"parameters": {"binary_data_size": len(raw)}}
-        text = json.dumps({"model_name": MODEL, "outputs": [output]}).encode()
         headers = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(len(text))}
-        self.send(200, text + raw, headers)
+        self.send(200, b"".join([text, *parts]), headers)
 
     def predict(self, asked):
         if "instances" in asked:

@@ -66,8 +66,8 @@ class Endpoint(Backend):
         return Facts(told, {"protocol": self._server.protocol})
 
     def precisions(self, device: str) -> tuple[str, ...]:
-        """The one that the scenario says, for it cannot be seen."""
-        return (self._precision,)
+        """The one that the scenario says, for it cannot be seen; without a server none."""
+        return (self._precision,) if self._server else ()
 
     def settings(self, resources: Resources) -> tuple[Setting, ...]:
         """So many connections in flight, named "c8" and so on."""
@@ -75,8 +75,8 @@ class Endpoint(Backend):
 
     def build(self, model: Model, precision: str, setting: Setting, device: str, into: Path) -> Artifact:
         """Hold the model's signature against the server's and try a request; raises Unsupported with what differs."""
-        self.require(precision, device)
         server = self._named()
+        self.require(precision, device)
         try:
             with closing(self._client(model.outputs)) as client:
                 if signature := client.signature():

@@ -11,6 +11,7 @@ import pytest
 from small_servers import running, self_signed
 
 from bakeoff.backends import Resources, Setting, Unavailable, Unsupported, configured, create
+from bakeoff.conformance import ranker, run
 from bakeoff_backends.endpoint_rest import TfServing, dig, filled
 from bakeoff_backends.endpoint_server import RefusedError, Server, UnreadableError
 
@@ -244,6 +245,23 @@ def test_connections_are_settings_and_the_precision_is_as_told():
     found = create(configured(TARGET, options))
     assert [(each.name, each.instances) for each in found.settings(Resources(1))] == [("c2", 2), ("c16", 16)]
     assert found.precisions("cpu") == ("int8",)
+
+
+def test_without_a_server_it_conforms_as_one_that_is_not_here():
+    checks = run(TARGET)
+    assert [check for check in checks if not check.ok] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("protocol", ["v2-json", "v2-binary"])
+def test_before_a_server_it_conforms(protocol):
+    with running(ranker.reference) as server:
+        server.inputs = {"features": ("FP32", [-1, 4]), "ids": ("INT64", [-1, 2]), "history": ("INT64", [1, 8])}
+        server.outputs = {"score": ("FP32", [-1]), "vector": ("FP32", [-1, 32])}
+        options = {"url": f"http://127.0.0.1:{server.port}"} | ASKED[protocol]
+        checks = run(configured(TARGET, options))
+    assert [check for check in checks if not check.ok] == []
+    assert len(checks) > 15, checks
 
 
 def test_without_a_server_it_says_where_servers_are_named(model, tmp_path):

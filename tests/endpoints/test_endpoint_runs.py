@@ -51,7 +51,7 @@ SMALL = {"model": "ranker", "connections": 2, "cpus": 1, "headers": {"Authorizat
 def test_a_server_is_measured_judged_and_shown_and_its_token_is_nowhere(asked, tiny_score):
     with running(tiny_score, token=TOKEN) as server:
         folder = asked({"small": SMALL | {"url": f"http://127.0.0.1:{server.port}"}})
-        command(folder, "run", "served.yaml", "--budget", "15s", SHOP_TOKEN=TOKEN)
+        command(folder, "run", "served.yaml", "--budget", "20s", SHOP_TOKEN=TOKEN)
     run = bakeoff.load(store=folder / "results" / "bakeoff.db")
     (verdict,) = run.verdict()
     (one,) = verdict.candidates
