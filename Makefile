@@ -7,7 +7,9 @@ TORCH_OPTIONS ?=
 BUDGET ?= 5m
 DEMO := scenarios/ctr-ranking.yaml scenarios/search-ranking.yaml
 
-.PHONY: demo test quality lint coverage benchmarks clean
+ENGINES := jax,tensorflow,tvm,litert,executorch,mnn
+
+.PHONY: demo test engines conformance quality lint coverage benchmarks clean
 .DEFAULT_GOAL := demo
 
 .venv: $(VENV)/.ready
@@ -28,6 +30,18 @@ demo: .venv
 test: .venv
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not alone and not quality and not engines'
 	$(BIN)/python -m pytest -m 'alone and not quality and not engines'
+
+# Every engine that runs on a CPU, into the same environment. One of LiteRT's requirements holds typing-extensions below what
+# TVM needs and works with newer ones all the same: pyproject.toml overrides it, which pip cannot, so that uv installs them.
+engines: $(VENV)/.engines
+
+$(VENV)/.engines: $(VENV)/.ready
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[dev,$(ENGINES)]'
+	@touch $@
+
+conformance: engines
+	$(BIN)/bakeoff conformance
+	$(BIN)/python -m pytest -m engines
 
 quality: .venv
 	$(BIN)/python -m pytest -m quality

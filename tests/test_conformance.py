@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from bakeoff.backends import registered
-from bakeoff.conformance import run
-from bakeoff.conformance.stages import NAMES
+from bakeoff.conformance import Check, run
+from bakeoff.conformance.stages import HABITS, NAMES
 from bakeoff.errors import UserError
+from bakeoff.show.field import field
 
 TESTS = Path(__file__).parent
 CONTRIBUTING = TESTS.parent / "CONTRIBUTING.md"
@@ -27,14 +28,22 @@ def failures(target: str, limit_s: float = 60.0) -> dict[str, str]:
     return {check.name: check.detail for check in run(target, limit_s) if not check.ok}
 
 
-def test_a_plugin_of_name_formats_and_load_passes_all_but_what_it_leaves_out():
-    seen = []
-    checks = run("offenders:Least", seen=seen.append)
+@pytest.fixture(scope="module")
+def least():
+    """The checks of a plugin of the least that one needs, as they came in the end and one by one."""
+    seen: list[Check] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(TESTS / "backends"))
+        return run("offenders:Least", seen=seen.append), seen
+
+
+def test_a_plugin_of_name_formats_and_load_passes_all_but_what_it_leaves_out(least):
+    checks, seen = least
     assert seen == checks
     assert all(check.ok for check in checks), [check for check in checks if not check.ok]
-    stages = [stage for stage in NAMES if stage not in {"build", "use"}]
-    expected = [name for stage in stages for name in NAMES[stage]]
-    expected += [f"fp32: {name}" for stage in ("build", "use") for name in NAMES[stage]]
+    own = ("build", "use", *HABITS)
+    expected = [name for stage in NAMES if stage not in own for name in NAMES[stage]]
+    expected += [f"fp32: {name}" for stage in own for name in NAMES[stage]]
     assert [check.name for check in checks] == expected
 
 
@@ -93,6 +102,30 @@ def test_an_aborting_engine_is_a_failed_check_and_no_crash():
 
 def test_a_hanging_engine_is_ended_at_the_limit():
     assert failures("offenders:Hangs", limit_s=5)["fp32: loads"] == "gave no answer within 5 s"
+
+
+def test_an_engine_that_holds_the_gil_has_no_threads_as_instances():
+    found = failures("offenders:Clutches")
+    assert set(found) == {"fp32: the GIL is as its instances say"}
+    assert "say that they are processes" in found.popitem()[1]
+
+
+def test_the_table_of_engines_says_what_was_seen(least):
+    table = field({"Least": least[0], **{name: run(f"offenders:{name}") for name in ("Absent", "Aborts")}})
+    header, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines())
+    honest, absent, aborts = (dict(zip(header, row, strict=True)) for row in rows)
+    assert honest == {
+        "backend": "`Least`",
+        "installs here": "unknown",
+        "formats": "onnx",
+        "precisions": "fp32",
+        "threads used of 2": honest["threads used of 2"],
+        "zero-copy inputs": "yes",
+        "releases the GIL": "yes",
+    }
+    assert honest["threads used of 2"] in {"1", "2"}
+    assert absent["installs here"] == "no: the engine is not here"
+    assert {aborts[column] for column in header[3:]} == {"·"}
 
 
 def test_a_name_that_is_not_installed_gets_a_hint():

@@ -14,8 +14,6 @@ import pytest
 
 from bakeoff import __version__ as bakeoff_version
 
-pytestmark = pytest.mark.alone
-
 BAKEOFF = [sys.executable, "-m", "bakeoff"]
 
 
@@ -37,7 +35,7 @@ def bakeoff(*words: str, folder: Path, code: int = 0, **environment: str) -> sub
 
 
 ASKED = ("run", "model.onnx", "--qps", "400", "--p99", "2s", "--batch-size", "4", "--budget")
-RUN = (*ASKED, "30s")
+RUN = (*ASKED, "20s")
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +45,7 @@ def finished(workplace) -> Path:
     return workplace
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_one_command_gives_a_verdict_and_a_page_for_ones_own_file(finished):
     (answer,) = json.loads(bakeoff("verdict", "--json", folder=finished).stdout)["scenarios"]
@@ -75,6 +74,7 @@ def answered(answer) -> bool:
     return False
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_a_run_tells_of_its_machine_and_its_measuring(finished):
     found = json.loads(bakeoff("verdict", "--json", folder=finished).stdout)
@@ -93,6 +93,7 @@ def test_a_run_tells_of_its_machine_and_its_measuring(finished):
     assert all(row["fact_busy_threads"] >= 1 for row in blocks)
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_a_stored_run_can_be_tabled_and_reported_again(finished):
     bakeoff("table", "--csv", "out.csv", "--parquet", "out.parquet", folder=finished)
@@ -110,6 +111,7 @@ def test_a_stored_run_can_be_tabled_and_reported_again(finished):
     assert {".html", ".png", ".svg", ".md"} <= names
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_how_much_can_it_take_is_answered_between_a_rate_that_holds_and_one_that_fails(workplace):
     asked = ("run", "model.onnx", "--qps", "max", "--p99", "50ms", "--batch-size", "4", "--budget", "40s")
@@ -154,7 +156,7 @@ def test_a_killed_run_resumes_without_measuring_anything_twice(workplace):
 def test_two_versions_of_an_engine_meet_in_one_run(workplace):
     words = (
         *ASKED,
-        "25s",
+        "20s",
         "--backend",
         "onnxruntime",
         "--versus",
@@ -212,6 +214,7 @@ FATES = {
 }
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_an_engine_with_more_threads_than_its_budget_or_on_other_cpus_cannot_win(workplace, tmp_path):
     install = Path(__file__).parent / "naughty" / "install.py"

@@ -243,6 +243,28 @@ def splits(resources: Resources) -> tuple[Setting, ...]:
     )
 
 
+def thread_environment(threads: int) -> dict[str, str]:
+    """Every variable by which a library takes its number of threads, and those that keep idle threads from spinning."""
+    counted = (
+        "OMP_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "BLIS_NUM_THREADS",
+        "NUMEXPR_NUM_THREADS",
+        "RAYON_NUM_THREADS",
+        "TF_NUM_INTRAOP_THREADS",
+        "NPROC",
+    )
+    quiet = {
+        "TF_NUM_INTEROP_THREADS": "1",
+        "OMP_DYNAMIC": "FALSE",
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "KMP_BLOCKTIME": "0",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    return dict.fromkeys(counted, str(threads)) | quiet
+
+
 def cpu_flags() -> frozenset[str]:
     """The instruction sets of this machine's CPU by the kernel's names ("avx512_bf16"); empty where it tells none."""
     try:

@@ -21,8 +21,6 @@ from bakeoff.measure import procs
 from bakeoff.measure.engine_room import Engine
 from bakeoff.scenario import from_dict
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.mark.parametrize("kind", SERVICES)
 def test_the_exact_tails_are_those_of_the_simulated_queues(kind):
@@ -70,6 +68,7 @@ def test_the_proof_of_that_fails_where_clumps_are_taken_for_independent_too(monk
     assert not simulated.coverage(runs=60).held
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_a_long_block_takes_little_of_the_parents_memory():
     found = million.grown_mb(200_000)
@@ -77,6 +76,7 @@ def test_a_long_block_takes_little_of_the_parents_memory():
     assert max(found["played_mb"], found["stored_mb"]) <= 0.25 * million.LIMIT_MB
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_a_worker_adds_little_to_its_engine(tmp_path):
     order = echo_order(tmp_path)
@@ -85,6 +85,7 @@ def test_a_worker_adds_little_to_its_engine(tmp_path):
     assert -5 < worker.served(order) - alone_mb + imports_mb < worker.LIMIT_MB
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_a_saturated_engine_is_compared_with_its_closed_loop(tmp_path, monkeypatch):
     monkeypatch.setattr(saturated, "SECONDS", 1.0)
@@ -137,6 +138,7 @@ def test_the_proof_of_that_sees_tables_that_stay_wide():
     assert not found["embed-int4"].holds
 
 
+@pytest.mark.alone
 def test_outside_load_uses_the_machine_and_ends():
     with twins.outside_load() as process:
         deadline = time.monotonic() + 60
@@ -201,3 +203,5 @@ def test_losses_agree_where_the_earlier_interval_or_the_seeds_leave_room():
     assert losses.Beside("prune:0.5", [-0.0013, -0.0015], (-0.0014, 0.0002)).agrees
     assert losses.Beside("prune:0.9", [-0.05, -0.07, -0.06], (-0.0741, 0.0026)).agrees, "seeds differ by as much"
     assert not losses.Beside("prune:0.9", [-0.06, -0.061, -0.062], (-0.0741, 0.0026)).agrees
+    assert losses.Beside("int8", [-0.0002, -0.0003], (-0.0009, 0.0005), another_seed=0.002).agrees
+    assert not losses.Beside("int8", [-0.0002, -0.0003], (-0.0009, 0.0005)).agrees

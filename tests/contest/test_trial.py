@@ -16,8 +16,6 @@ from bakeoff.scenario import from_dict
 from bakeoff.store.record import CAPACITY_ROUND, SCREEN_ROUND
 from bakeoff.store.store import Store
 
-pytestmark = pytest.mark.alone
-
 ENTRY = Entry(Candidate("onnxruntime", "fp32", Setting("1x1")), "bakeoff_backends.onnx_runtime:OnnxRuntime", "threads")
 
 

@@ -120,10 +120,11 @@ class Check:
 
 
 def test_conformance_counts_failures():
-    text = shown(console.render_conformance, [Check("loads", True), Check("infers", False, "gave [NaN]")])
+    text = shown(console.render_conformance, "an-engine", [Check("loads", True), Check("infers", False, "gave [NaN]")])
+    assert text.startswith("an-engine")
     assert re.search(r"infers +FAILED +gave \[NaN\]", text)
     assert "1 of 2 checks failed" in text
-    assert "all 1 checks pass" in shown(console.render_conformance, [Check("loads", True)])
+    assert "all 1 checks pass" in shown(console.render_conformance, "an-engine", [Check("loads", True)])
 
 
 @dataclass

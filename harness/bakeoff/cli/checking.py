@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -50,11 +51,33 @@ def selftest(
 
 
 @app.command(epilog="Example: bakeoff conformance onnxruntime")
-def conformance(backend: Annotated[str, typer.Argument(help="A backend's name, or module:Class.")]) -> None:
-    """Check that a backend does what every backend must do; exit 1 where it does not."""
+def conformance(
+    backends: Annotated[
+        list[str] | None, typer.Argument(help="Backends' names, or module:Class. Default: all that are installed.")
+    ] = None,
+    as_json: JsonOption = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="The table of engines, in Markdown, alone.")] = False,
+) -> None:
+    """Check that backends do what every backend must do; exit 1 where one does not."""
     from bakeoff import conformance as suite
     from bakeoff.show import console
+    from bakeoff.show.field import field
 
-    checks = suite.run(backend)
-    console.render_conformance(checks)
-    raise typer.Exit(0 if all(check.ok for check in checks) else CHECK_FAILED)
+    if as_json and markdown:
+        raise UserError("--json and --markdown: one of the two")
+    found = {}
+    for backend in suite.named(backends or ()):
+        found[backend] = suite.run(backend)
+        if not (as_json or markdown):
+            console.render_conformance(backend, found[backend])
+    if as_json:
+        print_json(
+            {
+                "backends": [
+                    {"backend": name, "checks": [asdict(check) for check in checks]} for name, checks in found.items()
+                ]
+            }
+        )
+    if markdown:
+        typer.echo(field(found))
+    raise typer.Exit(0 if all(check.ok for checks in found.values() for check in checks) else CHECK_FAILED)

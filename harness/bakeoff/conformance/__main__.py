@@ -9,8 +9,8 @@ import signal
 import sys
 from pathlib import Path
 
-from bakeoff.conformance import building, using
-from bakeoff.conformance.bench import Bench, NotConforming
+from bakeoff.conformance import building, habits, using
+from bakeoff.conformance.bench import Bench, NotConforming, Seen
 from bakeoff.conformance.stages import NAMES, Folder
 
 PR_SET_PDEATHSIG = 1
@@ -21,6 +21,10 @@ STAGES = {
     "refusal": building.REFUSAL,
     "build": building.BUILD,
     "use": using.USE,
+    "heavy": habits.HEAVY,
+    "inputs": habits.INPUTS,
+    "threads": habits.USED_THREADS,
+    "gil": habits.GIL,
 }
 
 
@@ -38,13 +42,15 @@ def main() -> None:
     bench = Bench(asked.target, folder, asked.precision)
     with folder.results(asked.check, asked.precision).open("a") as sink:
         for number, (name, check) in enumerate(zip(NAMES[asked.check], STAGES[asked.check], strict=True)):
+            cell = ""
             try:
                 ok, detail = True, check(bench)
+                cell = detail.cell if isinstance(detail, Seen) else ""
             except NotConforming as problem:
                 ok, detail = False, str(problem)
             except Exception as error:
                 ok, detail = False, f"{type(error).__name__}: {error}"
-            sink.write(json.dumps({"name": name, "ok": ok, "detail": detail}) + "\n")
+            sink.write(json.dumps({"name": name, "ok": ok, "detail": detail, "cell": cell}) + "\n")
             sink.flush()
             if number == 0 and not ok:
                 return

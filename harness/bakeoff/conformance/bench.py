@@ -11,10 +11,24 @@ from bakeoff.conformance import ranker
 from bakeoff.conformance.stages import Folder
 
 DEVICE = "cpu"
+CPUS = 2
+"""Whose settings are tried."""
 
 
 class NotConforming(Exception):  # noqa: N818 - a finding
     """What the backend did that it must not do."""
+
+
+class Seen(str):
+    """A check's detail that also fills a cell of the table of engines; the empty `cell` says that it was not seen."""
+
+    cell: str
+
+    def __new__(cls, detail: str, cell: str) -> Seen:
+        """The text `detail`, with its cell."""
+        seen = super().__new__(cls, detail)
+        seen.cell = cell
+        return seen
 
 
 class Bench:
@@ -34,7 +48,7 @@ class Bench:
     @cached_property
     def setting(self) -> Setting:
         """Of two cores' settings the one with the most instances."""
-        return max(self.backend.settings(Resources(cpus=2)), key=lambda setting: setting.instances)
+        return max(self.backend.settings(Resources(cpus=CPUS)), key=lambda setting: setting.instances)
 
     @cached_property
     def artifact(self) -> Artifact:

@@ -9,7 +9,7 @@ import time
 
 from bakeoff.backends import Facts, Model, Resources, Unavailable, Unsupported, registered
 from bakeoff.conformance import ranker
-from bakeoff.conformance.bench import DEVICE, Bench, NotConforming, require
+from bakeoff.conformance.bench import DEVICE, Bench, NotConforming, Seen, require
 
 CORES = (1, 2, 4)
 
@@ -23,7 +23,8 @@ def constructs(bench: Bench) -> str:
     require(bool(getattr(backend, "name", "")), "it has no name")
     formats = getattr(backend, "formats", ())
     require(isinstance(formats, tuple) and bool(formats), "formats must be a tuple such as ('onnx',)")
-    return f"{backend.name} builds from {', '.join(formats)}; its instances are {backend.instances}"
+    built_from = ", ".join(formats)
+    return Seen(f"{backend.name} builds from {built_from}; its instances are {backend.instances}", built_from)
 
 
 def is_registered(bench: Bench) -> str:
@@ -74,10 +75,10 @@ def probe(bench: Bench) -> str:
     except Unavailable as absent:
         require(bool(absent.reason.strip() and absent.remedy.strip()), "Unavailable needs a reason and a remedy")
         bench.folder.write_precisions(())
-        return f"unavailable: {absent}"
+        return Seen(f"unavailable: {absent}", f"no: {absent.reason}")
     require(isinstance(facts, Facts) and bool(facts.version), "probe must return Facts with a version")
     bench.folder.write_precisions(bench.backend.precisions(DEVICE))
-    return f"version {facts.version}"
+    return Seen(f"version {facts.version}", facts.version)
 
 
 def precisions(bench: Bench) -> str:

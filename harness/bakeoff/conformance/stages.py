@@ -23,7 +23,13 @@ NAMES: dict[str, tuple[str, ...]] = {
         "rests when idle",
         "closes twice",
     ),
+    "heavy": ("builds for its habits",),
+    "inputs": ("how it takes inputs",),
+    "threads": ("how many threads it uses",),
+    "gil": ("the GIL is as its instances say",),
 }
+HABITS = ("heavy", "inputs", "threads", "gil")
+"""Those that look at what an engine does on two heavy models, at its first precision, once it has passed all before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,15 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from bakeoff.backends import registered
-from bakeoff.conformance.stages import NAMES, Folder
+from bakeoff.backends import registered, thread_environment
+from bakeoff.conformance.bench import CPUS
+from bakeoff.conformance.stages import HABITS, NAMES, Folder
 from bakeoff.errors import UserError
 
 LIMIT_S = 300.0
@@ -23,11 +24,13 @@ LIMIT_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that a backend must do, and whether it did; `detail` says what was seen."""
+    """One thing that a backend must do, and whether it did; `detail` says what was seen, `cell` says it in the table
+    of engines where it has a column there."""
 
     name: str
     ok: bool
     detail: str
+    cell: str = ""
 
 
 def run(backend: str, limit_s: float = LIMIT_S, seen: Callable[[Check], None] = lambda check: None) -> list[Check]:
@@ -43,6 +46,13 @@ def run(backend: str, limit_s: float = LIMIT_S, seen: Callable[[Check], None] = 
             checks.append(check)
             seen(check)
     return checks
+
+
+def named(backends: Sequence[str]) -> tuple[str, ...]:
+    """The backends to check, all that are installed where none is named; raises UserError for one that is not there."""
+    for backend in backends:
+        _target(backend)
+    return tuple(backends) or tuple(registered())
 
 
 def _target(backend: str) -> str:
@@ -76,7 +86,14 @@ class _Suite:
         for precision in precisions:
             yield from self._stage("build", precision)
             if self._folder.artifact(precision).exists():
-                yield from self._stage("use", precision)
+                used = list(self._stage("use", precision))
+                yield from used
+                if precision == precisions[0] and all(check.ok for check in used):
+                    yield from self._habits(precision)
+
+    def _habits(self, precision: str) -> Iterator[Check]:
+        for stage in HABITS:
+            yield from self._stage(stage, precision)
 
     def _stage(self, stage: str, precision: str = "") -> Iterator[Check]:
         """Run one child and read what it wrote; what it did not come to is a failed check as well."""
@@ -86,7 +103,7 @@ class _Suite:
         found = {check.name: check for check in (Check(**json.loads(line)) for line in lines)}
         for name in NAMES[stage]:
             check = found.get(name, Check(name, False, ending))
-            yield Check(f"{precision}: {name}" if precision else name, check.ok, check.detail)
+            yield replace(check, name=f"{precision}: {name}" if precision else name)
             ending = "not reached" if name not in found else ending
 
     def _child(self, stage: str, precision: str) -> str:
@@ -96,6 +113,7 @@ class _Suite:
         paths = filter(None, (str(Path.cwd()), os.environ.get("PYTHONPATH")))
         environment = {
             **os.environ,
+            **thread_environment(CPUS),
             "PYTHONPATH": os.pathsep.join(paths),
             "TMPDIR": str(self._folder.scratch(stage, precision)),
         }

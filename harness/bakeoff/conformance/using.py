@@ -10,7 +10,7 @@ import psutil
 
 from bakeoff.backends import LOSSLESS, Arrays, Resources, Session
 from bakeoff.conformance import ranker
-from bakeoff.conformance.bench import DEVICE, Bench, NotConforming, require
+from bakeoff.conformance.bench import CPUS, DEVICE, Bench, NotConforming, require
 
 BATCH_SIZES = (1, 2, 7, 100, 700)
 ITEMS = 7
@@ -109,7 +109,7 @@ def loads_with_other_settings(bench: Bench) -> str:
     backend, built_for = bench.backend, bench.backend.build_depends_on(bench.setting)
     others = [
         setting
-        for setting in backend.settings(Resources(cpus=2))
+        for setting in backend.settings(Resources(cpus=CPUS))
         if setting != bench.setting and backend.build_depends_on(setting) == built_for
     ]
     for setting in others:

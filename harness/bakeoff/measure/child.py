@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bakeoff.backends import thread_environment
 from bakeoff.measure import procs
 from bakeoff.measure.guard import guard
 from bakeoff.measure.wire import Channel, Message
@@ -62,28 +63,6 @@ class Launch:
     memory_bytes: int | None = None
     mapped: Path = Path("/nonexistent")
     interpreter: Interpreter = HERE
-
-
-def thread_environment(threads: int) -> dict[str, str]:
-    """Every variable by which a library takes its number of threads, and those that keep idle threads from spinning."""
-    counted = (
-        "OMP_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS",
-        "BLIS_NUM_THREADS",
-        "NUMEXPR_NUM_THREADS",
-        "RAYON_NUM_THREADS",
-        "TF_NUM_INTRAOP_THREADS",
-        "NPROC",
-    )
-    quiet = {
-        "TF_NUM_INTEROP_THREADS": "1",
-        "OMP_DYNAMIC": "FALSE",
-        "OMP_WAIT_POLICY": "PASSIVE",
-        "KMP_BLOCKTIME": "0",
-        "TOKENIZERS_PARALLELISM": "false",
-    }
-    return dict.fromkeys(counted, str(threads)) | quiet
 
 
 class Child:

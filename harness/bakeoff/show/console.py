@@ -85,9 +85,10 @@ def render_doctor(found: Mapping[str, Any], console: Console | None = None) -> N
     to.print(Text("`bakeoff selftest` measures what differences in latency can be told apart here now", style="dim"))
 
 
-def render_conformance(checks: Iterable[Check], console: Console | None = None) -> None:
+def render_conformance(backend: str, checks: Iterable[Check], console: Console | None = None) -> None:
     """Each check with its result, the failures' reasons, and a closing count."""
     to = console or standard_output()
+    to.print(Text(clean(backend), style="bold"))
     done = list(checks)
     table = _table("Check", "Result", "Why")
     for check in done:

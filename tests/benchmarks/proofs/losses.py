@@ -39,6 +39,8 @@ EARLIER: Mapping[str, tuple[str, Mapping[str, Loss]]] = {
 }
 """Change of the metric and half its 95 % interval (0: none stated), of a DLRM of 0.8 M parameters with AUC .6807 and a
 SASRec with NDCG@10 .0718, which were trained and compressed apart from this project before its own were."""
+ANOTHER_SEED = {"ctr-dlrm": 0.0020}
+"""What training that DLRM with another seed changed its metric by; not known of the SASRec."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Beside:
     variant: str
     deltas: Sequence[float]
     earlier: Loss
+    another_seed: float = 0.0
 
     @property
     def spread(self) -> float:
@@ -56,9 +59,9 @@ class Beside:
 
     @property
     def agrees(self) -> bool:
-        """Whether they differ by no more than the earlier interval or the seeds do."""
+        """Whether they differ by no more than the earlier interval, the seeds here or another seed there do."""
         change, half = self.earlier
-        return abs(statistics.median(self.deltas) - change) <= max(half, self.spread)
+        return abs(statistics.median(self.deltas) - change) <= max(half, self.spread, self.another_seed)
 
 
 def losses(seeds: int = SEEDS) -> Proof:
@@ -68,7 +71,8 @@ def losses(seeds: int = SEEDS) -> Proof:
     return Proof(
         f"loss of quality against fp32 through onnxruntime, median of {seeds} training seeds (least to greatest),"
         " beside that of other models of the kind on the same data",
-        "within the larger of the earlier 95 % interval and the spread over seeds",
+        "within the largest of the earlier 95 % interval, the spread over seeds, and what another seed changed there"
+        f" ({', '.join(f'{workload}: {change:.4f}' for workload, change in ANOTHER_SEED.items())})",
         "; ".join(f"{workload} {EARLIER[workload][0]}: {_told(rows)}" for workload, rows in found.items()),
         all(each.agrees for each in every),
         {
@@ -89,7 +93,8 @@ def beside(workload: str, seeds: int) -> list[Beside]:
     )
     rows = json.loads(done.stdout)["rows"]
     deltas = [row["quality"][metric]["seeds"] for row in rows]
-    return [Beside(name, each, earlier[name]) for name, each in zip(earlier, deltas, strict=True)]
+    another = ANOTHER_SEED.get(workload, 0.0)
+    return [Beside(name, each, earlier[name], another) for name, each in zip(earlier, deltas, strict=True)]
 
 
 def _told(rows: Sequence[Beside]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bakeoff.measure.child import thread_environment
+from bakeoff.backends import thread_environment
 from proofs import children
 from proofs.proof import Proof
 

@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from bakeoff.measure.child import thread_environment
+from bakeoff.backends import thread_environment
 from bakeoff.measure.engine_room import Engine, Order
 from proofs import children, shop
 from proofs.proof import Proof
