@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -131,3 +131,9 @@ def make_tiny(folder: Path, requests: int = 200, references: int = 32, held_out:
 def tiny_prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     """A small prepared workload that every engine which takes ONNX can run; do not write into its folder."""
     return make_tiny(tmp_path_factory.mktemp("tiny") / "prepared")
+
+
+@pytest.fixture(scope="session")
+def tiny_score() -> Callable[[dict[str, Array]], Array]:
+    """The tiny model as a function, for servers to serve."""
+    return tiny_scores

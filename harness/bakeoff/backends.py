@@ -6,6 +6,7 @@ that a worker process starts in any environment.
 
 from __future__ import annotations
 
+import json
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 ENTRY_POINT_GROUP = "bakeoff.backends"
+_OPTIONS = "?"
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 Instances = Literal["threads", "streams", "processes"]
@@ -165,6 +167,12 @@ class Session(ABC):
         """Start a request and call `done` with its outputs; for engines and servers that are asynchronous by nature."""
         done(self.infer(inputs))
 
+    def baseline(self, inputs: Arrays) -> Session | None:
+        """For a server elsewhere: a session like this one, before a stub on this machine that answers at once with what
+        the server answers to `inputs`, so that its calls take what the client takes. Default: None, nothing is remote.
+        """
+        return None
+
     def close(self) -> None:
         """Give back what the engine holds."""
         return
@@ -278,8 +286,14 @@ def registered() -> dict[str, EntryPoint]:
 
 
 def create(target: str) -> Backend:
-    """The backend named by "module:Class" (an entry point's value)."""
-    backend = EntryPoint(name="backend", value=target, group=ENTRY_POINT_GROUP).load()()
+    """The backend named by "module:Class" (an entry point's value), with the options that `configured` gave it."""
+    name, _, options = target.partition(_OPTIONS)
+    backend = EntryPoint(name="backend", value=name, group=ENTRY_POINT_GROUP).load()(**json.loads(options or "{}"))
     if not isinstance(backend, Backend):
-        raise TypeError(f"{target} is not a bakeoff.backends.Backend")
+        raise TypeError(f"{name} is not a bakeoff.backends.Backend")
     return backend
+
+
+def configured(target: str, options: Mapping[str, Any]) -> str:
+    """The target of a backend that is constructed with these keyword arguments, JSON-able values."""
+    return f"{target}{_OPTIONS}{json.dumps(options, sort_keys=True)}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bakeoff.backends import LOSSLESS, Setting
+from bakeoff.scenario.endpoint import ENDPOINT
+from bakeoff.scenario.environment import APART
 from bakeoff.scenario.recipe import BASE
 
 __all__ = ["BASE", "Candidate"]
@@ -26,6 +28,11 @@ class Candidate:
         parts = [self.backend, self.precision, self.setting.name]
         parts += [part for part, usual in ((self.variant, BASE), (self.device, "cpu")) if part != usual]
         return "/".join(parts)
+
+    @property
+    def remote(self) -> bool:
+        """Whether it is a server elsewhere, whose precision, CPU time, memory and threads cannot be seen from here."""
+        return self.backend.partition(APART)[0] == ENDPOINT
 
     @property
     def lossy(self) -> bool:

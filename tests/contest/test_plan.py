@@ -171,3 +171,40 @@ def test_where_gaps_are_allowed_a_precision_that_nobody_offers_gives_no_candidat
     asked = scenario(candidates={"precisions": ["fp32", "bf16"]})
     found = planned(asked, {"fast": probed("fp32", "int8")}, gaps=True)
     assert [entry.candidate.id for entry in found] == ["fast/fp32/1x1"]
+
+
+V2 = {"url": "http://localhost:8000", "model": "ranker"}
+
+
+def test_a_server_takes_part_with_all_its_settings_and_its_variant_alone_whatever_filters_say():
+    asked = scenario(
+        variants=["prune:0.5"],
+        candidates={
+            "endpoints": {"small": V2 | {"variant": "prune:0.5", "precision": "int8"}},
+            "precisions": ["fp32"],
+            "settings": ["1x1"],
+        },
+        incumbent="endpoint@small/int8/c4/prune:0.5",
+    )
+    served = replace(probed("int8", settings=("c8", "c4")), on_request=frozenset({"int8"}))
+    rivals = {"fast": Rival("m:Fast", probed("fp32")), "endpoint@small": Rival("m:Served", served)}
+    entries = plan(asked, ("base", "prune:0.5"), rivals, ["fast", "endpoint@small"])
+    assert [entry.candidate.id for entry in entries] == [
+        "endpoint@small/int8/c4/prune:0.5",
+        "fast/fp32/1x1",
+        "endpoint@small/int8/c8/prune:0.5",
+        "fast/fp32/1x1/prune:0.5",
+    ]
+    assert [entry.candidate.remote for entry in entries] == [True, False, True, False]
+
+
+def test_the_backend_of_servers_takes_part_where_servers_are_named_and_not_by_itself():
+    installed = ("endpoint", "fast", "slow")
+    assert wanted_backends(scenario(), installed) == ("fast", "slow")
+    named = {"endpoints": {"small": V2}}
+    assert wanted_backends(scenario(candidates=named), installed) == ("fast", "slow")
+    assert wanted_backends(scenario(candidates=named | {"backends": ["endpoint"]}), installed) == ()
+    with pytest.raises(UserError, match=r"backends: endpoint: drives servers, and none is named; name them in cand"):
+        wanted_backends(scenario(candidates={"backends": ["endpoint", "fast"]}), installed)
+    with pytest.raises(UserError, match=r"candidates\.endpoints: endpoint: unknown backend"):
+        wanted_backends(scenario(candidates=named), ("fast",))

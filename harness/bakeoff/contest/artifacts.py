@@ -30,12 +30,13 @@ MEMORY_SHARE = 0.6
 """The share of the free memory that a build may take."""
 
 
-def folder(prepared: Prepared, entry: Entry, cpu_flags: str) -> Path:
-    """Where the artifact of an entry lies, or will."""
+def folder(prepared: Prepared, entry: Entry, cpu_flags: str, run: str) -> Path:
+    """Where the artifact of an entry lies, or will; what a server answers holds for one run, for it may be changed."""
     candidate = entry.candidate
     parts = [prepared.key, prepared.place(candidate.variant), candidate.backend, entry.target, entry.version]
     parts += [candidate.precision, candidate.device, entry.build_key, cpu_flags]
     parts += [] if entry.interpreter == HERE else [entry.interpreter.python]
+    parts += [run] if candidate.remote else []
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
     return cache_dir() / "artifacts" / f"{candidate.backend}-{candidate.precision}-{key}"
 

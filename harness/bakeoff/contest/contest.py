@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
-from bakeoff.backends import Resources, registered
+from bakeoff.backends import Resources, configured, registered
 from bakeoff.candidates import BASE
 from bakeoff.contest.budget import Budget
 from bakeoff.contest.fleet import START_GUESS_S
@@ -21,6 +21,7 @@ from bakeoff.errors import UserError
 from bakeoff.measure import environments, host
 from bakeoff.measure.engine_room import HERE, Interpreter, Probed, StageFailed, probe
 from bakeoff.scenario import Scenario, restore
+from bakeoff.scenario.endpoint import ENDPOINT
 from bakeoff.scenario.environment import APART, Environment
 from bakeoff.store.record import RunRecord
 from bakeoff.store.store import Store
@@ -197,7 +198,7 @@ class _Probes:
         self._gaps = gaps
         self._reporter = reporter
         self._make = make
-        self._known: dict[tuple[str, Environment | None, str, Resources], Rival] = {}
+        self._known: dict[tuple[str, str, Environment | None, str, Resources], Rival] = {}
 
     def entries(
         self,
@@ -210,26 +211,47 @@ class _Probes:
         """The scenario's plan, narrowed to `candidates` where any are named."""
         device, asked = scenario.resources.device, scenario.resources
         resources = Resources(len(host.engine_cpus(asked.cpus)[0]), asked.memory_bytes)
-        rivals = {name: self._rival(name, None, device, resources) for name in wanted_backends(scenario, self.points)}
-        own = scenario.candidates.environments
-        rivals |= {name: self._rival(name, environment, device, resources) for name, environment in own.items()}
-        installed = [*self.points, *own]
+        rivals = {
+            name: self._rival(name, target, environment, device, resources)
+            for name, (target, environment) in self._asked_for(scenario).items()
+        }
+        own, servers = scenario.candidates.environments, scenario.candidates.servers
+        installed = [*(name for name in self.points if name != ENDPOINT), *own, *servers]
         entries = plan(scenario, variants, rivals, installed, provisional, refused, candidates, self._gaps)
         return _narrowed(entries, candidates)
 
-    def _rival(self, name: str, environment: Environment | None, device: str, resources: Resources) -> Rival:
-        key = (name, environment, device, resources)
+    def _asked_for(self, scenario: Scenario) -> dict[str, tuple[str, Environment | None]]:
+        """By name the plugins that take part: here, in environments of their own, and before servers."""
+        found: dict[str, tuple[str, Environment | None]] = {}
+        for name in wanted_backends(scenario, self.points):
+            found[name] = self._target(name), None
+        for name, environment in scenario.candidates.environments.items():
+            found[name] = self._target(name), environment
+        for name, server in scenario.candidates.servers.items():
+            found[name] = configured(self._target(name), server.options()), None
+        return found
+
+    def _point(self, name: str) -> EntryPoint:
+        return self.points[name.partition(APART)[0]]
+
+    def _target(self, name: str) -> str:
+        return self._point(name).value
+
+    def _rival(
+        self, name: str, target: str, environment: Environment | None, device: str, resources: Resources
+    ) -> Rival:
+        key = (name, target, environment, device, resources)
         if key not in self._known:
-            point = self.points[name.partition(APART)[0]]
             try:
-                runner = HERE if environment is None else self._interpreter(name, point, environment)
+                runner = HERE if environment is None else self._interpreter(name, environment)
                 self._reporter.stage(f"asking {name} what it can do here")
-                self._known[key] = Rival(point.value, ask_backend(point.value, device, resources, runner), runner)
+                self._known[key] = Rival(target, ask_backend(target, device, resources, runner), runner)
             except StageFailed as failed:
-                self._known[key] = Rival(point.value, failed)
+                self._known[key] = Rival(target, failed)
         return self._known[key]
 
-    def _interpreter(self, name: str, point: EntryPoint, environment: Environment) -> Interpreter:
+    def _interpreter(self, name: str, environment: Environment) -> Interpreter:
+        point = self._point(name)
         made = environment.python or environments.folder(point, environment.requirements).exists()
         if not made and not self._make:
             raise StageFailed("probe", "not-reached", "its environment is not made yet; a run makes it")

@@ -117,6 +117,7 @@ def order(question: Question, name: str, place: Path, log: Path) -> Order:
     (entry,) = (each for each in question.entries if each.candidate.id == name)
     artifact, _ = artifacts.kept_or_fail(place)
     cpus, generator_cpu = host.engine_cpus(question.scenario.resources.cpus)
+    memory_bytes = None if entry.candidate.remote else question.scenario.resources.memory_bytes
     return Order(
         target=entry.target,
         artifact=artifact,
@@ -124,7 +125,7 @@ def order(question: Question, name: str, place: Path, log: Path) -> Order:
         device=entry.candidate.device,
         instances=entry.instances,
         cpus=cpus,
-        memory_bytes=question.scenario.resources.memory_bytes,
+        memory_bytes=memory_bytes,
         prepared=question.prepared.folder,
         log=log,
         interpreter=entry.interpreter,

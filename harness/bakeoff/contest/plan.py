@@ -11,6 +11,7 @@ from bakeoff.candidates import BASE, Candidate
 from bakeoff.errors import UserError
 from bakeoff.measure.engine_room import HERE, Interpreter, Probed, StageFailed
 from bakeoff.scenario import Scenario
+from bakeoff.scenario.endpoint import ENDPOINT
 from bakeoff.scenario.environment import APART
 from bakeoff.workloads.prepared import Prepared, Refusal
 
@@ -50,19 +51,26 @@ class Question:
 
 
 def wanted_backends(scenario: Scenario, installed: Iterable[str]) -> tuple[str, ...]:
-    """The backends that the scenario asks for in this environment; raises UserError where one is not installed."""
+    """The backends that the scenario asks for in this environment; raises UserError where one is not installed.
+
+    The one that drives servers takes part as often as the scenario names servers, and not by itself.
+    """
     known = tuple(installed)
     if not known:
         raise UserError("no backend is installed; pip install 'bakeoff[onnxruntime]' brings one")
     asked, own = scenario.candidates.backends, scenario.candidates.environments
     named = [("backends", name) for name in asked or ()]
     named += [("environments", name.partition(APART)[0]) for name in own]
+    named += [("endpoints", ENDPOINT)] if scenario.candidates.endpoints else []
     for key, name in named:
         if name not in known:
             close = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {close[0]}?" if close else f"installed are {', '.join(known)}"
             raise UserError(f"{scenario.source or scenario.name}: candidates.{key}: {name}: unknown backend; {hint}")
-    return known if asked is None else tuple(name for name in known if name in asked)
+    if asked is not None and ENDPOINT in asked and not scenario.candidates.endpoints:
+        where = f"{scenario.source or scenario.name}: candidates.backends: {ENDPOINT}"
+        raise UserError(f"{where}: drives servers, and none is named; name them in candidates.endpoints")
+    return tuple(name for name in known if name != ENDPOINT and (asked is None or name in asked))
 
 
 def plan(
@@ -91,16 +99,20 @@ def plan(
             nowhere = Candidate(backend, FP32, Setting(name=NOWHERE), BASE, device)
             entries.append(((1, 0, 0, 0, 0, order), Entry(nowhere, target, failure=probed)))
             continue
-        for v, variant in enumerate(variants):
+        server = scenario.candidates.servers.get(backend)
+        served = enumerate(variants) if server is None else enumerate([server.variant])
+        for v, variant in served:
             if refused and variant in refused:
                 failure = StageFailed("compress", refused[variant].outcome, refused[variant].reason)
                 nowhere = Candidate(backend, FP32, Setting(name=NOWHERE), variant, device)
                 entries.append(((1, 0, 0, v, 0, order), Entry(nowhere, target, failure=failure)))
                 continue
-            for p, precision in enumerate(_only(probed.precisions, scenario.candidates.precisions)):
-                for s, (setting, build_key) in enumerate(_settings(probed, scenario)):
+            wanted = None if server else scenario.candidates.precisions
+            for p, precision in enumerate(_only(probed.precisions, wanted)):
+                for s, (setting, build_key) in enumerate(_settings(probed, scenario, everything=server is not None)):
                     candidate = Candidate(backend, precision, setting, variant, device)
-                    if not (candidate.id in {incumbent, *candidates} or _by_default(candidate, probed, scenario)):
+                    named = server is not None or candidate.id in {incumbent, *candidates}
+                    if not (named or _by_default(candidate, probed, scenario)):
                         continue
                     key = (int(candidate.id != incumbent), int(provisional and candidate.lossy), s, v, p, order)
                     said = (probed.instances, probed.facts.version, build_key)
@@ -125,10 +137,10 @@ def _by_default(candidate: Candidate, probed: Probed, scenario: Scenario) -> boo
     return at_precision and (not candidate.setting.on_request or asked.settings is not None)
 
 
-def _settings(probed: Probed, scenario: Scenario) -> list[tuple[Setting, str]]:
-    """The settings asked for, each with its build key: those that serve each request alone, then all behind each
-    batcher, which share the artifacts of the former."""
-    asked = scenario.candidates.settings
+def _settings(probed: Probed, scenario: Scenario, everything: bool) -> list[tuple[Setting, str]]:
+    """The settings asked for (or `everything` there is), each with its build key: those that serve each request alone,
+    then all behind each batcher, which share the artifacts of the former."""
+    asked = None if everything else scenario.candidates.settings
     alone = [
         (setting, probed.build_keys[setting.name])
         for setting in probed.settings

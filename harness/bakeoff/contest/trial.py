@@ -61,7 +61,7 @@ class Trial:
         self.logs = logs
         self.budget = budget
         self.reporter = reporter
-        self.places = {name: artifacts.folder(self.prepared, each, flags) for name, each in self.entries.items()}
+        self.places = {name: artifacts.folder(self.prepared, each, flags, run) for name, each in self.entries.items()}
         self.notebook = Notebook(self.scenario, list(self.entries), store, run, reporter)
         self.fleet = Fleet(question, self.places, self.notebook, logs, budget, reporter)
         self.load = load_for(self.scenario, self._affordable_s())

@@ -10,9 +10,8 @@ from typing import Literal
 from bakeoff.decide.compare import Field, Interval
 from bakeoff.decide.cost import cost_per_million
 from bakeoff.decide.court import Court
-from bakeoff.decide.evidence import Evidence, fact
 from bakeoff.decide.judgement import Answer
-from bakeoff.decide.judging import memory_bytes
+from bakeoff.decide.judging import memory_bytes, startup_s
 
 ALIKE = 1.1
 """Memory and start-up within a tenth of the least count as equal."""
@@ -59,12 +58,8 @@ def _tie_break(court: Court, equals: Sequence[str]) -> tuple[str, Basis]:
     lean = _least(equals, {name: memory_bytes(court.evidence[name]) for name in equals})
     if len(lean) == 1:
         return lean[0], "memory"
-    quick = _least(lean, {name: _startup_s(court.evidence[name]) for name in lean})
+    quick = _least(lean, {name: startup_s(court.evidence[name]) for name in lean})
     return quick[0], "start-up" if len(quick) < len(lean) else "cheapest"
-
-
-def _startup_s(evidence: Evidence) -> float | None:
-    return fact(evidence.record, "startup_s") or fact(evidence.record, "load_s")
 
 
 def _least(names: Sequence[str], figures: dict[str, float | None]) -> list[str]:

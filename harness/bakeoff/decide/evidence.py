@@ -63,6 +63,8 @@ class Evidence:
     blocks: int = 0
     backwards: bool = False
     rounds: int = 0
+    cpus: int | None = None
+    """The cores that it holds, None where nobody knows."""
 
     @property
     def round_costs(self) -> dict[int, float]:
@@ -82,14 +84,29 @@ class Evidence:
 
 def cpus_held(record: ScenarioRecord, scenario: Scenario) -> int:
     """The cores of a replica: as the scenario says, else all that a candidate's setting takes."""
-    settings = [candidate.candidate.setting for candidate in record.candidates]
+    settings = [one.candidate.setting for one in record.candidates if not one.candidate.remote]
     return scenario.resources.cpus or max((s.threads * s.instances for s in settings), default=1)
 
 
+def cpus_of(record: CandidateRecord, scenario: Scenario, cpus: int) -> int | None:
+    """The cores that one candidate holds: `cpus`, or those that the scenario says a server has."""
+    server = scenario.candidates.servers.get(record.candidate.backend)
+    return cpus if server is None else server.cpus
+
+
+def has_cost(held: int | None, scenario: Scenario) -> bool:
+    """Whether what so many cores (None: nobody knows how many) cost can be said."""
+    return held is not None or (scenario.price is not None and scenario.price.per == "host-hour")
+
+
 def gather(record: CandidateRecord, scenario: Scenario, cpus: int) -> Evidence:
-    """Read a candidate's blocks, once each; its capacity is as replayed (holding.py holds it within its bracket)."""
+    """Read a candidate's blocks, once each; its capacity is as replayed (holding.py holds it within its bracket).
+
+    Of a server elsewhere, what its client used of this machine's CPUs and memory is no figure.
+    """
+    remote, held = record.candidate.remote, cpus_of(record, scenario, cpus)
     if not record.blocks:
-        return Evidence(record, left_cpus=left_cpus(record.ledger))
+        return Evidence(record, left_cpus=not remote and left_cpus(record.ledger), cpus=held)
     by_round: dict[int, list[Block]] = {}
     for entry in record.blocks:
         by_round.setdefault(entry.round, []).append(entry.block)
@@ -99,7 +116,8 @@ def gather(record: CandidateRecord, scenario: Scenario, cpus: int) -> Evidence:
     rates = _by_round_rates(by_round, record, scenario)
     capacity = {number: qps for number, (qps, _) in rates.items()}
     items_per_s = {number: items for number, (_, items) in rates.items()}
-    cost = {number: cost_per_million(each, cpus, scenario.price) for number, each in items_per_s.items()}
+    counted = items_per_s if has_cost(held, scenario) else {}
+    cost = {number: cost_per_million(each, held or 1, scenario.price) for number, each in counted.items()}
     replayed_qps = _mean(capacity)
     if scenario.traffic.asks_capacity:
         blocks = [block for block in everything if found.passed_qps and block.offered_qps == found.passed_qps]
@@ -122,17 +140,18 @@ def gather(record: CandidateRecord, scenario: Scenario, cpus: int) -> Evidence:
         bounds=_bounds(found, replayed_qps, _mean(cost)),
         items_per_s=items_per_s,
         cost=cost,
-        cpu_ms_per_request=_cpu_ms(blocks or everything),
-        peak_memory_bytes=_peak_memory_bytes(everything),
+        cpu_ms_per_request=None if remote else _cpu_ms(blocks or everything),
+        peak_memory_bytes=None if remote else _peak_memory_bytes(everything),
         preparation_share=_preparation_share(blocks or everything),
         requests=sum(len(block) for block in blocks),
         wall_s=sum(block.wall_ns for block in blocks) / stamps.S,
-        blocks_over_budget=sum(bool(block.facts.get("over_budget")) for block in everything),
-        over_budget=over_budget(everything),
-        left_cpus=left_cpus([*record.ledger, *everything]),
+        blocks_over_budget=0 if remote else sum(bool(block.facts.get("over_budget")) for block in everything),
+        over_budget="" if remote else over_budget(everything),
+        left_cpus=not remote and left_cpus([*record.ledger, *everything]),
         blocks=len(everything),
         backwards=any(stamps.backwards(block) for block in everything),
         rounds=len(by_round.keys() - {SCREEN_ROUND, CAPACITY_ROUND}),
+        cpus=held,
     )
 
 
@@ -141,7 +160,7 @@ def likely_capacity(record: CandidateRecord, scenario: Scenario) -> float | None
     found = gather(record, scenario, 1)
     if found.replayed_qps is not None or found.mean_ms is None:
         return found.replayed_qps
-    return UNCLEAR_LOAD * record.candidate.setting.instances / (found.mean_ms / 1e3)
+    return UNCLEAR_LOAD * _at_once(record, scenario) / (found.mean_ms / 1e3)
 
 
 def decided(record: CandidateRecord, scenario: Scenario) -> Bracket:
@@ -220,15 +239,25 @@ def _rates(
         return count / seconds, items / seconds
     if count < FEWEST_SERVICES:
         return None
-    qps = _capacity_qps(blocks, record.candidate.setting, scenario, scenario.sla, scenario.seed + number)
+    lanes, setting = _at_once(record, scenario), record.candidate.setting
+    qps = _capacity_qps(blocks, setting, lanes, scenario, scenario.sla, scenario.seed + number)
     if qps is not None and scenario.traffic.trace is not None:
         qps *= _asked_over_had(blocks)
     return None if qps is None else (qps, qps * items / count)
 
 
-def _capacity_qps(blocks: Sequence[Block], setting: Setting, scenario: Scenario, sla: Sla, seed: int) -> float | None:
-    """By replaying what calls took, through the queue that the setting has; each round draws its own arrivals."""
-    lanes, pattern, batching = setting.instances, _pattern(blocks, scenario), setting.batching
+def _at_once(record: CandidateRecord, scenario: Scenario) -> int:
+    """The requests that a candidate works on at once: one on each lane, on a server no more than it is known to have
+    cores for, since connections are not what limits it."""
+    instances = record.candidate.setting.instances
+    return min(instances, cpus_of(record, scenario, 1) or 1) if record.candidate.remote else instances
+
+
+def _capacity_qps(
+    blocks: Sequence[Block], setting: Setting, lanes: int, scenario: Scenario, sla: Sla, seed: int
+) -> float | None:
+    """By replaying what calls took, through a queue for so many lanes; each round draws its own arrivals."""
+    pattern, batching = _pattern(blocks, scenario), setting.batching
     if batching is not None:
         started, done, items = (
             stamps.joined([getattr(block, name) for block in blocks]) for name in ("started_ns", "done_ns", "items")
@@ -246,7 +275,7 @@ def _capacity_qps(blocks: Sequence[Block], setting: Setting, scenario: Scenario,
             pattern,
         )
     services = stamps.joined([stamps.service_s(block) for block in blocks])
-    dispatch = float(np.median([stamps.dispatch_s(block, lanes) for block in blocks]))
+    dispatch = float(np.median([stamps.dispatch_s(block, setting.instances) for block in blocks]))
     return capacity_qps(services, lanes, dispatch, sla.percentile, sla.limit_ms, seed, pattern)
 
 

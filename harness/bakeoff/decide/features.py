@@ -21,7 +21,8 @@ DECIDING = ("avx2", *EXACT)
 
 def decide_on(candidate: Candidate) -> bool:
     """Whether what a candidate loses depends on the CPU's features."""
-    return candidate.precision.startswith(("int8", "int4")) and candidate.device == "cpu"
+    here = candidate.device == "cpu" and not candidate.remote
+    return here and candidate.precision.startswith(("int8", "int4"))
 
 
 def deciding(cpu_flags: Collection[str]) -> str:

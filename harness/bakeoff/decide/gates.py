@@ -7,10 +7,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from bakeoff.decide.evidence import Evidence
+from bakeoff.decide.evidence import Evidence, has_cost
 from bakeoff.decide.features import lacking
 from bakeoff.decide.quality import allowed_loss, judge
 from bakeoff.scenario import Floor, Scenario
+from bakeoff.scenario.environment import APART
 from bakeoff.store.record import OK, CandidateRecord, Quality
 
 FEWEST_ROUNDS = 3
@@ -49,6 +50,7 @@ def gate(evidence: Evidence, scenario: Scenario, provisional: bool, cpu_flags: C
         _quality(evidence.record, scenario, provisional, lacking(evidence.record, cpu_flags)),
         _latency(evidence),
         _measured(evidence.record, scenario),
+        _unpriced(evidence, scenario),
         _undecided_latency(evidence, scenario),
         _rounds(evidence, scenario),
     )
@@ -134,6 +136,14 @@ def _measured(record: CandidateRecord, scenario: Scenario) -> Gate | None:
         return None
     stage = record.ledger[-1].stage if record.ledger else "probe"
     return Gate("open", stage, "not-reached", "it was not measured", _all_rounds_s(scenario))
+
+
+def _unpriced(evidence: Evidence, scenario: Scenario) -> Gate | None:
+    if has_cost(evidence.cpus, scenario):
+        return None
+    name = evidence.record.candidate.backend.partition(APART)[2]
+    reason = f"what its server costs is not known; say how many cpus it has in candidates.endpoints.{name}"
+    return Gate("settled", "serve", "undecided", reason)
 
 
 def _undecided_latency(evidence: Evidence, scenario: Scenario) -> Gate | None:

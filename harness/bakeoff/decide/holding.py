@@ -20,7 +20,7 @@ def gather_all(records: Iterable[CandidateRecord], scenario: Scenario, cpus: int
     stand agree on moves them all alike, and leaves comparisons as they were. Where there is none each goes its own way.
     """
     found = [gather(record, scenario, cpus) for record in records]
-    queues: dict[tuple[int, Batching | None], list[Evidence]] = {}
+    queues: dict[tuple[str, int, Batching | None], list[Evidence]] = {}
     for each in found:
         if each.replayed_qps and each.record.failure is None:
             queues.setdefault(_queue(each), []).append(each)
@@ -28,9 +28,10 @@ def gather_all(records: Iterable[CandidateRecord], scenario: Scenario, cpus: int
     return [_moved(each, alike.get(_queue(each))) for each in found]
 
 
-def _queue(evidence: Evidence) -> tuple[int, Batching | None]:
-    setting = evidence.record.candidate.setting
-    return setting.instances, setting.batching
+def _queue(evidence: Evidence) -> tuple[str, int, Batching | None]:
+    """What replays have in common: the setting's queue; a server elsewhere has one of its own."""
+    candidate = evidence.record.candidate
+    return candidate.backend if candidate.remote else "", candidate.setting.instances, candidate.setting.batching
 
 
 def _off(evidence: Evidence) -> Bracket:

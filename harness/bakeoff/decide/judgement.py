@@ -40,6 +40,8 @@ class Judgement:
     verdict's `cost_unit`. Where `capacity_measured`, the capacity's ends are the highest rate that passed and the
     lowest that failed (None: none did); else it was replayed from service times. `headroom` is its fraction above the
     rate asked for. `preparation_share` is a fraction of the service time, where requests include their preparation.
+    A `remote` one is a server elsewhere: no CPU, memory, start or size of it can be seen. `client_ms` is the median
+    that its client takes for a request by itself, which every latency includes.
     `requests` and `rounds` count what the figures rest on. `gain` is None for the base.
     """
 
@@ -84,6 +86,8 @@ class Judgement:
     gain: Gain | None = None
     settings: Mapping[str, Option] = field(default_factory=dict)
     reproduce: str = ""
+    remote: bool = False
+    client_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from scipy import special
 
 from bakeoff.backends import Option, Setting
+from bakeoff.candidates import Candidate
 from bakeoff.decide.compare import Field
 from bakeoff.decide.cost import replicas, yearly_cost
 from bakeoff.decide.court import Court
-from bakeoff.decide.evidence import Evidence, fact
+from bakeoff.decide.evidence import Evidence, fact, has_cost
 from bakeoff.decide.gates import Gate
 from bakeoff.decide.judgement import Gain, Judgement
 from bakeoff.decide.wording import percent
@@ -26,7 +27,8 @@ def judgement(court: Court, name: str, reason: str, rank: int | None, gain: Gain
     candidate = record.candidate
     capacity, capacity_low, capacity_high = _capacity(evidence)
     low, high = Field({name: evidence.round_costs}, bounds={name: evidence.bounds}).interval(name) or (None, None)
-    count, yearly = _fleet(capacity, court.cpus, scenario)
+    count, yearly = _fleet(capacity, evidence.cpus, scenario)
+    client_ns = fact(record, "client_ns")
     return Judgement(
         candidate=name,
         backend=candidate.backend,
@@ -57,9 +59,9 @@ def judgement(court: Court, name: str, reason: str, rank: int | None, gain: Gain
         replicas=count,
         yearly_cost=yearly,
         memory_bytes=memory_bytes(evidence),
-        load_s=fact(record, "startup_s") or fact(record, "load_s"),
-        build_s=fact(record, "build_s"),
-        artifact_bytes=fact(record, "artifact_bytes"),
+        load_s=startup_s(evidence),
+        build_s=None if candidate.remote else fact(record, "build_s"),
+        artifact_bytes=None if candidate.remote else fact(record, "artifact_bytes"),
         requests=evidence.requests,
         rounds=evidence.rounds,
         trusted=_trusted(evidence, found),
@@ -67,14 +69,18 @@ def judgement(court: Court, name: str, reason: str, rank: int | None, gain: Gain
         quality={quality.metric: quality for quality in record.quality},
         rank=rank,
         gain=gain,
-        settings={
-            "threads": candidate.setting.threads,
-            "instances": candidate.setting.instances,
-            **candidate.setting.options,
-            **_batcher(candidate.setting),
-        },
+        settings={**_lanes(candidate), **candidate.setting.options, **_batcher(candidate.setting)},
         reproduce=next((row.command for row in reversed(record.ledger) if row.command), ""),
+        remote=candidate.remote,
+        client_ms=None if client_ns is None else client_ns / 1e6,
     )
+
+
+def _lanes(candidate: Candidate) -> dict[str, Option]:
+    setting = candidate.setting
+    if candidate.remote:
+        return {"connections": setting.instances}
+    return {"threads": setting.threads, "instances": setting.instances}
 
 
 def _batcher(setting: Setting) -> dict[str, Option]:
@@ -82,8 +88,16 @@ def _batcher(setting: Setting) -> dict[str, Option]:
     return {} if batching is None else {"batch_items": batching.most_items, "batch_wait_ms": batching.wait_ms}
 
 
+def startup_s(evidence: Evidence) -> float | None:
+    """From the process's start to its first answer; None for a server elsewhere, whose client's start is no figure."""
+    record = evidence.record
+    return None if record.candidate.remote else fact(record, "startup_s") or fact(record, "load_s")
+
+
 def memory_bytes(evidence: Evidence) -> float | None:
-    """The peak while it was measured, else what it took once loaded."""
+    """The peak while it was measured, else what it took once loaded; None for a server elsewhere."""
+    if evidence.record.candidate.remote:
+        return None
     return evidence.peak_memory_bytes or fact(evidence.record, "memory_bytes")
 
 
@@ -117,11 +131,13 @@ def _mean_and_interval(by_round: Mapping[int, float]) -> tuple[float | None, flo
     return math.exp(mean), math.exp(mean - half), math.exp(mean + half)
 
 
-def _fleet(capacity_qps: float | None, cpus: int, scenario: Scenario) -> tuple[int | None, float | None]:
+def _fleet(capacity_qps: float | None, cpus: int | None, scenario: Scenario) -> tuple[int | None, float | None]:
     if capacity_qps is None or scenario.traffic.fleet_qps is None:
         return None, None
     count = replicas(scenario.traffic.fleet_qps, capacity_qps)
-    return count, None if scenario.price is None else yearly_cost(count, cpus, scenario.price)
+    if scenario.price is None or not has_cost(cpus, scenario):
+        return count, None
+    return count, yearly_cost(count, cpus or 1, scenario.price)
 
 
 def _trusted(evidence: Evidence, found: Gate) -> bool:

@@ -279,7 +279,8 @@ class Engine:
                 "verified": sum(start["verified"] for start in starts),
                 "service_ns": self._service_ns,
                 "affinity_kept": int(affinity_kept(starts, self.order.cpus)),
-            },
+            }
+            | {name: start[name] for start in starts for name in ("client_ns",) if name in start},
         )
 
     @contextlib.contextmanager

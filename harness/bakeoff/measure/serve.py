@@ -97,6 +97,18 @@ def closed_loop(
             left.kept.append((step, outputs))
 
 
+def median_ns(
+    infer: Infer, inputs: Arrays, calls: int, limit_ns: int, clock: Callable[[], int] = time.monotonic_ns
+) -> int:
+    """What the median takes of up to `calls` calls of one request, one after the other for about `limit_ns`."""
+    spent_ns: list[int] = []
+    while len(spent_ns) < calls and sum(spent_ns) < limit_ns:
+        begun = clock()
+        infer(inputs)
+        spent_ns.append(clock() - begun)
+    return int(np.median(spent_ns))
+
+
 def open_loop(
     infer: Infer,
     fetch: Fetch,

@@ -16,7 +16,7 @@ from bakeoff.measure.batching import Batcher, Baton, Joiner, fillings, require_j
 from bakeoff.measure.crew import Crew, Lane, together
 from bakeoff.measure.playing import play, score
 from bakeoff.measure.preparing import require_inputs
-from bakeoff.measure.serve import describe
+from bakeoff.measure.serve import describe, median_ns
 from bakeoff.measure.verify import Verifier, WrongOutput
 from bakeoff.measure.walk import walk
 from bakeoff.measure.wire import Channel, Message, artifact_of, setting_of
@@ -32,6 +32,8 @@ WARM_UP_CALLS = 20
 WARM_UP_PARTS = (1, 2, 3, 4, 6, 8)
 """A batcher is warmed up with calls of these parts of its largest batch."""
 SIZES_S = 5.0
+CLIENT_CALLS, CLIENT_NS = 300, 500_000_000
+"""How often, and how long, a client of a server elsewhere is timed before a stub that answers at once."""
 PAGE_BYTES = 4096
 
 
@@ -48,6 +50,7 @@ def serve(channel: Channel, order: Message) -> None:
     facts |= _warm_up(crew)
     if crew.batcher:
         facts["warmup_requests"] += _warm_up_joined(crew, crew.batcher.batching.most_items)
+    facts |= _client(crew, session)
     facts |= {"memory_bytes": crew.memory().bytes, "threads": procs.threads(os.getpid())}
     channel.send(facts | {"affinity": crew.affinity(), "ready_ns": time.monotonic_ns()})
     while (message := channel.receive()) is not None and message["do"] != "close":
@@ -172,6 +175,21 @@ def _warm_up_joined(crew: Crew, most_items: int) -> int:
 
     together((lane, partial(warm, lane)) for lane in crew.lanes)
     return sum(warmed)
+
+
+def _client(crew: Crew, session: Session) -> Message:
+    """What a request of the middle size takes the client of a server elsewhere by itself; nothing for other engines."""
+    requests = crew.requests
+    inputs = crew.get(int(np.argsort(requests.items, kind="stable")[requests.count // 2]))
+    baseline = session.baseline(inputs)
+    if baseline is None:
+        return {}
+    spent_ns: list[int] = []
+    try:
+        crew.lanes[0].do(lambda: spent_ns.append(median_ns(baseline.infer, inputs, CLIENT_CALLS, CLIENT_NS)))
+    finally:
+        baseline.close()
+    return {"client_ns": spent_ns[0]}
 
 
 def _touch(requests: Requests) -> None:

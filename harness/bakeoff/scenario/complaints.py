@@ -38,7 +38,10 @@ def first_complaint(label: str, error: ValidationError) -> UserError:
     more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
     path, value = _place(first)
     unquoted = (
-        value is _ABSENT or first["type"] in _UNKNOWN | {"missing"} or (value is None and first["type"] == "fault")
+        value is _ABSENT
+        or first["type"] in _UNKNOWN | {"missing"}
+        or (value is None and first["type"] == "fault")
+        or not first.get("ctx", {}).get("shown", True)
     )
     quoted = "" if unquoted else f"{shown(value)}: "
     return complaint(label, path, quoted + _message(first, path) + more)

@@ -48,9 +48,10 @@ def written(convert: Callable[[Any], Any]) -> BeforeValidator:
     return BeforeValidator(validate)
 
 
-def fault(message: str, *key: str | int) -> PydanticCustomError:
-    """An error in the part being validated, or in the key below it, with what would be right."""
-    return PydanticCustomError("fault", "{message}", {"message": message, "key": key})
+def fault(message: str, *key: str | int, shown: bool = True) -> PydanticCustomError:
+    """An error in the part being validated, or in the key below it, with what would be right; what was written is
+    quoted unless it is not to be `shown`."""
+    return PydanticCustomError("fault", "{message}", {"message": message, "key": key, "shown": shown})
 
 
 def is_factory(reference: str) -> bool:

@@ -132,7 +132,16 @@ class Scenario(Part):
         if self.sla is None and self.traffic.open_loop:
             raise fault(f"missing; {self.traffic.kind} traffic needs a latency limit, as in {{p99: 20ms}}", "sla")
         self._check_batching()
+        self._check_endpoints()
         return self
+
+    def _check_endpoints(self) -> None:
+        """A server serves one of the variants there are."""
+        known = {BASE, *self.own_variants, *self.recipes}
+        for name, endpoint in self.candidates.endpoints.items():
+            if endpoint.variant not in known:
+                there = f"no such variant; there are {', '.join(sorted(known))}"
+                raise fault(there, "candidates", "endpoints", name, "variant")
 
     def _check_recipes(self) -> None:
         """A recipe makes another model, and is its own name."""

@@ -10,7 +10,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from bakeoff.scenario import units
-from bakeoff.scenario.environment import Environment, check_name
+from bakeoff.scenario.endpoint import ENDPOINT, Endpoint, check_endpoint_name
+from bakeoff.scenario.environment import APART, Environment, check_name
 from bakeoff.scenario.fields import Bytes, Milliseconds, Part, RequestFile, Wait, Words, as_tuple, fault, written
 
 CANDIDATE_PATTERN = r"^[a-z0-9][a-z0-9_.@A-Z-]*(/[A-Za-z0-9][A-Za-z0-9_.@:+=-]*){2,4}$"
@@ -151,10 +152,27 @@ class CandidateFilter(Part):
         )
     )
 
+    endpoints: Annotated[dict[Annotated[str, AfterValidator(check_endpoint_name)], Endpoint], Field(max_length=16)] = (
+        Field(
+            default={},
+            description="Servers that are running already, by the name that their candidates get: endpoint@NAME. They"
+            " take part whatever backends, precisions and settings name; backends: [endpoint] leaves all others out.",
+            examples=[{"triton": {"url": "http://localhost:8000", "protocol": "v2-binary", "model": "ranker"}}],
+        )
+    )
+
+    @property
+    def servers(self) -> dict[str, Endpoint]:
+        """The endpoints by the name of the backend in their candidates' ids, endpoint@NAME."""
+        return {f"{ENDPOINT}{APART}{name}": each for name, each in self.endpoints.items()}
+
     @model_validator(mode="after")
-    def _batchers_differ(self) -> CandidateFilter:
+    def _fits_together(self) -> CandidateFilter:
         if len(set(self.batching)) < len(self.batching):
             raise fault("must name each batcher once", "batching")
+        for name in self.environments:
+            if name.partition(APART)[0] == ENDPOINT:
+                raise fault("is a server's name; it goes into candidates.endpoints", "environments", name)
         return self
 
 

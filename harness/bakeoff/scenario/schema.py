@@ -71,6 +71,8 @@ def _below(node: dict[str, Any], key: str | int) -> Iterator[dict[str, Any]]:
         return
     if key in node.get("properties", {}):
         yield node["properties"][key]
+    elif isinstance(node.get("additionalProperties"), dict):
+        yield node["additionalProperties"]
     yield from (below for pattern, below in node.get("patternProperties", {}).items() if re.search(pattern, key))
 
 

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from bakeoff.decide.judgement import Judgement, Verdict
 from bakeoff.show import views
+from bakeoff.show.endpoints import endpoint_words
 from bakeoff.show.gates import Gate, change_words, gates, subject
 from bakeoff.show.measuring import preparation_words
 from bakeoff.show.numbers import ABSENT, clean, duration, ms, shorten
@@ -207,6 +208,7 @@ def _closing(verdict: Verdict) -> list[str]:
     lines += [
         line for line in (views.certainty(verdict), views.money_words(verdict), preparation_words(verdict)) if line
     ]
+    lines += endpoint_words(verdict)
     if verdict.leaderboard is not None:
         board = verdict.leaderboard
         lines.append(

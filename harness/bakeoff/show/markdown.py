@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from bakeoff.decide.judgement import Verdict
 from bakeoff.show import views
+from bakeoff.show.endpoints import endpoint_words
 from bakeoff.show.gates import gates
 from bakeoff.show.measuring import preparation_words
 from bakeoff.show.numbers import ABSENT, clean, ms, shorten
@@ -95,7 +96,7 @@ def _notes(verdict: Verdict) -> list[str]:
             f"A leaderboard of mean latencies would have picked {clean(board.candidate)} (mean {ms(board.mean_ms)}). "
             f"{views.sentence(board.consequence)}"
         )
-    notes += views.trust(verdict)
+    notes += [*endpoint_words(verdict), *views.trust(verdict)]
     lines = [f"- {escape(note)}" for note in notes if note and note != ABSENT]
     return [*lines, ""] if lines else []
 

@@ -74,7 +74,8 @@ def _lateness(found: Measuring) -> str:
 def _energy(found: Measuring, verdict: Verdict) -> str:
     if not found.blocks:
         return ""
-    joules = found.energy_j.get(verdict.choice.candidate) if verdict.choice else None
+    choice = verdict.choice
+    joules = found.energy_j.get(choice.candidate) if choice and not choice.remote else None
     if joules is not None:
         return (
             f"While the choice was measured the machine took {numbers.number(joules * 1e3)} mJ a request, "

@@ -16,6 +16,7 @@ from bakeoff.decide.judgement import Judgement, Verdict
 from bakeoff.show import numbers, provenance, recipes, views
 from bakeoff.show.charts import chart, latencies
 from bakeoff.show.drawing import page_svg
+from bakeoff.show.endpoints import endpoint_words
 from bakeoff.show.gates import Gate, gates, subject
 from bakeoff.show.measuring import measuring_words
 from bakeoff.show.scale import readable
@@ -85,7 +86,7 @@ def _section(record: RunRecord, place: int, verdict: Verdict) -> Section:
         rivals=views.rivals(verdict),
         yaml=recipes.as_yaml(verdict.choice) if verdict.choice else "",
         calls=recipes.engine_calls(verdict.choice) if verdict.choice else "",
-        measuring=measuring_words(record, verdict),
+        measuring=(*measuring_words(record, verdict), *endpoint_words(verdict)),
     )
 
 

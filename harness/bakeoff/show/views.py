@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bakeoff.decide.cost import replicas
 from bakeoff.decide.judgement import Judgement, Verdict
+from bakeoff.show.endpoints import client_words
 from bakeoff.show.gain import gain_words
 from bakeoff.show.gates import change_words
 from bakeoff.show.numbers import (
@@ -49,6 +50,8 @@ class Row:
     cost_ends: str
     quality: str
     why_not: str
+    client: str
+    """The latency without the client's own share, for a server elsewhere."""
     standing: str
     """"choice", "set", "ok", "miss" or "out": for the eye, never alone."""
 
@@ -201,6 +204,7 @@ def _row(place: int, one: Judgement, verdict: Verdict) -> Row:
         cost_ends=interval(one.cost_low, one.cost_high),
         quality=change_words(one.quality.values()),
         why_not="; ".join(part for part in (clean(one.reason), gain_words(one, verdict.candidates)) if part),
+        client=client_words(one),
         standing=_standing(one, verdict),
     )
 

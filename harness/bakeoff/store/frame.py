@@ -17,7 +17,7 @@ sent_p99_ms              the same from the moment of sending, ms
 service_mean_ms, service_p50_ms
                          time on a lane without the queue, ms
 lateness_p99_ms          how late the generator sent, ms
-cpu_ms_per_request       CPU time of the worker per answered request, ms
+cpu_ms_per_request       CPU time of the worker per answered request, ms; missing for a server elsewhere
 items_per_s              items of answered requests per second
 preparation_share        the share of the service time that preparing features took, where a scenario includes that
 fact_*                   what else was recorded with the block, such as fact_peak_memory_bytes
@@ -93,7 +93,7 @@ def _scenario_rows(run: str, scenario: ScenarioRecord) -> Iterator[dict[str, Any
         if not candidate.blocks:
             yield who
         for entry in candidate.blocks:
-            yield {**who, "round": entry.round, "position": entry.position, **_figures(entry.block)}
+            yield {**who, "round": entry.round, "position": entry.position, **_figures(entry.block, candidate)}
 
 
 def _identity(record: CandidateRecord) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def _identity(record: CandidateRecord) -> dict[str, Any]:
     }
 
 
-def _figures(block: Block) -> dict[str, Any]:
+def _figures(block: Block, candidate: CandidateRecord) -> dict[str, Any]:
     latency, service = block.latency_ms(), block.service_ms()
     return {
         "kind": block.kind,
@@ -132,7 +132,7 @@ def _figures(block: Block) -> dict[str, Any]:
         "service_mean_ms": _mean(service),
         "service_p50_ms": percentile_or_none(service, 50.0),
         "lateness_p99_ms": percentile_or_none(block.lateness_ms(), 99.0),
-        "cpu_ms_per_request": _known(block.cpu_ms_per_request()),
+        "cpu_ms_per_request": None if candidate.candidate.remote else _known(block.cpu_ms_per_request()),
         "items_per_s": _known(block.throughput_items_per_s()),
         "preparation_share": _known(block.preparation_share()),
         **{f"fact_{name}": value for name, value in block.facts.items()},

@@ -15,7 +15,7 @@ MOST_INLINE_BYTES = 1 << 30
 def load_proto(path: Path) -> Any:
     """The model without its external data; raises UserError where the file is not one, or not all of one."""
     import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
 
     if path.stat().st_size == 0:
         raise UserError(f"{path}: is empty; an ONNX model was expected")
