@@ -49,10 +49,14 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What one replica may use: `cpus` cores (a count) and `memory_bytes` (None: no limit)."""
+    """What one replica may use: `cpus` cores and `gpus` GPUs (counts; 0 on the CPU), `memory_bytes` (None: no limit).
+
+    An engine sees the replica's GPUs alone: its first GPU is the replica's first.
+    """
 
     cpus: int
     memory_bytes: int | None = None
+    gpus: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +237,13 @@ def splits(resources: Resources) -> tuple[Setting, ...]:
     return tuple(
         Setting(name=f"{cpus // threads}x{threads}", threads=threads, instances=cpus // threads) for threads in divisors
     )
+
+
+def require_device(engine: str, device: str, *devices: str) -> None:
+    """Raise Unavailable where an engine does not run on `device`, the usual one of its `devices` first."""
+    if device not in devices:
+        usual = f"set resources.device: {devices[0]}" + (" or leave it out" if devices[0] == "cpu" else "")
+        raise Unavailable(f"{engine} runs on {' and '.join(devices)} alone", usual)
 
 
 def cpu_flags() -> frozenset[str]:

@@ -209,7 +209,7 @@ class _Probes:
     ) -> tuple[Entry, ...]:
         """The scenario's plan, narrowed to `candidates` where any are named."""
         device, asked = scenario.resources.device, scenario.resources
-        resources = Resources(len(host.engine_cpus(asked.cpus)[0]), asked.memory_bytes)
+        resources = Resources(len(host.engine_cpus(asked.cpus)[0]), asked.memory_bytes, asked.gpus)
         rivals = {name: self._rival(name, None, device, resources) for name in wanted_backends(scenario, self.points)}
         own = scenario.candidates.environments
         rivals |= {name: self._rival(name, environment, device, resources) for name, environment in own.items()}

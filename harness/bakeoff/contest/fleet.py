@@ -131,6 +131,7 @@ def order(question: Question, name: str, place: Path, log: Path) -> Order:
         lossy=entry.candidate.precision not in LOSSLESS or entry.candidate.variant in question.prepared.inexact,
         variant=question.prepared.place(entry.candidate.variant),
         generator_cpu=generator_cpu,
+        gpu_memory_bytes=question.scenario.resources.gpu_memory_bytes,
     )
 
 

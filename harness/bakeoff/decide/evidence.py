@@ -99,7 +99,8 @@ def gather(record: CandidateRecord, scenario: Scenario, cpus: int) -> Evidence:
     rates = _by_round_rates(by_round, record, scenario)
     capacity = {number: qps for number, (qps, _) in rates.items()}
     items_per_s = {number: items for number, (_, items) in rates.items()}
-    cost = {number: cost_per_million(each, cpus, scenario.price) for number, each in items_per_s.items()}
+    price, gpus = scenario.price, scenario.resources.gpus
+    cost = {number: cost_per_million(each, cpus, price, gpus) for number, each in items_per_s.items()}
     replayed_qps = _mean(capacity)
     if scenario.traffic.asks_capacity:
         blocks = [block for block in everything if found.passed_qps and block.offered_qps == found.passed_qps]

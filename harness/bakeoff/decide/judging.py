@@ -121,7 +121,8 @@ def _fleet(capacity_qps: float | None, cpus: int, scenario: Scenario) -> tuple[i
     if capacity_qps is None or scenario.traffic.fleet_qps is None:
         return None, None
     count = replicas(scenario.traffic.fleet_qps, capacity_qps)
-    return count, None if scenario.price is None else yearly_cost(count, cpus, scenario.price)
+    gpus = scenario.resources.gpus
+    return count, None if scenario.price is None else yearly_cost(count, cpus, scenario.price, gpus)
 
 
 def _trusted(evidence: Evidence, found: Gate) -> bool:
