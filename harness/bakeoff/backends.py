@@ -169,6 +169,11 @@ class Session(ABC):
         """Start a request and call `done` with its outputs; for engines and servers that are asynchronous by nature."""
         done(self.infer(inputs))
 
+    def spent_ns(self) -> Mapping[str, int]:
+        """Nanoseconds that this lane's calls have spent so far on a part worth telling apart, such as {"transfer": 1000}
+        between CPU and GPU; for a session that splits a model over devices. Default: it counts none."""
+        return {}
+
     def close(self) -> None:
         """Give back what the engine holds."""
         return
