@@ -79,7 +79,7 @@ class Jax(Backend):
         self.require(precision, device)
         jax = _engine(device, setting.threads)
         program = torch_session.read(model.file(*self.formats))
-        graph = aten_graph.read(torch_graph.in_bf16(program) if precision == "bf16" else program)
+        graph = aten_graph.read(torch_graph.in_half(program, "bf16") if precision == "bf16" else program)
         exported = _export(jax, graph, model, device)
         (into / PROGRAM).write_bytes(exported.serialize())
         np.savez(into / WEIGHTS, *map(_storable, graph.constants.values()))
