@@ -93,6 +93,7 @@ class TorchCompile(Backend):
         os.environ.update(CXX=_compiler(), TORCHINDUCTOR_CACHE_DIR=str(caches), TORCHINDUCTOR_COMPILE_THREADS="1")
         torch_session.set_threads(setting.threads)
         import torch
+        from torch.export.passes import move_to_device_pass
 
         program = torch_session.read(source)
         with torch.no_grad(), warnings.catch_warnings():
@@ -103,7 +104,7 @@ class TorchCompile(Backend):
             if device == "cuda":
                 options |= KERNELS_INSIDE
                 torch_cuda.multiply_in(precision)
-                program = torch.export.passes.move_to_device_pass(program, "cuda:0")
+                program = move_to_device_pass(program, "cuda:0")
             torch._inductor.aoti_compile_and_package(program, package_path=str(path), inductor_configs=options)
         shutil.rmtree(caches, ignore_errors=True)
         return Artifact(path, precision, model.inputs, model.outputs)
