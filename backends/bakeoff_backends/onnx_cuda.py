@@ -52,7 +52,7 @@ def open_on_gpu(artifact: Artifact, setting: Setting) -> Any:
     tf32 = artifact.precision == TF32
     provided = {CUDA: {"device_id": "0", "use_tf32": str(int(tf32))}}
     if provider(setting, "cuda") == TENSORRT:
-        os.environ["NVIDIA_TF32_OVERRIDE"] = "1" if tf32 else "0"
+        os.environ |= {} if tf32 else {"NVIDIA_TF32_OVERRIDE": "0"}
         provided = {TENSORRT: _tensorrt(artifact)} | provided
     return open_session(str(artifact.path), setting, "cuda", provided)
 
