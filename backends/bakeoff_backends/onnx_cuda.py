@@ -1,4 +1,4 @@
-"""ONNX Runtime on NVIDIA's GPUs: its CUDA and TensorRT providers, and a session whose tensors are bound to the device."""
+"""ONNX Runtime on NVIDIA's GPUs: its CUDA and TensorRT providers, and a session with tensors bound to the device."""
 
 from __future__ import annotations
 

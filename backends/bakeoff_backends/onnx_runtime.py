@@ -42,7 +42,7 @@ WRITERS = {**QUANTISERS, FP16: partial(onnx_casting.cast_products, precision=FP1
 
 
 class OnnxRuntime(Backend):
-    """ONNX Runtime on its CPU, CUDA or TensorRT provider. `run` releases the GIL: instances are threads over one session."""
+    """ONNX Runtime on its CPU, CUDA or TensorRT provider. `run` releases the GIL: instances are threads over a session."""
 
     name: ClassVar[str] = "onnxruntime"
     formats: ClassVar[tuple[str, ...]] = ("onnx",)
@@ -78,7 +78,7 @@ class OnnxRuntime(Backend):
         Spinning saves the wake-ups of small operators (a small DLRM at batch 32: 75 against 113 microseconds) and
         wastes the core of whoever shares it. On request, to see what operator fusion is worth: "-nofuse" leaves the
         graph as it is, "-basic" folds its constants and drops what is redundant.
-        On a GPU one request at a time or as many as there are cores, by the CUDA provider or by TensorRT's ("-tensorrt").
+        On a GPU one request at a time or as many as there are cores, by the CUDA provider or TensorRT's ("-tensorrt").
         """
         if resources.gpus:
             return onnx_cuda.settings(resources)

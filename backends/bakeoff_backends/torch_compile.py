@@ -65,7 +65,7 @@ class TorchCompile(Backend):
         On request, "-nofuse": Inductor's scheduler then joins no two loops, and no loop to a matrix product. What its
         lowering inlines, element-wise steps into their one user, no setting of Inductor's keeps apart.
         On a GPU also "-graphs": its kernels are played back as CUDA graphs, as torch.compile's reduce-overhead does.
-        On request "-autotune": that, and kernels for products chosen by timing them (max-autotune), which takes minutes.
+        On request "-autotune": that, and kernels for products chosen by timing them (max-autotune) for minutes.
         """
         plain = splits(resources)
         unfused = [

@@ -28,7 +28,7 @@ class Recorded:
 
 
 class GraphRunner(Runner):
-    """Records the model when a shape first comes, which is while the engine warms up. Graphs share one pool of memory."""
+    """Records the model when a shape first comes, mostly while the engine warms up. Graphs share one pool of memory."""
 
     def __init__(self, model: Any, place: torch.device) -> None:
         import torch

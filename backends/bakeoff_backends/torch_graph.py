@@ -90,7 +90,7 @@ def in_half(program: ExportedProgram, precision: str) -> ExportedProgram:
 
 
 def to_half(module: GraphModule, precision: str) -> None:
-    """Run the matrix operators in bf16 or fp16, as torch.autocast does, but decided once in the graph, not at every call.
+    """Run the matrix operators in bf16 or fp16, as torch.autocast does, but decided once in the graph and not per call.
 
     Weights are stored narrow. Sums, norms and softmax stay in fp32, and so does the head: a last layer that only
     element-wise steps separate from the output, where bf16 would round a click probability by 1e-3.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bakeoff_backends import torch_tables
@@ -25,14 +26,12 @@ class SplitRunner(Runner):
     """
 
     def __init__(self, pieces: torch_tables.Pieces, places: Sequence[torch.device], home: torch.device) -> None:
-        import torch
-
         super().__init__(torch_tables.moved(pieces.dense.module, home), home)
         self._pieces, self._places = pieces, tuple(places)
         pairs = zip(pieces.lookups, places, strict=True)
         self._lookups = [torch_tables.moved(part.module, place) for part, place in pairs]
         self._packed = [Room(home) for _ in places]
-        self._clock, self._byte = Clock(home), torch.uint8
+        self._clock = Clock(home)
 
     def __call__(self, hosts: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Start the look-ups, the transfers and the dense part."""
@@ -54,18 +53,38 @@ class SplitRunner(Runner):
             return rows
         if place.type == self.place.type:
             return [row.to(self.place, non_blocking=True) for row in rows]
-        ends, size = [], 0
-        for row in rows:
-            ends.append((size, row.numel() * row.element_size()))
-            size += -(-ends[-1][1] // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
-        packed = self._packed[number].tensor((size,), self._byte)
-        for row, (start, length) in zip(rows, ends, strict=True):
-            packed[start : start + length].view(row.dtype).view(row.shape).copy_(row)
-        there = packed.to(self.place, non_blocking=True)
-        return [
-            there[start : start + length].view(row.dtype).view(row.shape)
-            for row, (start, length) in zip(rows, ends, strict=True)
-        ]
+        packed, layout = pack(rows, self._packed[number])
+        return unpack(packed.to(self.place, non_blocking=True), layout)
+
+
+def pack(rows: Sequence[torch.Tensor], room: Room) -> tuple[torch.Tensor, list[Slot]]:
+    """The rows of all look-ups end to end in the room's memory, as bytes, and where each of them lies."""
+    import torch
+
+    layout: list[Slot] = []
+    size = 0
+    for row in rows:
+        layout.append(Slot(size, row.numel() * row.element_size(), row.dtype, row.shape))
+        size += -(-layout[-1].length // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+    packed = room.tensor((size,), torch.uint8)
+    for row, place in zip(rows, unpack(packed, layout), strict=True):
+        place.copy_(row)
+    return packed, layout
+
+
+def unpack(packed: torch.Tensor, layout: Sequence[Slot]) -> list[torch.Tensor]:
+    """The rows again, as views."""
+    return [packed[s.start : s.start + s.length].view(s.dtype).view(s.shape) for s in layout]
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where a tensor lies among bytes."""
+
+    start: int
+    length: int
+    dtype: torch.dtype
+    shape: torch.Size
 
 
 class Clock:

@@ -1,7 +1,7 @@
 """Taking a model's embedding lookups out of its graph, so that the tables can stay where the rest does not run.
 
 A lookup takes rows of a constant table by ids that come from integer inputs alone. What computes its ids goes with it;
-everything else is the dense part, which gets the rows as further inputs. torch is imported by the functions that need it.
+all else is the dense part, which gets the rows as further inputs. torch is imported by the functions that need it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bakeoff.backends import Unsupported
 
 if TYPE_CHECKING:
-    from torch.fx import Graph, GraphModule, Node
+    from torch.fx import GraphModule, Node
 
 LOOKUPS = frozenset(
     {

@@ -170,8 +170,8 @@ class Session(ABC):
         done(self.infer(inputs))
 
     def spent_ns(self) -> Mapping[str, int]:
-        """Nanoseconds that this lane's calls have spent so far on a part worth telling apart, such as {"transfer": 1000}
-        between CPU and GPU; for a session that splits a model over devices. Default: it counts none."""
+        """What calls of this lane have spent so far on a part worth telling apart: {"transfer": nanoseconds} of a model
+        that is split over devices. Default: nothing is counted."""
         return {}
 
     def close(self) -> None:

@@ -3,8 +3,8 @@
     python tests/benchmarks/gpu_field.py > results/gpu/MY-CARD.txt
     python tests/benchmarks/gpu_field.py --device cpu --batches 1,32 --workload model.pt2
 
-A call takes host arrays and gives host arrays back: the copies are part of it. GB/s and GFLOP/s are the least that a call
-has to read, write and compute, over its median; activations are left out. A break-even compares one call after the
+A call takes host arrays and gives host arrays back: the copies are part of it. GB/s and GFLOP/s are the least that a
+call has to read, write and compute, over its median; activations are left out. A break-even compares one call after the
 other; what an SLA allows, `bakeoff run` says, with resources: {device: cuda} and a price per gpu-hour.
 """
 

@@ -15,8 +15,10 @@ from bakeoff.scenario.device import check_device, gpus_of
 
 def checkup(device: str) -> dict[str, Any]:
     """JSON-able: `backends` (a dict each: backend, available, version, reason, remedy …), and what every run records:
-    `host`, `environment`, `noise`; `measuring` says what the load generator can have here. Raises UserError for a device
-    that is none."""
+    `host`, `environment`, `noise`; `measuring` says what the load generator can have here.
+
+    Raises UserError for a device that is none.
+    """
     try:
         check_device(device)
     except ValueError as error:

@@ -55,8 +55,8 @@ HERE = Interpreter()
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """How to start children: the CPU ids they may use, threads an engine may use, memory limit, log, interpreter, and the
-    device whose GPUs they may see."""
+    """How to start children: the CPU ids they may use, threads an engine may use, memory limit, log, interpreter, and
+    the device whose GPUs they see."""
 
     log: Path
     cpus: tuple[int, ...]

@@ -11,7 +11,7 @@ _DEVICE = re.compile(DEVICE_PATTERN)
 
 def check_device(device: str) -> str:
     """The device as it is; raises ValueError with the right forms for anything else."""
-    if not _DEVICE.match(device):
+    if not _DEVICE.fullmatch(device):
         raise ValueError("must be cpu, cuda, cuda:1 for another GPU, or cuda:0+1 for two of them")
     numbers = gpus_of(device)
     if len(set(numbers)) < len(numbers):

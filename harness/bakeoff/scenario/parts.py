@@ -68,7 +68,7 @@ class Resources(Part):
     ] = Field(
         default=CPU,
         examples=["cuda"],
-        description="Where the model runs: cpu, cuda (the first GPU), cuda:1 (another one, as nvidia-smi counts them), or"
+        description="Where the model runs: cpu, cuda (the first GPU), cuda:1 (another, as nvidia-smi counts them), or"
         " cuda:0+1 for a replica on two.",
     )
     cpus: int | None = Field(

@@ -94,8 +94,8 @@ def timed(infer: Any, model: Model, batches: Iterable[int]) -> Iterable[tuple[in
 def expect(order: Mapping[str, Any]) -> dict[str, Any]:
     """What torch on the CPU answers at the smallest batch, for the others to be held to; and the work of a call.
 
-    `flop` and `bytes` are [fixed, by item]: sums and products of matrix operators; dense weights, rows of tables, inputs
-    and outputs, each read or written once, which is the least that can be.
+    `flop` and `bytes` are [fixed, by item]: sums and products of matrix operators; dense weights, rows of tables,
+    inputs and outputs, each read or written once, which is the least that can be.
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from field.child import LARGEST_ERROR
 from proofs import children
 
 from bakeoff.backends import Resources, Setting, registered
@@ -20,6 +19,7 @@ from bakeoff.measure.child import thread_environment
 from bakeoff.measure.engine_room import Probed
 from bakeoff.scenario import from_dict
 from bakeoff.workloads import prepare
+from field.child import LARGEST_ERROR
 
 ENGINES = ("torch", "torch-compile", "jax", "onnxruntime", "tensorrt")
 CHILD_LIMIT_S = 1800

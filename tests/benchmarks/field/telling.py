@@ -49,7 +49,9 @@ def ceiling_lines(ceilings: Mapping[str, Ceilings]) -> list[str]:
     return lines
 
 
-def break_even(rows: Sequence[Row], batches: Sequence[int], gpu_price: float, core_price: float, cpus: int) -> list[str]:
+def break_even(
+    rows: Sequence[Row], batches: Sequence[int], gpu_price: float, core_price: float, cpus: int
+) -> list[str]:
     """From which batch on the quickest GPU candidate is quicker than the quickest on the CPU; and for each batch the
     requests per second from which on one GPU costs less than the cores that would carry them, one call after the other.
     """
