@@ -42,7 +42,7 @@ WRITERS = {**QUANTISERS, FP16: partial(onnx_casting.cast_products, precision=FP1
 
 
 class OnnxRuntime(Backend):
-    """ONNX Runtime on its CPU, CUDA or TensorRT provider. `run` releases the GIL: instances are threads over a session."""
+    """ONNX Runtime by its CPU, CUDA or TensorRT provider. `run` releases the GIL: instances are threads, one session."""
 
     name: ClassVar[str] = "onnxruntime"
     formats: ClassVar[tuple[str, ...]] = ("onnx",)

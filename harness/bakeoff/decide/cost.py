@@ -1,4 +1,4 @@
-"""What serving costs: cores or GPUs held while a million items are scored at capacity; money, where there is a price."""
+"""What serving costs: cores or GPUs held while a million items are scored at capacity, in money if there is a price."""
 
 from __future__ import annotations
 
