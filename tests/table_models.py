@@ -65,7 +65,7 @@ def exported(module):
 
 def program(module):
     torch.manual_seed(1)
-    items = torch.export.Dim("items", min=1, max=64)
+    items = torch.export.Dim("items", min=1, max=4096)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         given = tuple(map(torch.from_numpy, request(3).values()))

@@ -32,16 +32,16 @@ def build_engines(artifact: Artifact, model: Model, setting: Setting) -> None:
 
     Raises Unavailable without the provider, Unsupported where a free axis is of unknown length.
     """
-    shapes = {tensor.name: tensor_rt_plan.shapes(tensor, model) for tensor in model.inputs if None in tensor.shape}
+    shapes = {tensor.name: tensor_rt_plan.shapes(tensor, model) for tensor in model.inputs}
+    free = [tensor.name for tensor in model.inputs if None in tensor.shape]
     profile = {
-        f"trt_profile_{name}_shapes": ",".join(f"{key}:{'x'.join(map(str, each[k]))}" for key, each in shapes.items())
-        for k, name in enumerate(("min", "opt", "max"))
+        f"trt_profile_{name}_shapes": ",".join(f"{key}:{'x'.join(map(str, shapes[key][k]))}" for key in free)
+        for k, name in enumerate(("min", "opt", "max") if free else ())
     }
     (artifact.path.parent / ENGINES).mkdir()
-    (artifact.path.parent / PROFILE).write_text(json.dumps(profile if shapes else {}), encoding="utf-8")
+    (artifact.path.parent / PROFILE).write_text(json.dumps(profile), encoding="utf-8")
     session = open_on_gpu(artifact, setting)
-    usual = {t.name: np.zeros(shapes[t.name][1] if t.name in shapes else t.shape, t.dtype) for t in model.inputs}
-    session.run(list(artifact.outputs), usual)
+    session.run(list(artifact.outputs), {t.name: np.zeros(shapes[t.name][1], t.dtype) for t in model.inputs})
 
 
 def open_on_gpu(artifact: Artifact, setting: Setting) -> Any:

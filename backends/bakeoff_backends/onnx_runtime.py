@@ -30,19 +30,19 @@ from bakeoff_backends.onnx_session import TENSORRT, OnnxSession, engine, open_se
 
 REMEDY = "pip install 'bakeoff[onnxruntime]'"
 INT8, FP16 = "int8-dynamic", "fp16"
-QUANTISERS: Mapping[str, Callable[[Model, Path], None]] = {
+QUANTISERS: Mapping[str, Callable[..., None]] = {
     INT8: onnx_quantising.dynamic,
     "int8-static": onnx_quantising.static,
     "int8-mixed": onnx_mixed.mixed,
     "int8-weight-only": partial(onnx_weight_only.weight_only, bits=8),
     "int4-weight-only": partial(onnx_weight_only.weight_only, bits=4),
 }
-WRITERS = {**QUANTISERS, FP16: partial(onnx_casting.cast_products, precision=FP16)}
+WRITERS: Mapping[str, Callable[..., None]] = {**QUANTISERS, FP16: partial(onnx_casting.cast_products, precision=FP16)}
 """Whatever writes another file than the model's own."""
 
 
 class OnnxRuntime(Backend):
-    """ONNX Runtime by its CPU, CUDA or TensorRT provider. `run` releases the GIL: instances are threads, one session."""
+    """ONNX Runtime by its CPU, CUDA or TensorRT provider. `run` releases the GIL: instances are threads over one."""
 
     name: ClassVar[str] = "onnxruntime"
     formats: ClassVar[tuple[str, ...]] = ("onnx",)
@@ -105,7 +105,7 @@ class OnnxRuntime(Backend):
         require_provider(setting, device)
         if precision in WRITERS:
             path = into / f"model.{precision}.onnx"
-            WRITERS[precision](model, path)
+            WRITERS[precision](model, path=path)
             artifact = Artifact(path, precision, model.inputs, model.outputs)
         else:
             artifact = super().build(model, precision, setting, device, into)

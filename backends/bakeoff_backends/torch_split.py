@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bakeoff_backends import torch_tables
 from bakeoff_backends.torch_cuda import Room, Runner, leaves
@@ -98,7 +98,8 @@ class Clock:
         import torch
 
         self._total_ns, self._pending = 0, False
-        self._events = [torch.cuda.Event(enable_timing=True) for _ in range(2)] if place.type == "cuda" else []
+        event: Any = torch.cuda.Event
+        self._events = [event(enable_timing=True) for _ in range(2)] if place.type == "cuda" else []
         self._started_ns = 0
 
     def start(self) -> None:
