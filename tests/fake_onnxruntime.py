@@ -43,4 +43,5 @@ def make(available=(TENSORRT, CUDA, CPU), falls_back_to=None):
         InferenceSession=InferenceSession,
         OrtValue=onnxruntime.OrtValue,
         get_available_providers=lambda: list(available),
+        preload_dlls=lambda: told.append("libraries"),
     )

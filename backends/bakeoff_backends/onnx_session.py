@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -70,6 +72,8 @@ def open_session(
     """
     require_provider(setting, device)
     onnxruntime = engine()
+    if device == "cuda":
+        _load_libraries(onnxruntime, setting)
     spin = bool(setting.options.get("spin", False))
     level = LEVELS[str(setting.options.get("optimisation", "all"))]
     options = onnxruntime.SessionOptions()
@@ -85,6 +89,14 @@ def open_session(
     if session.get_providers()[0] != name:
         raise Unavailable(f"onnxruntime fell back from {name} to {session.get_providers()[0]}", REMEDIES[name])
     return session
+
+
+def _load_libraries(onnxruntime: Any, setting: Setting) -> None:
+    """Load CUDA's and TensorRT's libraries from where pip puts them, in which a provider does not look by itself."""
+    onnxruntime.preload_dlls()
+    if setting.options.get("provider") == "tensorrt":
+        with suppress(ImportError, OSError):
+            import_module("tensorrt_libs")
 
 
 def float32(answer: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

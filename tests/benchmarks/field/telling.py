@@ -33,6 +33,8 @@ def _achieved(row: Row, batches: Sequence[int], work: Work, ceiling: Ceilings) -
         rates = {n: (line[0] + line[1] * n) / seconds for n, seconds in row.seconds.items()}
         cells = (_number(rates[n] / GIGA) if n in rates else "-" for n in batches)
         best = max(rates.values(), default=0.0)
+        if not best:
+            continue
         share = f"  best {best / limit:.1%} of {_number(limit / GIGA)}" if limit else ""
         lines.append(_line(f"       {what}", cells) + share)
     return lines
