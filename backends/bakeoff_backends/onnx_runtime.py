@@ -26,6 +26,7 @@ from bakeoff.backends import (
     splits,
 )
 from bakeoff_backends import onnx_casting, onnx_cuda, onnx_mixed, onnx_quantising, onnx_weight_only
+from bakeoff_backends.nvidia_driver import Driver
 from bakeoff_backends.onnx_session import TENSORRT, OnnxSession, engine, open_session, provider, require_provider
 
 REMEDY = "pip install 'bakeoff[onnxruntime]'"
@@ -56,11 +57,14 @@ class OnnxRuntime(Backend):
             onnxruntime = engine()
         except ImportError as error:
             raise Unavailable(f"onnxruntime cannot be imported: {error}", REMEDY) from error
-        session = open_session(_tiny_model(), Setting("probe"), device)
+        setting = Setting("probe")
+        require_provider(setting, device)
+        gpu = {"gpu": Driver().name} if device == "cuda" else {}
+        session = open_session(_tiny_model(), setting, device)
         (answer,) = session.run(None, {"x": np.ones(3, np.float32)})
         if not np.array_equal(answer, np.full(3, 2, np.float32)):
             raise Unavailable(f"onnxruntime computes 1 + 1 = {answer[0]} here", "reinstall onnxruntime")
-        return Facts(onnxruntime.__version__, {"providers": ", ".join(onnxruntime.get_available_providers())})
+        return Facts(onnxruntime.__version__, {"providers": ", ".join(onnxruntime.get_available_providers()), **gpu})
 
     def precisions(self, device: str) -> tuple[str, ...]:
         """The quantised operators are the CPU's; fp16 and bf16 gain nothing there. Weight-only needs onnx-ir.

@@ -1,10 +1,12 @@
 """ONNX Runtime's way to a GPU as far as it goes without one: providers, options, engines, bound tensors on the CPU."""
 
+import ctypes
 import json
 import os
 import sys
 
 import fake_onnxruntime
+import fake_tensorrt
 import numpy as np
 import onnx
 import onnxruntime
@@ -53,13 +55,28 @@ def test_on_a_gpu_each_provider_has_its_settings():
     assert keys == [{}, {}, {"provider": "tensorrt"}, {"provider": "tensorrt"}, {}, {}]
 
 
-def test_the_probe_computes_on_the_gpu(install):
+@pytest.fixture
+def driver(monkeypatch):
+    driver = fake_tensorrt.Driver()
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: driver)
+    return driver
+
+
+def test_the_probe_computes_on_the_gpu(install, driver):
     module = install()
-    assert OnnxRuntime().probe("cuda").details["providers"] == ", ".join((TENSORRT, CUDA, CPU))
+    details = OnnxRuntime().probe("cuda").details
+    assert details == {"providers": ", ".join((TENSORRT, CUDA, CPU)), "gpu": "NVIDIA Fake"}
     assert module.told == ["libraries", {CUDA: {}}], "the libraries come before the session that needs them"
 
 
-def test_a_session_that_falls_back_without_a_word_is_unavailable(install, model, tmp_path):
+def test_without_a_gpu_the_probe_says_so_and_not_that_a_package_is_missing(install, driver):
+    install()
+    driver.devices = 0
+    with pytest.raises(Unavailable, match="no CUDA device: NVIDIA's driver is here and finds none"):
+        OnnxRuntime().probe("cuda")
+
+
+def test_a_session_that_falls_back_without_a_word_is_unavailable(install, driver, model, tmp_path):
     install(falls_back_to=CPU)
     with pytest.raises(Unavailable) as fell:
         OnnxRuntime().probe("cuda")
