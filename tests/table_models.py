@@ -30,7 +30,7 @@ class Ranker(nn.Module):
         hashed = ids % 7
         rows = self.tables[0](ids[:, 0]) + self.tables[1](hashed[:, 1]) + self.tables[2](hashed).sum(1)
         rows = rows + self.bag(ids) + self.codes[ids[:, 0]].float() * self.scales[ids[:, 0]]
-        rows = rows + self.positions(torch.arange(3)).sum(0) + (ids[:, :1] > 3)
+        rows = rows + self.positions(torch.arange(3)).sum(0) + (ids[:, :1] > 3) + torch.tensor([0.5, 1.0, 2.0, 3.0])
         rows = rows + self.tied(ids[:, 1]) @ self.tied.weight.T @ self.tied.weight
         vector = rows * dense.sum(1, keepdim=True).reshape(dense.shape[0], 1)
         return torch.sigmoid(self.head(vector))[:, 0], vector.to(torch.bfloat16)

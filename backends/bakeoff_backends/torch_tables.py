@@ -86,7 +86,10 @@ def shared_out(sizes: dict[int, int], places: int) -> list[set[int]]:
 
 
 def moved(module: GraphModule, place: Any) -> GraphModule:
-    """The module on a device, with the devices that were written into its graph at export replaced by it."""
+    """The module on a device, with the devices that were written into its graph at export replaced by it.
+
+    It is wrapped anew, which makes buffers of a model's plain tensors: those no module would move.
+    """
     import torch
     from torch.fx.node import map_aggregate
 
@@ -95,8 +98,7 @@ def moved(module: GraphModule, place: Any) -> GraphModule:
 
     for node in module.graph.nodes:
         node.args, node.kwargs = map_aggregate(node.args, here), map_aggregate(node.kwargs, here)
-    module.recompile()
-    return module.to(place)
+    return torch.fx.GraphModule(module, module.graph).to(place)
 
 
 def _lookups(module: GraphModule) -> list[Node]:

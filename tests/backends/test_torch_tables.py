@@ -9,7 +9,7 @@ import table_models
 import torch
 
 from bakeoff.backends import Unsupported
-from bakeoff_backends import torch_cuda, torch_tables
+from bakeoff_backends import torch_cuda, torch_graph, torch_tables
 from bakeoff_backends.torch_split import SplitRunner, pack, unpack
 
 
@@ -29,7 +29,8 @@ def test_tables_read_by_ids_alone_go_with_what_computes_their_ids(ranker):
     assert constants(part) == tables
     assert part.inputs == (1,)
     assert "aten.remainder.Scalar" in {str(node.target) for node in part.module.graph.nodes}
-    assert constants(pieces.dense) == {"positions.weight", "tied.weight", "head.weight", "head.bias"}
+    held = {name for name in constants(pieces.dense) if not name.startswith("lifted")}
+    assert held == {"positions.weight", "tied.weight", "head.weight", "head.bias"}
     assert pieces.dense.inputs == (0, 1)
     assert pieces.table_bytes == ((10 + 20 + 30 + 10) * 4 * 4 + 10 * 4 + 10 * 4,)
 
@@ -104,8 +105,34 @@ def test_rows_of_all_types_are_packed_end_to_end_and_found_again():
         assert torch.equal(back, row)
 
 
-def test_devices_that_export_wrote_down_are_replaced():
-    module = torch_tables.moved(table_models.exported(table_models.Ranker()), torch.device("meta"))
+META = torch.device("meta")
+"""A device that computes shapes alone, and refuses to mix with others: what a GPU would refuse, it does too."""
+
+
+def on_meta(asked):
+    return [torch.from_numpy(values).to(META) for values in asked.values()]
+
+
+def test_all_of_a_model_goes_to_the_device_with_what_export_wrote_down(ranker):
+    module = torch_tables.moved(table_models.exported(ranker), META)
     burnt = {node.kwargs["device"] for node in module.graph.nodes if "device" in node.kwargs}
-    assert burnt == {torch.device("meta")}
-    assert {parameter.device.type for parameter in module.parameters()} == {"meta"}
+    assert burnt == {META}
+    for items in (1, 5):
+        score, vector = module(*on_meta(table_models.request(items)))
+        assert (score.device, score.shape, vector.shape) == (META, (items,), (items, 4))
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_so_it_does_at_half_the_precision(ranker, precision):
+    module = table_models.exported(ranker)
+    torch_graph.to_half(module, precision)
+    assert torch_tables.moved(module, META)(*on_meta(table_models.request(3)))[0].shape == (3,)
+
+
+def test_tables_on_the_cpu_and_the_rest_elsewhere_mix_nowhere(ranker):
+    pieces = torch_tables.take_apart(table_models.exported(ranker), 1)
+    runner = SplitRunner(pieces, [table_models.CPU], META)
+    for items in (1, 5):
+        hosts = [torch.from_numpy(values) for values in table_models.request(items).values()]
+        score, vector = runner(hosts)
+        assert (score.device, score.shape, vector.shape) == (META, (items,), (items, 4))
