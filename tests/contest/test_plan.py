@@ -171,3 +171,10 @@ def test_where_gaps_are_allowed_a_precision_that_nobody_offers_gives_no_candidat
     asked = scenario(candidates={"precisions": ["fp32", "bf16"]})
     found = planned(asked, {"fast": probed("fp32", "int8")}, gaps=True)
     assert [entry.candidate.id for entry in found] == ["fast/fp32/1x1"]
+
+
+def test_on_a_gpu_candidates_are_named_by_it():
+    asked = scenario(resources={"device": "cuda:1"}, incumbent="slow/fp32/1x1/cuda:1")
+    gone = StageFailed("probe", "unavailable", "it runs on cpu alone")
+    found = ids(asked, {"fast": probed("fp32"), "slow": probed("fp32"), "gone": gone})
+    assert found == ["slow/fp32/1x1/cuda:1", "fast/fp32/1x1/cuda:1", "gone/fp32/any/cuda:1"]

@@ -119,6 +119,14 @@ def test_what_the_driver_does_not_tell_passes_no_limit_and_is_no_fact(smi):
     )
 
 
+def test_engines_loaded_together_share_the_smallest_gpu(smi):
+    smi(CARDS)
+    assert gpu.least_memory_bytes("cuda") == 23034 << 20
+    assert gpu.least_memory_bytes("cpu") is None
+    smi()
+    assert gpu.least_memory_bytes("cuda") is None
+
+
 def test_what_an_engine_counts_of_its_transfers_is_a_fact_of_the_block(bench):
     with bench.start("Split") as engine:
         block = engine.closed(0.2)

@@ -50,11 +50,14 @@ def selftest(
 
 
 @app.command(epilog="Example: bakeoff conformance onnxruntime")
-def conformance(backend: Annotated[str, typer.Argument(help="A backend's name, or module:Class.")]) -> None:
+def conformance(
+    backend: Annotated[str, typer.Argument(help="A backend's name, or module:Class.")],
+    device: Annotated[str, typer.Option("--device", help="cpu, or cuda for the first GPU.")] = "cpu",
+) -> None:
     """Check that a backend does what every backend must do; exit 1 where it does not."""
     from bakeoff import conformance as suite
     from bakeoff.show import console
 
-    checks = suite.run(backend)
+    checks = suite.run(backend, device=device)
     console.render_conformance(checks)
     raise typer.Exit(0 if all(check.ok for check in checks) else CHECK_FAILED)

@@ -10,8 +10,6 @@ from bakeoff.backends import Artifact, Backend, Model, Resources, Session, Setti
 from bakeoff.conformance import ranker
 from bakeoff.conformance.stages import Folder
 
-DEVICE = "cpu"
-
 
 class NotConforming(Exception):  # noqa: N818 - a finding
     """What the backend did that it must not do."""
@@ -22,8 +20,8 @@ class Bench:
 
     session: Session
 
-    def __init__(self, target: str, folder: Folder, precision: str) -> None:
-        self.target, self.folder, self.precision = target, folder, precision
+    def __init__(self, target: str, folder: Folder, precision: str, device: str) -> None:
+        self.target, self.folder, self.precision, self.device = target, folder, precision, device
         self.modules_before = frozenset(sys.modules)
 
     @cached_property
@@ -34,7 +32,11 @@ class Bench:
     @cached_property
     def setting(self) -> Setting:
         """Of two cores' settings the one with the most instances."""
-        return max(self.backend.settings(Resources(cpus=2)), key=lambda setting: setting.instances)
+        return max(self.settings(2), key=lambda setting: setting.instances)
+
+    def settings(self, cpus: int) -> tuple[Setting, ...]:
+        """The backend's settings for so many cores, and one GPU where that is the device."""
+        return self.backend.settings(Resources(cpus, gpus=int(self.device != "cpu")))
 
     @cached_property
     def artifact(self) -> Artifact:

@@ -49,6 +49,13 @@ def architecture(device: str) -> str:
     return f"{environment(device)[VISIBLE]} of {', '.join(sorted(kinds)) or 'none known'}"
 
 
+def least_memory_bytes(device: str) -> int | None:
+    """The memory of the smallest GPU here, which all engines loaded together may have to share; None on the CPU, and
+    where it is not known."""
+    known = [card["memory_bytes"] for card in gpus() if "memory_bytes" in card] if gpus_of(device) else []
+    return min(known, default=None)
+
+
 def memory_bytes(pids: Collection[int]) -> int | None:
     """GPU memory that these processes hold, on all GPUs together; None where the driver does not tell.
 

@@ -10,6 +10,8 @@ from bakeoff.measure.child import StageFailed
 from bakeoff.scenario.device import gpus_of
 
 MIB = 2**20
+FACT = "gpu_memory_bytes"
+"""What the ledger calls it."""
 
 
 def held(device: str, pids: Iterable[int], limit_bytes: int | None) -> dict[str, Fact]:
@@ -27,4 +29,4 @@ def held(device: str, pids: Iterable[int], limit_bytes: int | None) -> dict[str,
     if found is not None and limit_bytes is not None and found > limit_bytes:
         reason = f"holds {found / MIB:.0f} MiB of GPU memory, above the limit of {limit_bytes / MIB:.0f}"
         raise StageFailed("load", "out-of-memory", reason)
-    return {} if found is None else {"gpu_memory_bytes": found}
+    return {} if found is None else {FACT: found}
