@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -49,8 +50,10 @@ class TorchCompile(Backend):
     instances: ClassVar[Instances] = "processes"
 
     def probe(self, device: str) -> Facts:
-        """torch's version and the C++ compiler; raises Unavailable without either."""
+        """torch's version and the C++ compiler; raises Unavailable without either, and on a GPU without Triton."""
         facts = torch_session.probe(device)
+        if device == "cuda" and find_spec("triton") is None:
+            raise Unavailable("Inductor writes a GPU's kernels in Triton, which is not installed", "pip install triton")
         return Facts(facts.version, {**facts.details, "compiler": _compiler()})
 
     def precisions(self, device: str) -> tuple[str, ...]:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bakeoff.backends import Unavailable, create, registered, require_device
-from bakeoff_backends import torch_cuda
+from bakeoff.backends import Facts, Unavailable, create, registered, require_device
+from bakeoff_backends import torch_compile, torch_cuda, torch_session
 
 ON_CPU_ALONE = {
     "executorch": "ExecuTorch",
@@ -51,6 +51,15 @@ def test_a_torch_for_cuda_without_a_gpu_says_so(monkeypatch):
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert told(torch_cuda.describe)[0] == f"torch {torch.__version__} finds no GPU"
+
+
+def test_torch_compile_on_a_gpu_needs_triton(monkeypatch):
+    monkeypatch.setattr(torch_session, "probe", lambda device: Facts("2.13"))
+    monkeypatch.setattr(torch_compile, "find_spec", lambda name: None)
+    assert torch_compile.TorchCompile().probe("cpu").version == "2.13"
+    reason, remedy = told(torch_compile.TorchCompile().probe, "cuda")
+    assert reason == "Inductor writes a GPU's kernels in Triton, which is not installed"
+    assert remedy == "pip install triton"
 
 
 def test_an_onnxruntime_without_cuda_names_what_it_has_and_the_package():

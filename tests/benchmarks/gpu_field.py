@@ -17,13 +17,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from field.running import ENGINES, Field
-from field.telling import NOTHING, break_even, ceiling_lines, table
+from field.telling import break_even, ceiling_lines, table
 
+from bakeoff.backends import Unavailable
 from bakeoff.measure import host
+from bakeoff_backends.nvidia_driver import Driver
 
 WORKLOADS = ("ctr-dlrm", "feed-sasrec", "search-biencoder")
 BATCHES = tuple(2**power for power in range(13))
 NO_GPU = 1
+NOTHING = "Nothing was measured"
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -32,9 +35,12 @@ def main(words: Sequence[str] | None = None) -> int:
     devices = ("cpu", "cuda") if asked.device == "cuda" else ("cpu",)
     facts, measured = host.facts(), 0
     _tell(f"{facts['cpu']}; {asked.cpus} core(s); GPUs: {', '.join(card['name'] for card in facts['gpus']) or 'none'}")
-    if asked.device == "cuda" and not facts["gpus"]:
-        _tell(NOTHING)
-        return NO_GPU
+    if asked.device == "cuda":
+        try:
+            Driver()
+        except Unavailable as absent:
+            _tell(f"{NOTHING}: {absent.reason}; {absent.remedy}")
+            return NO_GPU
     with tempfile.TemporaryDirectory(prefix="bakeoff-field-") as scratch:
         field = Field(devices, asked.precision or ["fp32"], asked.cpus, Path(scratch))
         ceilings = field.ceilings()
@@ -46,7 +52,7 @@ def main(words: Sequence[str] | None = None) -> int:
             _tell(*break_even(rows, asked.batches, asked.gpu_price, asked.core_price, asked.cpus))
             measured += sum(bool(row.seconds) for row in rows if row.device == asked.device)
     if not measured:
-        _tell("", NOTHING if asked.device == "cuda" else "Nothing was measured: no engine ran here.")
+        _tell("", f"{NOTHING}: no engine ran on {asked.device} here")
     return 0 if measured else NO_GPU
 
 

@@ -6,9 +6,9 @@ import pytest
 import table_models
 from field import child
 from field.running import Ceilings, Row, Work
-from field.telling import NOTHING, break_even, ceiling_lines, table
+from field.telling import break_even, ceiling_lines, table
 
-from bakeoff.backends import Model, Tensor
+from bakeoff.backends import Model, Tensor, Unavailable
 from bakeoff.measure import host
 
 WORK = Work((0.0, 2e6), (1e6, 1e3))
@@ -60,10 +60,14 @@ def test_the_ceilings_are_told():
 
 
 def test_without_a_gpu_it_says_that_nothing_was_measured(monkeypatch, capsys):
+    def absent():
+        raise Unavailable("no CUDA device", "run it elsewhere")
+
     monkeypatch.setattr(host, "facts", lambda: {"cpu": "Some CPU", "gpus": []})
+    monkeypatch.setattr(gpu_field, "Driver", absent)
     assert gpu_field.main([]) == gpu_field.NO_GPU
     told = capsys.readouterr().out.splitlines()
-    assert told == ["Some CPU; 1 core(s); GPUs: none", NOTHING]
+    assert told == ["Some CPU; 1 core(s); GPUs: none", "Nothing was measured: no CUDA device; run it elsewhere"]
 
 
 def test_a_request_of_any_size_is_made_of_a_samples_rows():

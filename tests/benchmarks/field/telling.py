@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from field.running import Ceilings, Row, Work
 
-NOTHING = "Nothing was measured: no engine found a GPU here."
 MILLI, GIGA = 1e3, 1e9
 
 
