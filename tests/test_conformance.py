@@ -128,6 +128,15 @@ def test_the_table_of_engines_says_what_was_seen(least):
     assert {aborts[column] for column in header[3:]} == {"·"}
 
 
+def test_on_a_gpu_every_stage_hears_of_it():
+    checks = run("offenders:OnGpus", device="cuda")
+    assert [check for check in checks if not check.ok] == []
+    assert next(check.detail for check in checks if "other settings" in check.name) == "1x1-gpu"
+    assert [check.name for check in run("offenders:OnGpus")][-1] == "precisions", "on the CPU it is not here"
+    with pytest.raises(UserError, match="--device gpu: must be cpu or cuda"):
+        run("offenders:OnGpus", device="gpu")
+
+
 def test_a_name_that_is_not_installed_gets_a_hint():
     with pytest.raises(UserError, match="did you mean onnxruntime"):
         run("onnxruntim")

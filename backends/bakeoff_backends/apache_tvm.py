@@ -23,6 +23,7 @@ from bakeoff.backends import (
     Setting,
     Unavailable,
     Unsupported,
+    require_device,
     splits,
 )
 from bakeoff_backends import apache_tvm_import, apache_tvm_schedule, torch_session
@@ -45,8 +46,7 @@ class ApacheTvm(Backend):
 
     def probe(self, device: str) -> Facts:
         """The version (with a GPU's architecture, which its artifacts are bound to), and one addition compiled."""
-        if device not in ("cpu", "cuda"):
-            raise Unavailable(f"this plugin drives TVM on the CPU or CUDA, not on {device}", "use cpu or cuda")
+        require_device("TVM", device, "cpu", "cuda")
         torch_session.probe("cpu")  # it imports the models
         try:
             import tvm

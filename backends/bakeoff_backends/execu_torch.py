@@ -19,6 +19,7 @@ from bakeoff.backends import (
     Session,
     Setting,
     Unavailable,
+    require_device,
     splits,
 )
 from bakeoff_backends import fixed_batches, fixed_shapes, torch_session
@@ -43,10 +44,7 @@ class ExecuTorch(Backend):
 
     def probe(self, device: str) -> Facts:
         """The version, after a tiny sum through XNNPACK; raises Unavailable where that does not come out."""
-        if device != "cpu":
-            raise Unavailable(
-                f"this plugin drives ExecuTorch on the CPU, not on {device}", "set resources.device to cpu"
-            )
+        require_device("ExecuTorch", device, "cpu")
         try:
             answer = _tiny_sum()
         except ImportError as error:

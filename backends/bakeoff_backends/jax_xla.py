@@ -20,6 +20,7 @@ from bakeoff.backends import (
     Session,
     Setting,
     Unavailable,
+    require_device,
     splits,
 )
 from bakeoff_backends import aten_graph, torch_graph, torch_session
@@ -45,8 +46,7 @@ class Jax(Backend):
 
     def probe(self, device: str) -> Facts:
         """The version and the device's kind; raises Unavailable where JAX has no such device."""
-        if device not in REMEDIES:
-            raise Unavailable(f"this plugin knows no device {device}", f"use one of {', '.join(REMEDIES)}")
+        require_device("JAX", device, *REMEDIES)
         try:
             jax = _engine(device, threads=1)
         except ImportError as error:
@@ -79,7 +79,7 @@ class Jax(Backend):
         self.require(precision, device)
         jax = _engine(device, setting.threads)
         program = torch_session.read(model.file(*self.formats))
-        graph = aten_graph.read(torch_graph.in_bf16(program) if precision == "bf16" else program)
+        graph = aten_graph.read(torch_graph.in_half(program, "bf16") if precision == "bf16" else program)
         exported = _export(jax, graph, model, device)
         (into / PROGRAM).write_bytes(exported.serialize())
         np.savez(into / WEIGHTS, *map(_storable, graph.constants.values()))

@@ -22,6 +22,7 @@ from bakeoff.backends import (
     Session,
     Setting,
     Unavailable,
+    require_device,
     splits,
 )
 from bakeoff_backends import fixed_batches, fixed_shapes, lite_rt_files
@@ -49,8 +50,7 @@ class LiteRt(Backend):
 
     def probe(self, device: str) -> Facts:
         """The versions of runtime and converter, and a tiny sum to see that it computes."""
-        if device != "cpu":
-            raise Unavailable(f"this plugin drives LiteRT on the CPU, not on {device}", "set resources.device to cpu")
+        require_device("LiteRT", device, "cpu")
         try:
             tiny = _interpreter(lite_rt_files.doubling(), 1)
         except ImportError as error:

@@ -1,4 +1,4 @@
-"""ONNX Runtime: the model file as it is, or with its matrix products quantised."""
+"""ONNX Runtime: the model file as it is, or with its matrix products quantised or in fp16."""
 
 from __future__ import annotations
 
@@ -17,28 +17,33 @@ from bakeoff.backends import (
     Facts,
     Instances,
     Model,
+    Option,
     Resources,
     Session,
     Setting,
     Unavailable,
+    require_device,
     splits,
 )
-from bakeoff_backends import onnx_mixed, onnx_quantising, onnx_weight_only
-from bakeoff_backends.onnx_session import OnnxSession, engine, open_session, provider
+from bakeoff_backends import onnx_casting, onnx_cuda, onnx_mixed, onnx_quantising, onnx_weight_only
+from bakeoff_backends.nvidia_driver import Driver
+from bakeoff_backends.onnx_session import TENSORRT, OnnxSession, engine, open_session, provider, require_provider
 
 REMEDY = "pip install 'bakeoff[onnxruntime]'"
-INT8 = "int8-dynamic"
-QUANTISERS: Mapping[str, Callable[[Model, Path], None]] = {
+INT8, FP16 = "int8-dynamic", "fp16"
+QUANTISERS: Mapping[str, Callable[..., None]] = {
     INT8: onnx_quantising.dynamic,
     "int8-static": onnx_quantising.static,
     "int8-mixed": onnx_mixed.mixed,
     "int8-weight-only": partial(onnx_weight_only.weight_only, bits=8),
     "int4-weight-only": partial(onnx_weight_only.weight_only, bits=4),
 }
+WRITERS: Mapping[str, Callable[..., None]] = {**QUANTISERS, FP16: partial(onnx_casting.cast_products, precision=FP16)}
+"""Whatever writes another file than the model's own."""
 
 
 class OnnxRuntime(Backend):
-    """ONNX Runtime on its CPU or CUDA provider. `run` releases the GIL: instances are threads over one session."""
+    """ONNX Runtime by its CPU, CUDA or TensorRT provider. `run` releases the GIL: instances are threads over one."""
 
     name: ClassVar[str] = "onnxruntime"
     formats: ClassVar[tuple[str, ...]] = ("onnx",)
@@ -47,24 +52,27 @@ class OnnxRuntime(Backend):
 
     def probe(self, device: str) -> Facts:
         """The version and its providers; raises Unavailable where a session would fall back to another device."""
+        require_device("ONNX Runtime", device, "cpu", "cuda")
         try:
             onnxruntime = engine()
         except ImportError as error:
             raise Unavailable(f"onnxruntime cannot be imported: {error}", REMEDY) from error
-        name, remedy = provider(device)
-        available = onnxruntime.get_available_providers()
-        if name not in available:
-            raise Unavailable(f"this onnxruntime has no {name}, only {', '.join(available)}", remedy)
-        session = open_session(_tiny_model(), Setting("probe"), device)
+        setting = Setting("probe")
+        require_provider(setting, device)
+        gpu = {"gpu": Driver().name} if device == "cuda" else {}
+        session = open_session(_tiny_model(), setting, device)
         (answer,) = session.run(None, {"x": np.ones(3, np.float32)})
         if not np.array_equal(answer, np.full(3, 2, np.float32)):
-            raise Unavailable(f"onnxruntime computes 1 + 1 = {answer[0]} here", remedy)
-        return Facts(onnxruntime.__version__, {"providers": ", ".join(available)})
+            raise Unavailable(f"onnxruntime computes 1 + 1 = {answer[0]} here", "reinstall onnxruntime")
+        return Facts(onnxruntime.__version__, {"providers": ", ".join(onnxruntime.get_available_providers()), **gpu})
 
     def precisions(self, device: str) -> tuple[str, ...]:
-        """The quantised operators are the CPU's; fp16 and bf16 gain nothing there. Weight-only needs onnx-ir."""
-        if device != "cpu":
-            return (FP32,)
+        """The quantised operators are the CPU's; fp16 and bf16 gain nothing there. Weight-only needs onnx-ir.
+
+        On a GPU fp32 is never TF32; before Ampere, tf32 is the same as fp32.
+        """
+        if device == "cuda":
+            return (FP32, onnx_cuda.TF32, FP16)
         missing = set() if find_spec("onnx_ir") else {"int8-weight-only", "int4-weight-only"}
         return (FP32, *(name for name in QUANTISERS if name not in missing))
 
@@ -74,7 +82,10 @@ class OnnxRuntime(Backend):
         Spinning saves the wake-ups of small operators (a small DLRM at batch 32: 75 against 113 microseconds) and
         wastes the core of whoever shares it. On request, to see what operator fusion is worth: "-nofuse" leaves the
         graph as it is, "-basic" folds its constants and drops what is redundant.
+        On a GPU one request at a time or as many as there are cores, by the CUDA provider or TensorRT's ("-tensorrt").
         """
+        if resources.gpus:
+            return onnx_cuda.settings(resources)
         plain = splits(resources)
         spinning = [Setting(f"{s.name}-spin", s.threads, s.instances, {"spin": True}) for s in plain if s.threads > 1]
         levels = {"nofuse": "none", "basic": "basic"}
@@ -85,17 +96,31 @@ class OnnxRuntime(Backend):
         ]
         return (*plain, *spinning, *unfused)
 
+    def build_depends_on(self, setting: Setting) -> Mapping[str, Option]:
+        """TensorRT's engines lie beside the file; every other setting is a choice at load."""
+        return {"provider": "tensorrt"} if setting.options.get("provider") == "tensorrt" else {}
+
     def build(self, model: Model, precision: str, setting: Setting, device: str, into: Path) -> Artifact:
-        """Copy the file, or quantise its MatMul and Gemm weights; raises Unsupported where none can be."""
-        if precision not in QUANTISERS:
-            return super().build(model, precision, setting, device, into)
+        """Copy the file, quantise its MatMul and Gemm weights or cast them; raises Unsupported where none can be.
+
+        For TensorRT's provider the engines are built here, into the artifact's folder.
+        """
         self.require(precision, device)
-        path = into / f"model.{precision}.onnx"
-        QUANTISERS[precision](model, path)
-        return Artifact(path, precision, model.inputs, model.outputs)
+        require_provider(setting, device)
+        if precision in WRITERS:
+            path = into / f"model.{precision}.onnx"
+            WRITERS[precision](model, path=path)
+            artifact = Artifact(path, precision, model.inputs, model.outputs)
+        else:
+            artifact = super().build(model, precision, setting, device, into)
+        if provider(setting, device) == TENSORRT:
+            onnx_cuda.build_engines(artifact, model, setting)
+        return artifact
 
     def load(self, artifact: Artifact, setting: Setting, device: str) -> Session:
         """A session on `device`, bound to the setting's threads."""
+        if device == "cuda":
+            return onnx_cuda.BoundSession(onnx_cuda.open_on_gpu(artifact, setting), artifact, device)
         return OnnxSession(open_session(str(artifact.path), setting, device), artifact)
 
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from bakeoff.backends import Arrays, Artifact, Session, Setting, Unavailable
 
-PROVIDERS = {
-    "cpu": ("CPUExecutionProvider", "reinstall onnxruntime"),
-    "cuda": ("CUDAExecutionProvider", "pip install onnxruntime-gpu, in an environment without onnxruntime"),
+CUDA, TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"
+REMEDIES = {
+    "CPUExecutionProvider": "reinstall onnxruntime",
+    CUDA: "pip install 'onnxruntime-gpu[cuda,cudnn]', in an environment without onnxruntime",
+    TENSORRT: "pip install onnxruntime-gpu, without onnxruntime, and the TensorRT whose libnvinfer it links",
 }
+"""What installs each execution provider."""
 LEVELS = {"all": "ORT_ENABLE_ALL", "basic": "ORT_ENABLE_BASIC", "none": "ORT_DISABLE_ALL"}
 """ONNX Runtime's graph optimisations by the setting's option `optimisation`: the last fuses no operators, the middle
 one folds constants and drops what is redundant, but fuses next to none."""
@@ -28,7 +34,7 @@ class OnnxSession(Session):
     def infer(self, inputs: Arrays) -> Arrays:
         """Run one request; the runtime hands out fresh arrays."""
         answers = self._session.run(self._outputs, inputs)
-        return {name: _float32(answer) for name, answer in zip(self._outputs, answers, strict=True)}
+        return {name: float32(answer) for name, answer in zip(self._outputs, answers, strict=True)}
 
     def close(self) -> None:
         """Drop the session with its threads and arenas."""
@@ -43,17 +49,31 @@ def engine() -> Any:
     return onnxruntime
 
 
-def provider(device: str) -> tuple[str, str]:
-    """The execution provider for a device, and what installs it."""
-    try:
-        return PROVIDERS[device]
-    except KeyError:
-        raise Unavailable(f"this plugin knows no device {device}", f"use one of {', '.join(PROVIDERS)}") from None
+def provider(setting: Setting, device: str) -> str:
+    """The execution provider that a setting wants on a device."""
+    if device == "cpu":
+        return "CPUExecutionProvider"
+    return TENSORRT if setting.options.get("provider") == "tensorrt" else CUDA
 
 
-def open_session(model: str | bytes, setting: Setting, device: str) -> Any:
-    """An InferenceSession over a file or its bytes, with the setting's knobs; raises Unavailable off its device."""
+def require_provider(setting: Setting, device: str) -> None:
+    """Raise Unavailable where this build of ONNX Runtime has not the provider that a setting wants."""
+    name, available = provider(setting, device), engine().get_available_providers()
+    if name not in available:
+        raise Unavailable(f"this onnxruntime has no {name}, only {', '.join(available)}", REMEDIES[name])
+
+
+def open_session(
+    model: str | bytes, setting: Setting, device: str, provided: Mapping[str, Mapping[str, str]] | None = None
+) -> Any:
+    """An InferenceSession over a file or its bytes, with the setting's knobs and each provider's own options.
+
+    Raises Unavailable where it has not the provider, or falls back to another one, which it does without a word.
+    """
+    require_provider(setting, device)
     onnxruntime = engine()
+    if device == "cuda":
+        _load_libraries(onnxruntime, setting)
     spin = bool(setting.options.get("spin", False))
     level = LEVELS[str(setting.options.get("optimisation", "all"))]
     options = onnxruntime.SessionOptions()
@@ -63,12 +83,22 @@ def open_session(model: str | bytes, setting: Setting, device: str) -> Any:
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    name, remedy = provider(device)
-    session = onnxruntime.InferenceSession(model, options, providers=[name])
+    name = provider(setting, device)
+    providers = [(each, dict(knobs)) for each, knobs in (provided or {name: {}}).items()]
+    session = onnxruntime.InferenceSession(model, options, providers=providers)
     if session.get_providers()[0] != name:
-        raise Unavailable(f"onnxruntime fell back from {name} to {session.get_providers()[0]}", remedy)
+        raise Unavailable(f"onnxruntime fell back from {name} to {session.get_providers()[0]}", REMEDIES[name])
     return session
 
 
-def _float32(answer: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _load_libraries(onnxruntime: Any, setting: Setting) -> None:
+    """Load CUDA's and TensorRT's libraries from where pip puts them, in which a provider does not look by itself."""
+    onnxruntime.preload_dlls()
+    if setting.options.get("provider") == "tensorrt":
+        with suppress(ImportError, OSError):
+            import_module("tensorrt_libs")
+
+
+def float32(answer: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Floats as float32."""
     return answer.astype(np.float32, copy=False) if answer.dtype.kind == "f" else answer

@@ -22,6 +22,7 @@ from bakeoff.backends import (
     Setting,
     Unavailable,
     has_bf16,
+    require_device,
     splits,
 )
 from bakeoff_backends import open_vino_quantising
@@ -45,8 +46,7 @@ class OpenVino(Backend):
 
     def probe(self, device: str) -> Facts:
         """The version and what the CPU plugin says that it is good at."""
-        if device != "cpu":
-            raise Unavailable(f"this plugin drives OpenVINO on the CPU, not on {device}", "set resources.device to cpu")
+        require_device("OpenVINO", device, "cpu")
         try:
             openvino = engine()
         except ImportError as error:

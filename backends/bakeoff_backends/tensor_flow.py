@@ -21,6 +21,7 @@ from bakeoff.backends import (
     Session,
     Setting,
     Unavailable,
+    require_device,
     splits,
 )
 from bakeoff_backends import aten_graph, torch_session
@@ -45,10 +46,7 @@ class TensorFlow(Backend):
 
     def probe(self, device: str) -> Facts:
         """The version; raises Unavailable without TensorFlow or off the CPU."""
-        if device != "cpu":
-            raise Unavailable(
-                f"this plugin drives TensorFlow on the CPU, not on {device}", "set resources.device to cpu"
-            )
+        require_device("TensorFlow", device, "cpu")
         try:
             tensorflow = _engine(Setting("probe"))
         except ImportError as error:

@@ -23,6 +23,7 @@ from bakeoff.backends import (
     Setting,
     Tensor,
     Unavailable,
+    require_device,
 )
 from bakeoff_backends import onnx_casting, onnx_quantising, tensor_rt_plan
 from bakeoff_backends.nvidia_driver import Driver
@@ -46,8 +47,7 @@ class TensorRt(Backend):
 
     def probe(self, device: str) -> Facts:
         """TensorRT's version and the GPU, and one addition built and run; raises Unavailable with what is missing."""
-        if device != "cuda":
-            raise Unavailable(f"TensorRT runs on CUDA, not on {device}", "set resources.device to cuda")
+        require_device("TensorRT", device, "cuda")
         driver = Driver()
         trt = engine()
         answer = _one_and_one(trt, driver)

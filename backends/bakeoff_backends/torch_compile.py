@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,28 +31,35 @@ from bakeoff.backends import (
     has_bf16,
     splits,
 )
-from bakeoff_backends import torch_graph, torch_session
+from bakeoff_backends import torch_cuda, torch_graph, torch_session
+from bakeoff_backends.torch_cuda_graphs import GraphRunner
 
 COMPILERS = ("g++", "clang++", "c++")
 NO_SHARED_HEADERS = {"aot_inductor.precompile_headers": False, "cpp_cache_precompile_headers": False}
 """Inductor would keep precompiled headers under /tmp for ever, wherever its cache is, and the first take longer."""
 NO_FUSION = {"epilogue_fusion": False, "max_fusion_size": 1}
+KERNELS_INSIDE = {"aot_inductor.embed_kernel_binary": True}
+"""A GPU's kernels, which the library would otherwise look for in the folder that `_load` removes."""
 
 
 class TorchCompile(Backend):
-    """AOTInductor on the CPU. Its runner holds the GIL for the whole call: hence processes."""
+    """AOTInductor on the CPU or on a GPU. Its runner holds the GIL for the whole call: hence processes."""
 
     name: ClassVar[str] = "torch-compile"
     formats: ClassVar[tuple[str, ...]] = ("exported",)
     instances: ClassVar[Instances] = "processes"
 
     def probe(self, device: str) -> Facts:
-        """torch's version and the C++ compiler; raises Unavailable without either."""
+        """torch's version and the C++ compiler; raises Unavailable without either, and on a GPU without Triton."""
         facts = torch_session.probe(device)
+        if device == "cuda" and find_spec("triton") is None:
+            raise Unavailable("Inductor writes a GPU's kernels in Triton, which is not installed", "pip install triton")
         return Facts(facts.version, {**facts.details, "compiler": _compiler()})
 
     def precisions(self, device: str) -> tuple[str, ...]:
-        """bf16 only where the CPU has it."""
+        """On the CPU bf16 only where it has it. On a GPU fp32 is never TF32."""
+        if device == "cuda":
+            return torch_cuda.precisions()
         return (FP32, "bf16") if has_bf16() else (FP32,)
 
     def settings(self, resources: Resources) -> tuple[Setting, ...]:
@@ -59,36 +67,47 @@ class TorchCompile(Backend):
 
         On request, "-nofuse": Inductor's scheduler then joins no two loops, and no loop to a matrix product. What its
         lowering inlines, element-wise steps into their one user, no setting of Inductor's keeps apart.
+        On a GPU also "-graphs": its kernels are played back as CUDA graphs, as torch.compile's reduce-overhead does.
+        On request "-autotune": that, and kernels for products chosen by timing them (max-autotune) for minutes.
         """
         plain = splits(resources)
         unfused = [
             Setting(f"{s.name}-nofuse", s.threads, s.instances, {"fusion": False}, on_request=True) for s in plain
         ]
-        return (*plain, *unfused)
+        if not resources.gpus:
+            return (*plain, *unfused)
+        graphs = [Setting(f"{s.name}-graphs", s.threads, s.instances, {"graphs": True}) for s in plain]
+        both = {"graphs": True, "autotune": True}
+        tuned = [Setting(f"{s.name}-autotune", s.threads, s.instances, both, on_request=True) for s in plain]
+        return (*plain, *graphs, *tuned, *unfused)
 
     def build_depends_on(self, setting: Setting) -> Mapping[str, Option]:
-        """The number of threads, which Inductor writes into the code it generates, and whether it fuses."""
-        return {"threads": setting.threads, **setting.options}
+        """The number of threads, which Inductor writes into the code it generates, and whether it fuses and tunes."""
+        return {"threads": setting.threads} | {k: v for k, v in setting.options.items() if k != "graphs"}
 
     def build(self, model: Model, precision: str, setting: Setting, device: str, into: Path) -> Artifact:
         """Compile the program for the setting's threads; Inductor's caches live and die inside `into`.
 
         bf16 is frozen, so that its weights are packed once and not at each call (a tenth to a fifth faster). fp32 is
-        not: the frozen fp32 kernels cost a small model three times its latency at batch 1.
+        not: the frozen fp32 kernels cost a small model three times its latency at batch 1. On a GPU nothing is frozen.
         """
         self.require(precision, device)
         source, path, caches = model.file(*self.formats), into / "model.pt2", into / "inductor"
         os.environ.update(CXX=_compiler(), TORCHINDUCTOR_CACHE_DIR=str(caches), TORCHINDUCTOR_COMPILE_THREADS="1")
         torch_session.set_threads(setting.threads)
         import torch
+        from torch.export.passes import move_to_device_pass
 
         program = torch_session.read(source)
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            if precision == "bf16":
-                program = torch_graph.in_bf16(program)
-            unfused = NO_FUSION if setting.options.get("fusion") is False else {}
-            options = {**NO_SHARED_HEADERS, "freezing": precision == "bf16", **unfused}
+            if precision in torch_graph.HALVES:
+                program = torch_graph.in_half(program, precision)
+            options = {**NO_SHARED_HEADERS, "freezing": precision == "bf16" and device == "cpu", **_options(setting)}
+            if device == "cuda":
+                options |= KERNELS_INSIDE
+                torch_cuda.multiply_in(precision)
+                program = move_to_device_pass(program, "cuda:0")
             torch._inductor.aoti_compile_and_package(program, package_path=str(path), inductor_configs=options)
         shutil.rmtree(caches, ignore_errors=True)
         return Artifact(path, precision, model.inputs, model.outputs)
@@ -96,7 +115,22 @@ class TorchCompile(Backend):
     def load(self, artifact: Artifact, setting: Setting, device: str) -> Session:
         """Load the compiled library and bind torch to the setting's threads."""
         torch_session.set_threads(setting.threads)
-        return torch_session.TorchSession(_load(artifact.path), artifact)
+        graphs = bool(setting.options.get("graphs", False))
+        model = _load(artifact.path, graphs)
+        if device == "cpu":
+            return torch_session.TorchSession(model, artifact)
+        import torch
+
+        torch_cuda.multiply_in(artifact.precision)
+        home = torch.device("cuda", 0)
+        runner = GraphRunner(model, home) if graphs else torch_cuda.Runner(model, home)
+        return torch_cuda.CudaSession(runner, artifact)
+
+
+def _options(setting: Setting) -> dict[str, Any]:
+    """Inductor's options for a setting's own."""
+    unfused = NO_FUSION if setting.options.get("fusion") is False else {}
+    return {**unfused, **({"max_autotune": True} if setting.options.get("autotune") else {})}
 
 
 def _compiler() -> str:
@@ -107,15 +141,18 @@ def _compiler() -> str:
     raise Unavailable("AOTInductor needs a C++ compiler and none is on PATH", "apt install g++, or set CXX to one")
 
 
-def _load(path: Path) -> Any:
-    """The package's model. Unpacked into TMPDIR and removed once mapped, so that a killed worker leaves nothing."""
+def _load(path: Path, graphs: bool) -> Any:
+    """The package's model. Unpacked into TMPDIR and removed once mapped, so that a killed worker leaves nothing.
+
+    Where CUDA `graphs` are to hold it, without the locks by which it waits between threads.
+    """
     import torch
 
     before = os.environ.get("TMPDIR")
     with tempfile.TemporaryDirectory(prefix="bakeoff-aoti-") as unpacked:
         os.environ["TMPDIR"] = unpacked
         try:
-            return torch._inductor.aoti_load_package(str(path))
+            return torch._inductor.aoti_load_package(str(path), run_single_threaded=graphs)
         finally:
             if before is None:
                 del os.environ["TMPDIR"]

@@ -30,7 +30,7 @@ MATRIX = frozenset(
         "scaled_dot_product_attention.default",
     }
 )
-"""Operators that bf16 units speed up; the same ones that torch.autocast narrows."""
+"""Operators that bf16 and fp16 units speed up; the same ones that torch.autocast narrows."""
 
 SHAPES = frozenset(
     {
@@ -63,14 +63,18 @@ CARRIERS = SHAPES | {
     "stack.default",
     "index.Tensor",
 }
-"""Operators that lose little by staying in bf16 between two matrix operators; the value is widened before any other."""
+"""Operators that lose little by staying narrow between two matrix operators; the value is widened before any other."""
 
 TRANSPARENT = SHAPES | {"sigmoid.default", "softmax.int", "clamp.default", "to.dtype"}
 """Steps that may stand between a model's head and its output."""
 
 
-def in_bf16(program: ExportedProgram) -> ExportedProgram:
-    """The program with its matrix operators in bf16, exported again with the same free axes."""
+HALVES = {"bf16": "bfloat16", "fp16": "float16"}
+"""torch's names for the precisions of half the size."""
+
+
+def in_half(program: ExportedProgram, precision: str) -> ExportedProgram:
+    """The program with its matrix operators in bf16 or fp16, exported again with the same free axes."""
     import torch
 
     users = set(program.graph_signature.user_inputs)
@@ -80,13 +84,13 @@ def in_bf16(program: ExportedProgram) -> ExportedProgram:
         for shape in shapes
     ]
     module = program.module()
-    to_bf16(module)
+    to_half(module, precision)
     arguments, _ = program.example_inputs
     return torch.export.export(module, arguments, dynamic_shapes=tuple(free))
 
 
-def to_bf16(module: GraphModule) -> None:
-    """Run the matrix operators in bf16, as torch.autocast does, but decided once in the graph and not at every call.
+def to_half(module: GraphModule, precision: str) -> None:
+    """Run the matrix operators in bf16 or fp16, as torch.autocast does, but decided once in the graph and not per call.
 
     Weights are stored narrow. Sums, norms and softmax stay in fp32, and so does the head: a last layer that only
     element-wise steps separate from the output, where bf16 would round a click probability by 1e-3.
@@ -94,7 +98,7 @@ def to_bf16(module: GraphModule) -> None:
     """
     import torch
 
-    graph, casts = module.graph, _Casts(module)
+    graph, casts = module.graph, _Casts(module, getattr(torch, HALVES[precision]))
     heads = set(_heads(graph))
     matrix = [node for node in graph.nodes if _operator(node) in MATRIX and _dtype(node) == torch.float32]
     chosen = [node for node in matrix if node not in heads]
@@ -139,23 +143,21 @@ def to_int8(module: GraphModule) -> None:
 class _Casts:
     """Inserts each cast once, right behind the value it converts."""
 
-    def __init__(self, module: GraphModule) -> None:
-        self._module = module
+    def __init__(self, module: GraphModule, dtype: Any) -> None:
+        self._module, self._dtype = module, dtype
         self._narrowed: dict[Node, Node] = {}
         self._widened: dict[Node, Node] = {}
 
     def narrow(self, node: Node) -> Node:
-        """`node` in bf16; a constant is converted here and now."""
-        import torch
-
+        """`node` in the narrow type; a constant is converted here and now."""
         if node not in self._narrowed:
             with self._module.graph.inserting_after(node):
                 if node.op == "get_attr":
                     name = f"narrow_{len(self._narrowed)}"
-                    self._module.register_buffer(name, _constant(self._module, node).to(torch.bfloat16))
+                    self._module.register_buffer(name, _constant(self._module, node).to(self._dtype))
                     self._narrowed[node] = self._module.graph.get_attr(name)
                 else:
-                    self._narrowed[node] = self._cast(node, torch.bfloat16)
+                    self._narrowed[node] = self._cast(node, self._dtype)
         return self._narrowed[node]
 
     def widen(self, node: Node) -> Node:

@@ -1,4 +1,4 @@
-"""What the two torch backends share: the probe, the threads, reading a .pt2, and a session over a loaded model."""
+"""What the two torch backends share: the probe, the threads, reading a .pt2, and a session over a model on the CPU."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bakeoff.backends import Arrays, Artifact, Facts, Session, Unavailable
+from bakeoff.backends import Arrays, Artifact, Facts, Session, Unavailable, require_device
+from bakeoff_backends import torch_cuda
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -19,9 +20,8 @@ REMEDY = "pip install 'bakeoff[torch]'"
 
 
 def probe(device: str) -> Facts:
-    """torch's version and the instruction set it chose; raises Unavailable without torch or off the CPU."""
-    if device != "cpu":
-        raise Unavailable(f"this plugin drives torch on the CPU, not on {device}", "set resources.device to cpu")
+    """torch's version, the instruction set it chose and the GPU; raises Unavailable without torch or the device."""
+    require_device("torch", device, "cpu", "cuda")
     try:
         import torch
     except ImportError as error:
@@ -29,7 +29,8 @@ def probe(device: str) -> Facts:
     if float(torch.ones(4) @ torch.ones(4)) != 4.0:
         raise Unavailable("torch computes a wrong dot product here", "reinstall torch for this CPU")
     isa = torch.backends.cpu.get_cpu_capability()
-    return Facts(torch.__version__, {"cpu_capability": isa, "machine": platform.machine()})
+    gpu = torch_cuda.describe() if device == "cuda" else {}
+    return Facts(torch.__version__, {"cpu_capability": isa, "machine": platform.machine(), **gpu})
 
 
 def set_threads(threads: int) -> None:
@@ -53,10 +54,7 @@ def read(path: Path) -> ExportedProgram:
 
 def owned(outputs: Any, names: tuple[str, ...]) -> dict[str, np.ndarray[Any, Any]]:
     """The tensors of a model's answer as host arrays that share memory with nothing, floats as float32, by name."""
-    import torch
-
-    tensors = [outputs] if isinstance(outputs, torch.Tensor) else torch.utils._pytree.tree_leaves(outputs)
-    pairs = zip(names, tensors, strict=True)
+    pairs = zip(names, torch_cuda.leaves(outputs), strict=True)
     return {name: np.array((x.float() if x.is_floating_point() else x).numpy(), order="C") for name, x in pairs}
 
 

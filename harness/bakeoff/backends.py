@@ -51,10 +51,14 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What one replica may use: `cpus` cores (a count) and `memory_bytes` (None: no limit)."""
+    """What one replica may use: `cpus` cores and `gpus` GPUs (counts; 0 on the CPU), `memory_bytes` (None: no limit).
+
+    An engine sees the replica's GPUs alone: its first GPU is the replica's first.
+    """
 
     cpus: int
     memory_bytes: int | None = None
+    gpus: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +177,11 @@ class Session(ABC):
         """
         return None
 
+    def spent_ns(self) -> Mapping[str, int]:
+        """What calls of this lane have spent so far on a part worth telling apart: {"transfer": nanoseconds} of a model
+        that is split over devices. Default: nothing is counted."""
+        return {}
+
     def close(self) -> None:
         """Give back what the engine holds."""
         return
@@ -263,6 +272,13 @@ def thread_environment(threads: int) -> dict[str, str]:
         "TOKENIZERS_PARALLELISM": "false",
     }
     return dict.fromkeys(counted, str(threads)) | quiet
+
+
+def require_device(engine: str, device: str, *devices: str) -> None:
+    """Raise Unavailable where an engine does not run on `device`, the usual one of its `devices` first."""
+    if device not in devices:
+        usual = f"set resources.device: {devices[0]}" + (" or leave it out" if devices[0] == "cpu" else "")
+        raise Unavailable(f"{engine} runs on {' and '.join(devices)} alone", usual)
 
 
 def cpu_flags() -> frozenset[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bakeoff.backends import Backend, Facts, Session, Setting, Unavailable
+from bakeoff.backends import Backend, Facts, Session, Setting, Unavailable, require_device
 from bakeoff.conformance import ranker
 
 
@@ -35,6 +35,25 @@ class LeastSession(Session):
 class Absent(Least):
     def probe(self, device):
         raise Unavailable("the engine is not here", "pip install engine")
+
+
+class OnGpus(Least):
+    """Least, on a device that a GPU's suite must name, and with a setting that only one there has."""
+
+    def probe(self, device):
+        require_device("OnGpus", device, "cuda")
+        return Facts("1")
+
+    def settings(self, resources):
+        return (Setting("1x1"), Setting("1x1-gpu")) if resources.gpus else (Setting("1x1"),)
+
+    def build(self, model, precision, setting, device, into):
+        require_device("OnGpus", device, "cuda")
+        return super().build(model, precision, setting, device, into)
+
+    def load(self, artifact, setting, device):
+        require_device("OnGpus", device, "cuda")
+        return super().load(artifact, setting, device)
 
 
 class Taciturn(Least):

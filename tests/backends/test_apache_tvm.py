@@ -108,7 +108,7 @@ except Unavailable as absent:
 
 def test_a_missing_engine_is_unavailable_with_the_command_that_installs_it():
     assert child("-c", ABSENT.replace("DEVICE", "cpu")) == "pip install 'bakeoff[tvm]'"
-    assert child("-c", ABSENT.replace("DEVICE", "abacus")) == "use cpu or cuda"
+    assert child("-c", ABSENT.replace("DEVICE", "abacus")) == "set resources.device: cpu or leave it out"
 
 
 def test_settings_divide_the_cores_and_an_artifact_is_of_one_thread_or_of_several():

@@ -78,7 +78,7 @@ def test_a_missing_engine_is_unavailable_with_the_command_that_installs_it():
 
 
 def test_another_device_than_the_cpu_is_unavailable():
-    assert child("-c", PROBE.format(first="", device="cuda")) == "set resources.device to cpu"
+    assert child("-c", PROBE.format(first="", device="cuda")) == "set resources.device: cpu or leave it out"
 
 
 def test_int8_is_on_request_and_instances_are_processes():

@@ -78,7 +78,7 @@ def test_a_missing_engine_is_unavailable_with_the_command_that_installs_it():
 
 
 def test_an_unknown_device_is_unavailable():
-    assert child("-c", PROBE.format(first="", device="abacus")) == "use one of cpu, cuda"
+    assert child("-c", PROBE.format(first="", device="abacus")) == "set resources.device: cpu or leave it out"
 
 
 @pytest.mark.engines

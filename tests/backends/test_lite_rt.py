@@ -87,7 +87,7 @@ def test_a_missing_converter_is_unavailable_too():
 
 
 def test_another_device_than_the_cpu_is_unavailable():
-    assert child("-c", PROBE.format(first="", device="cuda")) == "set resources.device to cpu"
+    assert child("-c", PROBE.format(first="", device="cuda")) == "set resources.device: cpu or leave it out"
 
 
 def test_cores_are_divided_and_fp16_is_on_request():

@@ -59,8 +59,8 @@ def test_on_the_cpu_it_names_its_device():
     with pytest.raises(Unavailable) as told:
         TensorRt().probe("cpu")
     assert (told.value.reason, told.value.remedy) == (
-        "TensorRT runs on CUDA, not on cpu",
-        "set resources.device to cuda",
+        "TensorRT runs on cuda alone",
+        "set resources.device: cuda",
     )
 
 

@@ -208,3 +208,10 @@ def test_the_backend_of_servers_takes_part_where_servers_are_named_and_not_by_it
         wanted_backends(scenario(candidates={"backends": ["endpoint", "fast"]}), installed)
     with pytest.raises(UserError, match=r"candidates\.endpoints: endpoint: unknown backend"):
         wanted_backends(scenario(candidates=named), ("fast",))
+
+
+def test_on_a_gpu_candidates_are_named_by_it():
+    asked = scenario(resources={"device": "cuda:1"}, incumbent="slow/fp32/1x1/cuda:1")
+    gone = StageFailed("probe", "unavailable", "it runs on cpu alone")
+    found = ids(asked, {"fast": probed("fp32"), "slow": probed("fp32"), "gone": gone})
+    assert found == ["slow/fp32/1x1/cuda:1", "fast/fp32/1x1/cuda:1", "gone/fp32/any/cuda:1"]

@@ -73,6 +73,15 @@ def test_costs_with_and_without_a_price():
     assert (replicas(1000, 400), replicas(1, 400)) == (3, 1)
 
 
+def test_on_gpus_what_is_held_are_gpus():
+    gpu = Price(amount=2.5, currency="USD", per="gpu-hour")
+    assert cost_per_million(1000.0, 4, None, 2) == 2000.0
+    assert cost_per_million(1000.0, 4, gpu, 2) == pytest.approx(1000 / 3600 * 2.5 * 2)
+    assert cost_per_million(1000.0, 4, HOST, 2) == pytest.approx(1000 / 3600 * 0.04)
+    assert cost_unit(None, 1) == "GPU-seconds per million items"
+    assert yearly_cost(3, 4, gpu, 2) == pytest.approx(3 * 2 * 8760 * 2.5)
+
+
 @pytest.mark.parametrize("rate", [0.0, -1.0, math.nan, math.inf])
 def test_a_rate_that_is_none_has_no_cost(rate):
     with pytest.raises(ValueError, match="above 0"):

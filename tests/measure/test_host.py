@@ -202,8 +202,8 @@ def test_pressure_is_a_share_of_the_time(machine):
 
 
 SMI = """#!/bin/sh
-echo "NVIDIA H200, 570.86.15, 143771"
-echo "NVIDIA H200, 570.86.15, [N/A]"
+echo "NVIDIA H200, 570.86.15, 143771, 9.0"
+echo "NVIDIA H200, 570.86.15, [N/A], [N/A]"
 """
 DRIVER = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.86.15  Release Build\n"
 
@@ -215,7 +215,7 @@ def test_gpus_by_the_drivers_own_program(machine, tmp_path, monkeypatch):
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
     gpu = {"name": "NVIDIA H200", "driver": "570.86.15"}
-    assert gpus() == [gpu | {"memory_bytes": 143771 << 20}, gpu]
+    assert gpus() == [gpu | {"memory_bytes": 143771 << 20, "compute_capability": "9.0"}, gpu]
     program.write_text("#!/bin/sh\nexit 9\n")
     assert gpus() == []
 

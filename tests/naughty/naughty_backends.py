@@ -46,6 +46,20 @@ class HonestSession(Session):
         return dict(zip(self.names, self.engine.run(self.names, dict(inputs)), strict=True))
 
 
+class Split(Honest):
+    """Well-behaved, and says that a tenth of a millisecond of each call went into transfers."""
+
+    name = "naughty-split"
+
+    def session(self, engine):
+        return SplitSession(engine)
+
+
+class SplitSession(HonestSession):
+    def spent_ns(self):
+        return {"transfer": 100_000 * self.calls}
+
+
 class InProcesses(Honest):
     """Well-behaved, one process for each instance."""
 

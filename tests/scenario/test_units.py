@@ -65,6 +65,7 @@ def test_a_percentage_has_its_sign(value):
 def test_prices():
     assert units.price("0.0416 USD/core-hour") == (0.0416, "USD", "core-hour")
     assert units.price("0.34 EUR/host-hour") == (0.34, "EUR", "host-hour")
+    assert units.price("2.5 USD/gpu-hour") == (2.5, "USD", "gpu-hour")
 
 
 @pytest.mark.parametrize(

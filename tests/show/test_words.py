@@ -109,6 +109,22 @@ def test_known_engines_get_their_own_calls(win, backend, line):
     compile(calls, backend, "exec")
 
 
+@pytest.mark.parametrize(
+    ("backend", "precision", "knobs", "text"),
+    [
+        ("onnxruntime", "fp32", {}, 'providers=[("CUDAExecutionProvider", {"use_tf32": "0"})]'),
+        ("onnxruntime", "tf32", {"provider": "tensorrt"}, '["TensorrtExecutionProvider", ("CUDAExecutionProvider", {'),
+        ("torch", "fp32", {}, 'torch.set_float32_matmul_precision("highest")'),
+        ("torch-compile", "tf32", {}, 'torch.set_float32_matmul_precision("high")'),
+    ],
+)
+def test_on_a_gpu_the_calls_say_where_and_how_float32_is_multiplied(win, backend, precision, knobs, text):
+    chosen = replace(win.choice, backend=backend, precision=precision, device="cuda:1", settings=knobs)
+    calls = recipes.engine_calls(chosen)
+    assert text in calls
+    compile(calls, backend, "exec")
+
+
 def test_a_strangers_engine_gets_yaml_alone(win):
     assert recipes.engine_calls(replace(win.choice, backend="stranger")) == ""
 

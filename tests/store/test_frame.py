@@ -51,6 +51,14 @@ def test_the_share_of_the_preparation_is_derived_where_it_was_timed(tmp_path, be
     assert pd.isna(not_timed)
 
 
+def test_so_is_the_share_of_the_transfers_between_devices(tmp_path, begun, candidate, block):
+    with Store.open(tmp_path / "d.db") as store:
+        run = begun(store)
+        store.add_block(run, "ctr", candidate.id, 0, 0, block(100, transfer_ns=20_000_000))
+        (share,) = frame(store.load(run))["transfer_share"]
+    assert share == pytest.approx(20 / block(100).service_ms().sum())
+
+
 def test_the_ledger_as_a_table(record):
     table = ledger_frame(record)
     assert list(table.columns) == list(LEDGER_COLUMNS)

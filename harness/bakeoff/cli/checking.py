@@ -55,6 +55,7 @@ def conformance(
     backends: Annotated[
         list[str] | None, typer.Argument(help="Backends' names, or module:Class. Default: all that are installed.")
     ] = None,
+    device: Annotated[str, typer.Option("--device", help="cpu, or cuda for the first GPU.")] = "cpu",
     as_json: JsonOption = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="The table of engines, in Markdown, alone.")] = False,
 ) -> None:
@@ -67,17 +68,12 @@ def conformance(
         raise UserError("--json and --markdown: one of the two")
     found = {}
     for backend in suite.named(backends or ()):
-        found[backend] = suite.run(backend)
+        found[backend] = suite.run(backend, device=device)
         if not (as_json or markdown):
             console.render_conformance(backend, found[backend])
     if as_json:
-        print_json(
-            {
-                "backends": [
-                    {"backend": name, "checks": [asdict(check) for check in checks]} for name, checks in found.items()
-                ]
-            }
-        )
+        told = [{"backend": name, "checks": [asdict(check) for check in checks]} for name, checks in found.items()]
+        print_json({"backends": told})
     if markdown:
         typer.echo(field(found))
     raise typer.Exit(0 if all(check.ok for checks in found.values() for check in checks) else CHECK_FAILED)

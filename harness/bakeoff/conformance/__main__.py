@@ -36,10 +36,11 @@ def main() -> None:
     parser.add_argument("--check", required=True, choices=NAMES)
     parser.add_argument("--target", required=True)
     parser.add_argument("--precision", default="")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--folder", required=True, type=Path)
     asked = parser.parse_args()
     folder = Folder(asked.folder)
-    bench = Bench(asked.target, folder, asked.precision)
+    bench = Bench(asked.target, folder, asked.precision, asked.device)
     with folder.results(asked.check, asked.precision).open("a") as sink:
         for number, (name, check) in enumerate(zip(NAMES[asked.check], STAGES[asked.check], strict=True)):
             cell = ""

@@ -10,7 +10,6 @@ from bakeoff.backends import Artifact, Backend, Model, Resources, Session, Setti
 from bakeoff.conformance import ranker
 from bakeoff.conformance.stages import Folder
 
-DEVICE = "cpu"
 CPUS = 2
 """Whose settings are tried."""
 
@@ -36,8 +35,8 @@ class Bench:
 
     session: Session
 
-    def __init__(self, target: str, folder: Folder, precision: str) -> None:
-        self.target, self.folder, self.precision = target, folder, precision
+    def __init__(self, target: str, folder: Folder, precision: str, device: str) -> None:
+        self.target, self.folder, self.precision, self.device = target, folder, precision, device
         self.modules_before = frozenset(sys.modules)
 
     @cached_property
@@ -48,7 +47,11 @@ class Bench:
     @cached_property
     def setting(self) -> Setting:
         """Of two cores' settings the one with the most instances."""
-        return max(self.backend.settings(Resources(cpus=CPUS)), key=lambda setting: setting.instances)
+        return max(self.settings(CPUS), key=lambda setting: setting.instances)
+
+    def settings(self, cpus: int) -> tuple[Setting, ...]:
+        """The backend's settings for so many cores, and one GPU where that is the device."""
+        return self.backend.settings(Resources(cpus, gpus=int(self.device != "cpu")))
 
     @cached_property
     def artifact(self) -> Artifact:

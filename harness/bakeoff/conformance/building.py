@@ -7,9 +7,9 @@ import pickle
 import sys
 import time
 
-from bakeoff.backends import Facts, Model, Resources, Unavailable, Unsupported, registered
+from bakeoff.backends import Facts, Model, Unavailable, Unsupported, registered
 from bakeoff.conformance import ranker
-from bakeoff.conformance.bench import DEVICE, Bench, NotConforming, Seen, require
+from bakeoff.conformance.bench import Bench, NotConforming, Seen, require
 
 CORES = (1, 2, 4)
 
@@ -38,7 +38,7 @@ def is_registered(bench: Bench) -> str:
 def settings_fit(bench: Bench) -> str:
     """For every number of cores: settings of distinct names, no more threads than cores, the first not on request."""
     for cpus in CORES:
-        settings = bench.backend.settings(Resources(cpus=cpus))
+        settings = bench.settings(cpus)
         names = [setting.name for setting in settings]
         require(bool(settings), f"no setting for {cpus} cores")
         require(not settings[0].on_request, f"the first setting for {cpus} cores, {names[0]}, must not be on request")
@@ -52,7 +52,7 @@ def settings_fit(bench: Bench) -> str:
 def imports_late(bench: Bench) -> str:
     """Constructing a backend and asking for its settings imports no engine: `bakeoff --help` lists them all."""
     own = bench.target.partition(":")[0].partition(".")[0]
-    bench.backend.settings(Resources(cpus=1))
+    bench.settings(1)
     new = {module.partition(".")[0] for module in set(sys.modules) - bench.modules_before}
     roots = new - {own, "bakeoff", "numpy"} - sys.stdlib_module_names
     heavy = sorted(root for root in roots if _is_package(root))
@@ -71,13 +71,13 @@ def _is_package(root: str) -> bool:
 def probe(bench: Bench) -> str:
     """Facts with a version, or Unavailable with both texts."""
     try:
-        facts = bench.backend.probe(DEVICE)
+        facts = bench.backend.probe(bench.device)
     except Unavailable as absent:
         require(bool(absent.reason.strip() and absent.remedy.strip()), "Unavailable needs a reason and a remedy")
         bench.folder.write_precisions(())
         return Seen(f"unavailable: {absent}", f"no: {absent.reason}")
     require(isinstance(facts, Facts) and bool(facts.version), "probe must return Facts with a version")
-    bench.folder.write_precisions(bench.backend.precisions(DEVICE))
+    bench.folder.write_precisions(bench.backend.precisions(bench.device))
     return Seen(f"version {facts.version}", facts.version)
 
 
@@ -110,7 +110,7 @@ def writes_model(bench: Bench) -> str:
 def refuses_unknown_precision(bench: Bench) -> str:
     """Unsupported, not a build that pretends."""
     try:
-        bench.backend.build(bench.model(), "fp3", bench.setting, DEVICE, bench.folder.built("fp3"))
+        bench.backend.build(bench.model(), "fp3", bench.setting, bench.device, bench.folder.built("fp3"))
     except Unsupported as refusal:
         return str(refusal)
     raise NotConforming('build accepted the precision "fp3": start it with self.require(precision, device)')
@@ -122,7 +122,7 @@ def builds(bench: Bench) -> str:
     model = bench.model()
     before, started = _digests(model), time.monotonic()
     try:
-        artifact = bench.backend.build(model, bench.precision, bench.setting, DEVICE, into)
+        artifact = bench.backend.build(model, bench.precision, bench.setting, bench.device, into)
     except Unsupported as refusal:
         first = bench.precision == bench.folder.precisions()[0]
         require(not first and bool(str(refusal)), f"unsupported, though its own first precision: {refusal}")

@@ -15,9 +15,9 @@ from statistics import median
 
 import psutil
 
-from bakeoff.backends import Artifact, Resources, Session, Setting, Unsupported
+from bakeoff.backends import Artifact, Session, Setting, Unsupported
 from bakeoff.conformance import heavy
-from bakeoff.conformance.bench import CPUS, DEVICE, Bench, NotConforming, Seen, require
+from bakeoff.conformance.bench import CPUS, Bench, NotConforming, Seen, require
 
 CALLS = 15
 SWITCH_S = 5e-4
@@ -39,7 +39,7 @@ def builds_heavy(bench: Bench) -> str:
         model = heavy.model(name, bench.folder.models(), bench.backend.formats)
         into = bench.folder.built(_key(name, setting))
         try:
-            artifact = bench.backend.build(model, bench.precision, setting, DEVICE, into)
+            artifact = bench.backend.build(model, bench.precision, setting, bench.device, into)
         except Unsupported as refusal:
             return f"unsupported: {refusal}"
         bench.folder.artifact(_key(name, setting)).write_bytes(pickle.dumps(artifact))
@@ -136,7 +136,7 @@ def _apart(bench: Bench) -> Setting:
 
 def _together(bench: Bench) -> Setting:
     """The one with the most threads in one instance."""
-    return max(bench.backend.settings(Resources(cpus=CPUS)), key=lambda setting: setting.threads)
+    return max(bench.settings(CPUS), key=lambda setting: setting.threads)
 
 
 def _key(name: str, setting: Setting) -> str:
@@ -148,7 +148,7 @@ def _load(bench: Bench, name: str, setting: Setting) -> Session | None:
     if not path.exists():
         return None
     artifact: Artifact = pickle.loads(path.read_bytes())
-    return bench.backend.load(artifact, setting, DEVICE)
+    return bench.backend.load(artifact, setting, bench.device)
 
 
 def _thread_times() -> dict[int, float]:

@@ -20,6 +20,7 @@ from bakeoff.conformance.stages import HABITS, NAMES, Folder
 from bakeoff.errors import UserError
 
 LIMIT_S = 300.0
+DEVICES = ("cpu", "cuda")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +34,24 @@ class Check:
     cell: str = ""
 
 
-def run(backend: str, limit_s: float = LIMIT_S, seen: Callable[[Check], None] = lambda check: None) -> list[Check]:
-    """Check the backend of this name, or at this "module:Class"; `limit_s` bounds each stage, `seen` gets each check.
+def run(
+    backend: str,
+    limit_s: float = LIMIT_S,
+    seen: Callable[[Check], None] = lambda check: None,
+    device: str = "cpu",
+) -> list[Check]:
+    """Check the backend of this name, or at this "module:Class", on the CPU or the first GPU ("cuda"); `limit_s` bounds
+    each stage, `seen` gets each check.
 
     An engine that is not here conforms if it says so with a remedy: the list then ends after the probe.
-    Raises UserError for a name that is not installed.
+    Raises UserError for a name that is not installed, and for another device.
     """
+    if device not in DEVICES:
+        raise UserError(f"--device {device}: must be {' or '.join(DEVICES)}")
     target = _target(backend)
     checks = []
     with tempfile.TemporaryDirectory(prefix="bakeoff-conformance-") as folder:
-        for check in _Suite(target, Folder(Path(folder)), limit_s).checks():
+        for check in _Suite(target, Folder(Path(folder)), limit_s, device).checks():
             checks.append(check)
             seen(check)
     return checks
@@ -69,8 +78,8 @@ def _target(backend: str) -> str:
 class _Suite:
     """One backend's way through the stages."""
 
-    def __init__(self, target: str, folder: Folder, limit_s: float) -> None:
-        self._target, self._folder, self._limit_s = target, folder, limit_s
+    def __init__(self, target: str, folder: Folder, limit_s: float, device: str) -> None:
+        self._target, self._folder, self._limit_s, self._device = target, folder, limit_s, device
 
     def checks(self) -> Iterator[Check]:
         contract = list(self._stage("contract"))
@@ -109,7 +118,7 @@ class _Suite:
     def _child(self, stage: str, precision: str) -> str:
         """Run the stage to its end or its limit; the text says how it ended."""
         command = [sys.executable, "-m", "bakeoff.conformance", "--check", stage, "--target", self._target]
-        command += ["--precision", precision, "--folder", str(self._folder.root)]
+        command += ["--precision", precision, "--device", self._device, "--folder", str(self._folder.root)]
         paths = filter(None, (str(Path.cwd()), os.environ.get("PYTHONPATH")))
         environment = {
             **os.environ,

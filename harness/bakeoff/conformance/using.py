@@ -8,9 +8,9 @@ import time
 import numpy as np
 import psutil
 
-from bakeoff.backends import LOSSLESS, Arrays, Resources, Session
+from bakeoff.backends import LOSSLESS, Arrays, Session
 from bakeoff.conformance import ranker
-from bakeoff.conformance.bench import CPUS, DEVICE, Bench, NotConforming, require
+from bakeoff.conformance.bench import CPUS, Bench, NotConforming, require
 
 BATCH_SIZES = (1, 2, 7, 100, 700)
 ITEMS = 7
@@ -26,7 +26,7 @@ computes the model, not how well (four bits a weight cost these random ones up t
 def loads(bench: Bench) -> str:
     """From the artifact alone, in a process that did not build it."""
     started = time.monotonic()
-    bench.session = bench.backend.load(bench.artifact, bench.setting, DEVICE)
+    bench.session = bench.backend.load(bench.artifact, bench.setting, bench.device)
     require(isinstance(bench.session, Session), "load must return a Session")
     return f"{time.monotonic() - started:.2f} s as {bench.setting.name}"
 
@@ -109,11 +109,11 @@ def loads_with_other_settings(bench: Bench) -> str:
     backend, built_for = bench.backend, bench.backend.build_depends_on(bench.setting)
     others = [
         setting
-        for setting in backend.settings(Resources(cpus=CPUS))
+        for setting in bench.settings(CPUS)
         if setting != bench.setting and backend.build_depends_on(setting) == built_for
     ]
     for setting in others:
-        session = backend.load(bench.artifact, setting, DEVICE)
+        session = backend.load(bench.artifact, setting, bench.device)
         answer = session.infer(ranker.request(ITEMS, 9))
         session.close()
         require(_distance(answer, ranker.reference(ranker.request(ITEMS, 9))) < 1, f"{setting.name} answers wrongly")

@@ -1,4 +1,4 @@
-"""Built models, kept by content: the same model, engine, precision and CPU never build twice."""
+"""Built models, kept by content: the same model, engine, precision, CPU and GPU never build twice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from bakeoff.backends import Artifact, Tensor
 from bakeoff.candidates import Candidate
 from bakeoff.contest.plan import Entry
-from bakeoff.measure import host
+from bakeoff.measure import gpu, host
 from bakeoff.measure.engine_room import HERE, Built, Loaded, StageFailed, build
 from bakeoff.workloads import cache_dir
 from bakeoff.workloads.cache import writable
@@ -35,6 +35,7 @@ def folder(prepared: Prepared, entry: Entry, cpu_flags: str, run: str) -> Path:
     candidate = entry.candidate
     parts = [prepared.key, prepared.place(candidate.variant), candidate.backend, entry.target, entry.version]
     parts += [candidate.precision, candidate.device, entry.build_key, cpu_flags]
+    parts += filter(None, [gpu.architecture(candidate.device)])
     parts += [] if entry.interpreter == HERE else [entry.interpreter.python]
     parts += [run] if candidate.remote else []
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]

@@ -6,15 +6,24 @@ from typing import Any
 
 from bakeoff.backends import Resources, registered
 from bakeoff.contest.contest import ask_backend
+from bakeoff.errors import UserError
 from bakeoff.measure import host, loadgen
 from bakeoff.measure.energy import Energy
 from bakeoff.measure.engine_room import StageFailed
+from bakeoff.scenario.device import check_device, gpus_of
 
 
 def checkup(device: str) -> dict[str, Any]:
     """JSON-able: `backends` (a dict each: backend, available, version, reason, remedy …), and what every run records:
-    `host`, `environment`, `noise`; `measuring` says what the load generator can have here."""
-    resources = Resources(len(host.engine_cpus(None)[0]))
+    `host`, `environment`, `noise`; `measuring` says what the load generator can have here.
+
+    Raises UserError for a device that is none.
+    """
+    try:
+        check_device(device)
+    except ValueError as error:
+        raise UserError(f"--device {device}: {error}") from None
+    resources = Resources(len(host.engine_cpus(None)[0]), gpus=len(gpus_of(device)))
     backends = [_ask(name, point.value, device, resources) for name, point in registered().items()]
     return {
         "backends": backends,

@@ -210,7 +210,7 @@ class _Probes:
     ) -> tuple[Entry, ...]:
         """The scenario's plan, narrowed to `candidates` where any are named."""
         device, asked = scenario.resources.device, scenario.resources
-        resources = Resources(len(host.engine_cpus(asked.cpus)[0]), asked.memory_bytes)
+        resources = Resources(len(host.engine_cpus(asked.cpus)[0]), asked.memory_bytes, asked.gpus)
         rivals = {
             name: self._rival(name, target, environment, device, resources)
             for name, (target, environment) in self._asked_for(scenario).items()

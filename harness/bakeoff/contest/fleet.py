@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from bakeoff.contest.load import ClosedLoop, OpenLoop
 from bakeoff.contest.notebook import Notebook
 from bakeoff.contest.plan import Question
 from bakeoff.contest.reporter import Reporter
-from bakeoff.measure import host
+from bakeoff.measure import gpu, gpu_memory, host
 from bakeoff.measure.block import Block
 from bakeoff.measure.engine_room import Engine, Order, StageFailed
 
@@ -86,7 +87,9 @@ class Fleet:
         return block
 
     def _bring_up(self, waiting: list[str], engines: Engines) -> None:
+        device = self._scenario.resources.device
         free_bytes = host.available_memory_bytes() * MEMORY_SHARE
+        gpu_bytes = (gpu.least_memory_bytes(device) or math.inf) * MEMORY_SHARE
         while waiting:
             starting, waiting = waiting[:AT_ONCE], waiting[AT_ONCE:]
             for name, engine in self._launched(starting).items():
@@ -96,7 +99,7 @@ class Fleet:
                     self._notebook.loaded(name, engine.loaded)
                 except StageFailed as failed:
                     self._notebook.failed(name, failed)
-            if waiting and _bytes(engines) > free_bytes:
+            if waiting and (_bytes(engines) > free_bytes or _gpu_bytes(engines) > gpu_bytes):
                 for name in waiting:
                     self._notebook.row(name, "load", "not-reached", "no memory is left beside those loaded before it")
                 return
@@ -132,11 +135,17 @@ def order(question: Question, name: str, place: Path, log: Path) -> Order:
         lossy=entry.candidate.precision not in LOSSLESS or entry.candidate.variant in question.prepared.inexact,
         variant=question.prepared.place(entry.candidate.variant),
         generator_cpu=generator_cpu,
+        gpu_memory_bytes=question.scenario.resources.gpu_memory_bytes,
     )
 
 
 def _bytes(engines: Engines) -> int:
     return sum(engine.loaded.memory_bytes for engine in engines.values())
+
+
+def _gpu_bytes(engines: Engines) -> int:
+    """What they hold on GPUs, as far as the driver tells."""
+    return sum(int(engine.loaded.details.get(gpu_memory.FACT, 0)) for engine in engines.values())
 
 
 def log_path(logs: Path, scenario: str, candidate: str, stage: str) -> Path:

@@ -102,4 +102,4 @@ def production_cost(court: Court) -> float | None:
     if today is None or today.qps is None or today.cpus is None:
         return None
     items_per_s = today.qps * court.scenario.traffic.mean_items
-    return cost_per_million(items_per_s, today.cpus, court.scenario.price)
+    return cost_per_million(items_per_s, today.cpus, court.scenario.price, today.gpus or 0)

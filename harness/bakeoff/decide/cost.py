@@ -1,4 +1,4 @@
-"""What serving costs: the CPUs held while a million items are scored at capacity, in money where there is a price."""
+"""What serving costs: cores or GPUs held while a million items are scored at capacity, in money if there is a price."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ HOURS_A_YEAR = 8760
 _MILLION = 1e6
 
 
-def cost_unit(price: Price | None) -> str:
+def cost_unit(price: Price | None, gpus: int = 0) -> str:
     """What `cost_per_million` counts."""
-    return f"{price.currency} per million items" if price else "core-seconds per million items"
+    seconds = "GPU-seconds" if gpus else "core-seconds"
+    return f"{price.currency if price else seconds} per million items"
 
 
-def cost_per_million(items_per_s: float, cpus: int, price: Price | None) -> float:
-    """The cost of a million scored items on a replica that holds `cpus` cores and scores `items_per_s`.
+def cost_per_million(items_per_s: float, cpus: int, price: Price | None, gpus: int = 0) -> float:
+    """The cost of a million scored items on a replica that holds `cpus` cores and `gpus` GPUs and scores `items_per_s`.
 
     A price per host-hour takes a replica to be a host. Raises ValueError unless the rate is above zero.
     """
     if not items_per_s > 0.0 or not math.isfinite(items_per_s):
         raise ValueError(f"items per second must be above 0, not {items_per_s}")
     seconds = _MILLION / items_per_s
-    return seconds * cpus if price is None else seconds / 3600.0 * hourly(cpus, price)
+    return seconds * (gpus or cpus) if price is None else seconds / 3600.0 * hourly(cpus, price, gpus)
 
 
-def hourly(cpus: int, price: Price) -> float:
+def hourly(cpus: int, price: Price, gpus: int = 0) -> float:
     """What a replica costs in an hour."""
-    return price.amount * (cpus if price.per == "core-hour" else 1)
+    return price.amount * {"core-hour": cpus, "gpu-hour": gpus, "host-hour": 1}[price.per]
 
 
 def replicas(fleet_qps: float, capacity_qps: float) -> int:
@@ -36,6 +37,6 @@ def replicas(fleet_qps: float, capacity_qps: float) -> int:
     return max(1, math.ceil(fleet_qps / capacity_qps))
 
 
-def yearly_cost(count: int, cpus: int, price: Price) -> float:
+def yearly_cost(count: int, cpus: int, price: Price, gpus: int = 0) -> float:
     """What so many replicas cost in a year of running all the time."""
-    return count * hourly(cpus, price) * HOURS_A_YEAR
+    return count * hourly(cpus, price, gpus) * HOURS_A_YEAR

@@ -117,7 +117,8 @@ def gather(record: CandidateRecord, scenario: Scenario, cpus: int) -> Evidence:
     capacity = {number: qps for number, (qps, _) in rates.items()}
     items_per_s = {number: items for number, (_, items) in rates.items()}
     counted = items_per_s if has_cost(held, scenario) else {}
-    cost = {number: cost_per_million(each, held or 1, scenario.price) for number, each in counted.items()}
+    price, gpus = scenario.price, scenario.resources.gpus
+    cost = {number: cost_per_million(each, held or 1, price, gpus) for number, each in counted.items()}
     replayed_qps = _mean(capacity)
     if scenario.traffic.asks_capacity:
         blocks = [block for block in everything if found.passed_qps and block.offered_qps == found.passed_qps]

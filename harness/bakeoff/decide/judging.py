@@ -137,7 +137,7 @@ def _fleet(capacity_qps: float | None, cpus: int | None, scenario: Scenario) -> 
     count = replicas(scenario.traffic.fleet_qps, capacity_qps)
     if scenario.price is None or not has_cost(cpus, scenario):
         return count, None
-    return count, yearly_cost(count, cpus or 1, scenario.price)
+    return count, yearly_cost(count, cpus or 1, scenario.price, scenario.resources.gpus)
 
 
 def _trusted(evidence: Evidence, found: Gate) -> bool:

@@ -80,7 +80,7 @@ def judge_scenario(
         candidates=tuple(judged.values()),
         headline=headline.sentence(record.name, name, court, choice, judged, margin, needed_s),
         reasons=reasons.verdict(name, court, choice, needed_s),
-        cost_unit=cost_unit(scenario.price),
+        cost_unit=cost_unit(scenario.price, scenario.resources.gpus),
         currency=scenario.price.currency if scenario.price else None,
         regret_high=_regret_high(court, choice),
         margin=margin,

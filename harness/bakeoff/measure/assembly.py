@@ -17,6 +17,8 @@ BUDGET_SLACK_NS = 50_000_000
 BUSY_SHARE = 0.9
 """The busy threads are the fewest that took this share of the CPU time: idle and helping ones are none of them,
 however loaded the engine is."""
+PARTS = ("preparation_ns", "transfer_ns")
+"""Parts of the service time that are counted where a request has them."""
 TOTALS = ("involuntary_switches", "waited_ns", "threads", "memory_bytes", "peak_memory_bytes", "verified", "errors")
 
 
@@ -49,8 +51,7 @@ def worker_facts(replies: Sequence[Message], cpu_ids: Sequence[int], lanes: int)
     """What the workers of one block report, put together; with several, what each of them took as well."""
     cpus = len(cpu_ids)
     facts: dict[str, Fact] = {key: sum(reply[key] for reply in replies) for key in TOTALS}
-    if "preparation_ns" in replies[0]:
-        facts["preparation_ns"] = sum(reply["preparation_ns"] for reply in replies)
+    facts |= {key: sum(reply[key] for reply in replies) for key in PARTS if key in replies[0]}
     facts["worst_error"] = max(reply["worst_error"] for reply in replies)
     first_error = next((reply["first_error"] for reply in replies if reply["first_error"]), "")
     if first_error:

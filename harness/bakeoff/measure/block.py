@@ -81,12 +81,21 @@ class Block:
         return self.cpu_ns / 1e6 / count if count else float("nan")
 
     def preparation_share(self) -> float:
-        """The share of the service time that preparing features took; NaN where it was not part of the request.
+        """The share of the service time that preparing features took; NaN where it was not part of the request."""
+        return self._share("preparation_ns")
+
+    def transfer_share(self) -> float:
+        """The share of the service time in which values went between the devices of a model that is split over several;
+        NaN where the engine does not count it."""
+        return self._share("transfer_ns")
+
+    def _share(self, part: str) -> float:
+        """The share of the service time that a counted part took, NaN where nobody counted.
 
         Requests that were joined into one call share its stamps, which count once. Failed requests are taken to have
-        been prepared like the others.
+        spent what the others did.
         """
-        spent_ns = self.facts.get("preparation_ns")
+        spent_ns = self.facts.get(part)
         begun_ns, first = np.unique(self.started_ns[self.answered], return_index=True)
         service_ns = int((self.done_ns[self.answered][first] - begun_ns).sum())
         if not isinstance(spent_ns, int | float) or service_ns <= 0:

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from bakeoff.backends import thread_environment
-from bakeoff.measure import procs
+from bakeoff.measure import gpu, procs
 from bakeoff.measure.guard import guard
 from bakeoff.measure.wire import Channel, Message
+from bakeoff.scenario.device import CPU
 
 _SLICE_S = 0.05
 _LAST_WORDS_BYTES = 4096
@@ -55,7 +56,8 @@ HERE = Interpreter()
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """How to start children: the CPU ids they may use, threads an engine may use, memory limit, log, interpreter."""
+    """How to start children: the CPU ids they may use, threads an engine may use, memory limit, log, interpreter, and
+    the device whose GPUs they see."""
 
     log: Path
     cpus: tuple[int, ...]
@@ -63,6 +65,7 @@ class Launch:
     memory_bytes: int | None = None
     mapped: Path = Path("/nonexistent")
     interpreter: Interpreter = HERE
+    device: str = CPU
 
 
 class Child:
@@ -73,7 +76,8 @@ class Child:
         command = [launch.interpreter.python, "-X", "faulthandler", "-m", "bakeoff.measure.worker"]
         command += [verb, str(theirs.fileno()), str(os.getpid())]
         marks = {procs.MARK: guard().mark(key)}
-        environment = os.environ | thread_environment(launch.threads) | launch.interpreter.environment | marks
+        environment = os.environ | thread_environment(launch.threads) | gpu.environment(launch.device)
+        environment |= launch.interpreter.environment | marks
         launch.log.parent.mkdir(parents=True, exist_ok=True)
         self._log_start = launch.log.stat().st_size if launch.log.exists() else 0
         self.started_ns = time.monotonic_ns()

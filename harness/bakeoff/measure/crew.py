@@ -24,7 +24,7 @@ class Lane:
     """
 
     def __init__(self, session: Session) -> None:
-        self.infer = session.infer
+        self.infer, self.spent_ns = session.infer, session.spent_ns
         self._thread = ThreadPoolExecutor(1)
 
     def start(self, job: Callable[[], None]) -> Future[None]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from bakeoff.backends import Artifact, Setting
 from bakeoff.candidates import BASE
-from bakeoff.measure import loadgen
+from bakeoff.measure import gpu_memory, loadgen
 from bakeoff.measure.assembly import affinity_kept, closed_block, open_block, worker_facts
 from bakeoff.measure.batching import Baton
 from bakeoff.measure.block import Block, Fact, Int32, Int64
@@ -29,6 +29,7 @@ from bakeoff.measure.traffic import mean_qps
 from bakeoff.measure.walk import Walk, walk, walk_by_items
 from bakeoff.measure.wire import Message, artifact_message
 from bakeoff.measure.witness import Witness
+from bakeoff.scenario.device import kind_of
 from bakeoff.workloads.prepared import Prepared
 
 __all__ = ["HERE", "Built", "Engine", "Interpreter", "Loaded", "Order", "Probed", "StageFailed", "build", "probe"]
@@ -44,7 +45,8 @@ DEATH_S = 0.2
 @dataclass(frozen=True, slots=True)
 class Order:
     """One candidate to load. `instances` is the backend's; `cpus` and `generator_cpu` are CPU ids; `patience_s` is how
-    long past its end a block may still be in one call before the engine counts as hanging."""
+    long past its end a block may still be in one call before the engine counts as hanging. `memory_bytes` and
+    `gpu_memory_bytes` are limits (None: none), the latter held to what a warm engine holds."""
 
     target: str
     artifact: Artifact
@@ -60,6 +62,7 @@ class Order:
     variant: str = BASE
     generator_cpu: int | None = None
     patience_s: float = 20.0
+    gpu_memory_bytes: int | None = None
 
     @property
     def processes(self) -> int:
@@ -239,13 +242,19 @@ class Engine:
     def _start(self) -> None:
         order, baton = self.order, self._baton.ends if self._baton else ()
         launch = Launch(
-            order.log, order.cpus, order.setting.threads, order.memory_bytes, order.prepared, order.interpreter
+            order.log,
+            order.cpus,
+            order.setting.threads,
+            order.memory_bytes,
+            order.prepared,
+            order.interpreter,
+            order.device,
         )
         message = {
             "target": order.target,
             "artifact": artifact_message(order.artifact),
             "setting": asdict(order.setting),
-            "device": order.device,
+            "device": kind_of(order.device),
             "lanes": order.lanes_each,
             "prepared": str(order.prepared),
             "lossy": order.lossy,
@@ -266,6 +275,7 @@ class Engine:
             pairs = zip(starts, self._children, strict=True)
             return max(int(start[moment]) - child.started_ns for start, child in pairs) / 1e9
 
+        pids = [child.process.pid for child in self._children]
         return Loaded(
             load_s=max(load["load_s"] for load in loads),
             startup_s=longest_s("first_answer_ns"),
@@ -279,6 +289,7 @@ class Engine:
                 "verified": sum(start["verified"] for start in starts),
                 "service_ns": self._service_ns,
                 "affinity_kept": int(affinity_kept(starts, self.order.cpus)),
+                **gpu_memory.held(self.order.device, pids, self.order.gpu_memory_bytes),
             }
             | {name: start[name] for start in starts for name in ("client_ns",) if name in start},
         )

@@ -6,7 +6,7 @@ import contextlib
 import gc
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def play(crew: Crew, channel: Channel, message: Message) -> Message:
     lefts = [Left(deque(maxlen=_room(crew, walk.join))) for _ in lanes]
     wake = fetcher(crew.get, walk)
     together((lane, partial(_wake, lane, wake, walk.steps)) for lane in lanes)
-    preparers = crew.preparers(len(lanes))
+    preparers, spent = crew.preparers(len(lanes)), [lane.spent_ns() for lane in lanes]
     with _no_collection():
         before = Usage.now()
         before.forget_peaks()
@@ -50,6 +50,7 @@ def play(crew: Crew, channel: Channel, message: Message) -> Message:
     used |= {"memory_bytes": memory.bytes, "peak_memory_bytes": memory.peak_bytes, "affinity": crew.affinity()}
     if preparers:
         used["preparation_ns"] = sum(each.spent_ns for each in preparers)
+    used |= _spent(spent, [lane.spent_ns() for lane in lanes])
     return used | _checked(crew, walk, lefts)
 
 
@@ -150,6 +151,13 @@ def _measured(before: Usage, run: Callable[[], None]) -> Message:
     run()
     wall_ns += time.monotonic_ns()
     return before.since() | {"wall_ns": wall_ns}
+
+
+def _spent(before: list[Mapping[str, int]], after: list[Mapping[str, int]]) -> Message:
+    """What the engine's own lanes counted meanwhile, such as {"transfer_ns": 1000}."""
+    names = {name for lane in after for name in lane}
+    pairs = list(zip(before, after, strict=True))
+    return {f"{name}_ns": sum(late.get(name, 0) - early.get(name, 0) for early, late in pairs) for name in names}
 
 
 def _checked(crew: Crew, walk: Walk, lefts: list[Left]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from bakeoff.backends import Artifact, Facts, Resources, Setting
 from bakeoff.measure.child import HERE, Interpreter, Launch, ask
 from bakeoff.measure.wire import artifact_of, facts_of, setting_of
+from bakeoff.scenario.device import kind_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,9 @@ def probe(
 
     Raises StageFailed("probe", ...), with its remedy.
     """
-    launch = Launch(log=log, cpus=tuple(os.sched_getaffinity(0)), threads=resources.cpus, interpreter=interpreter)
-    order = {"target": target, "device": device, "resources": asdict(resources)}
+    cpus = tuple(os.sched_getaffinity(0))
+    launch = Launch(log=log, cpus=cpus, threads=resources.cpus, interpreter=interpreter, device=device)
+    order = {"target": target, "device": kind_of(device), "resources": asdict(resources)}
     reply = ask("probe", "probe", launch, order, limit_s)
     return Probed(
         facts=facts_of(reply["facts"]),
@@ -69,14 +71,14 @@ def build(
     interpreter: Interpreter = HERE,
 ) -> Built:
     """Build a candidate's artifact in a child that may use `cpus` (ids); raises StageFailed("build", ...)."""
-    launch = Launch(log, cpus, len(cpus), memory_bytes, mapped=prepared, interpreter=interpreter)
+    launch = Launch(log, cpus, len(cpus), memory_bytes, mapped=prepared, interpreter=interpreter, device=device)
     message = {
         "target": target,
         "prepared": str(prepared),
         "variant": variant,
         "precision": precision,
         "setting": asdict(setting),
-        "device": device,
+        "device": kind_of(device),
         "into": str(into),
     }
     reply = ask("build", "build", launch, message, limit_s)

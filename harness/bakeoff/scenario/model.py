@@ -62,7 +62,9 @@ class Scenario(Part):
         json_schema_extra={"additionalProperties": False},
     )
     resources: Resources = Field(default=Resources(), description="What one replica may use.", examples=[{"cpus": 2}])
-    price: PriceField = Field(default=None, description="What the machine costs. Without it, cost is in core-seconds.")
+    price: PriceField = Field(
+        default=None, description="What the machine costs. Without it, cost is in core-seconds, or in GPU-seconds."
+    )
     incumbent: IncumbentField = Field(
         default=None,
         description="What serves today: a candidate's id, or production's figures as in"
@@ -133,6 +135,7 @@ class Scenario(Part):
             raise fault(f"missing; {self.traffic.kind} traffic needs a latency limit, as in {{p99: 20ms}}", "sla")
         self._check_batching()
         self._check_endpoints()
+        self._check_price()
         return self
 
     def _check_endpoints(self) -> None:
@@ -163,6 +166,20 @@ class Scenario(Part):
             if batcher.items < 2 * smallest:
                 few = f"must be at least {2 * smallest}, for two requests of {smallest} items"
                 raise fault(few, "candidates", "batching", number, "items")
+
+    def _check_price(self) -> None:
+        """What is paid for must be what a replica holds, and what production holds."""
+        on_gpu, per, today = self.resources.gpus > 0, self.price.per if self.price else None, self.incumbent
+        if per == "gpu-hour" and not on_gpu:
+            raise fault("a gpu-hour goes with a GPU, as in resources: {device: cuda}; price cores or the host", "price")
+        if per == "core-hour" and on_gpu:
+            raise fault("a core-hour leaves the GPU out; price a gpu-hour (with its cores) or a host-hour", "price")
+        if today is None or today.candidate is not None:
+            return
+        if on_gpu and per != "host-hour" and today.gpus is None:
+            raise fault("must say how many GPUs a replica of production holds, as in gpus: 1", "incumbent")
+        if not on_gpu and today.gpus is not None:
+            raise fault("goes with a GPU, as in resources: {device: cuda}", "incumbent", "gpus")
 
     def definition(self) -> dict[str, Any]:
         """All of it as JSON-able values in the program's units (`limit_ms`, not `p99`), for the store."""

@@ -10,6 +10,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from bakeoff.scenario import units
+from bakeoff.scenario.device import CPU, DEVICE_PATTERN, check_device, gpus_of
 from bakeoff.scenario.endpoint import ENDPOINT, Endpoint, check_endpoint_name
 from bakeoff.scenario.environment import APART, Environment, check_name
 from bakeoff.scenario.fields import Bytes, Milliseconds, Part, RequestFile, Wait, Words, as_tuple, fault, written
@@ -55,15 +56,22 @@ class Price(Part):
 
     amount: float = Field(gt=0, description="Money per hour.")
     currency: str = Field(pattern="^[A-Z]{3}$", description="The currency's three letters.")
-    per: Literal["core-hour", "host-hour"] = Field(
-        description="What an hour of is paid for: one core or the whole host."
+    per: Literal["core-hour", "gpu-hour", "host-hour"] = Field(
+        description="What an hour of is paid for: one core, one GPU with the cores that go with it, or the whole host."
     )
 
 
 class Resources(Part):
     """What one replica may use."""
 
-    device: Literal["cpu"] = Field(default="cpu", description="Where the model runs.")
+    device: Annotated[
+        str, AfterValidator(check_device), WithJsonSchema({"type": "string", "pattern": DEVICE_PATTERN})
+    ] = Field(
+        default=CPU,
+        examples=["cuda"],
+        description="Where the model runs: cpu, cuda (the first GPU), cuda:1 (another, as nvidia-smi counts them), or"
+        " cuda:0+1 for a replica on two.",
+    )
     cpus: int | None = Field(
         default=None,
         gt=0,
@@ -77,6 +85,23 @@ class Resources(Part):
         alias="memory",
         description="Memory of one replica, as in 2GiB; a candidate that needs more is dropped. Default: no limit.",
     )
+    gpu_memory_bytes: Bytes | None = Field(
+        default=None,
+        alias="gpu_memory",
+        description="GPU memory of one replica on all its GPUs, as in 8GiB; a candidate that holds more once it is warm"
+        " is dropped. Default: no limit.",
+    )
+
+    @property
+    def gpus(self) -> int:
+        """How many GPUs one replica holds."""
+        return len(gpus_of(self.device))
+
+    @model_validator(mode="after")
+    def _gpu_memory_needs_a_gpu(self) -> Resources:
+        if self.gpu_memory_bytes is not None and not self.gpus:
+            raise fault("goes with a GPU, as in device: cuda; a replica on the cpu holds none", "gpu_memory")
+        return self
 
 
 class Incumbent(Part):
@@ -97,6 +122,9 @@ class Incumbent(Part):
     cpus: int | None = Field(
         default=None, gt=0, le=4096, examples=[2], description="Cores of one replica of production."
     )
+    gpus: int | None = Field(
+        default=None, gt=0, le=64, examples=[1], description="GPUs of one replica of production, where it holds any."
+    )
     p99_ms: Milliseconds | None = Field(
         default=None, alias="p99", description="Production's 99th percentile of latency at that load, as in 35ms."
     )
@@ -106,7 +134,7 @@ class Incumbent(Part):
 
     @model_validator(mode="after")
     def _candidate_or_figures(self) -> Incumbent:
-        figures = [self.name, self.qps, self.cpus, self.p99_ms, self.memory_bytes]
+        figures = [self.name, self.qps, self.cpus, self.gpus, self.p99_ms, self.memory_bytes]
         if self.candidate is not None and any(figure is not None for figure in figures):
             raise fault("must be a candidate or production's figures, not both")
         if self.candidate is None and None in (self.name, self.qps, self.cpus):

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 PRECISIONS = (
     "fp32",
+    "tf32",
     "bf16",
     "fp16",
     "int8-dynamic",

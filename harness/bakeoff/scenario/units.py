@@ -10,7 +10,7 @@ import re
 _NUMBER = r"([0-9]{1,15}(?:\.[0-9]{1,15})?)"
 _QUANTITY = re.compile(_NUMBER + r" ?([A-Za-zµ]{1,10})")
 _PERCENT = re.compile(_NUMBER + r" ?%")
-_PRICE = re.compile(_NUMBER + r" ([A-Z]{3})/(core-hour|host-hour)")
+_PRICE = re.compile(_NUMBER + r" ([A-Z]{3})/(core-hour|gpu-hour|host-hour)")
 
 _SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _BYTES = {"B": 1} | {
@@ -22,7 +22,7 @@ _BYTES = {"B": 1} | {
 DURATION_PATTERN = r"^[0-9]+(\.[0-9]+)? ?(us|ms|s|m|min|h)$"
 SIZE_PATTERN = r"^[0-9]+(\.[0-9]+)? ?(B|[KMGT]i?B)$"
 PERCENT_PATTERN = r"^[0-9]+(\.[0-9]+)? ?%$"
-PRICE_PATTERN = r"^[0-9]+(\.[0-9]+)? [A-Z]{3}/(core-hour|host-hour)$"
+PRICE_PATTERN = r"^[0-9]+(\.[0-9]+)? [A-Z]{3}/(core-hour|gpu-hour|host-hour)$"
 
 _LONGEST_S = 24 * 3600.0
 _LONGEST_WAIT_S = 10.0
@@ -74,7 +74,7 @@ def price(value: object) -> tuple[float, str, str]:
     """Such as "0.0416 USD/core-hour": the amount (above 0), the currency's three letters, and what it buys."""
     match = _PRICE.fullmatch(value) if isinstance(value, str) else None
     if not match:
-        raise ValueError("must be money per core-hour or host-hour, as in 0.0416 USD/core-hour or 0.34 EUR/host-hour")
+        raise ValueError("must be money per core-hour, gpu-hour or host-hour, as in 0.0416 USD/core-hour")
     if float(match[1]) <= 0:
         raise ValueError("must be above 0, as in 0.0416 USD/core-hour")
     return float(match[1]), match[2], match[3]

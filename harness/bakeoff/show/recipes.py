@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from bakeoff.decide.judgement import Judgement
+from bakeoff.scenario.device import CPU, kind_of
 from bakeoff.show.numbers import clean
 
 
@@ -38,8 +39,16 @@ def _onnxruntime(judged: Judgement, knobs: Mapping[str, Any]) -> str:
         "options.inter_op_num_threads = 1\n"
         f"{_optimisation(judged.setting)}"
         f'options.add_session_config_entry("session.intra_op.allow_spinning", "{int(knobs.get("spin") is True)}")\n'
-        'session = onnxruntime.InferenceSession("model.onnx", options, providers=["CPUExecutionProvider"])\n'
+        f'session = onnxruntime.InferenceSession("model.onnx", options, providers={_providers(judged, knobs)})\n'
     )
+
+
+def _providers(judged: Judgement, knobs: Mapping[str, Any]) -> str:
+    """As Python; on a GPU with what TF32 depends on."""
+    if kind_of(judged.device) == CPU:
+        return '["CPUExecutionProvider"]'
+    cuda = f'("CUDAExecutionProvider", {{"use_tf32": "{int(judged.precision == "tf32")}"}})'
+    return f'["TensorrtExecutionProvider", {cuda}]' if knobs.get("provider") == "tensorrt" else f"[{cuda}]"
 
 
 def _optimisation(setting: str) -> str:
@@ -63,7 +72,11 @@ def _openvino(judged: Judgement, knobs: Mapping[str, Any]) -> str:
 
 
 def _torch(judged: Judgement, knobs: Mapping[str, Any]) -> str:
-    return f"# {_instances(knobs)}\ntorch.set_num_threads({_threads(knobs)})\ntorch.set_num_interop_threads(1)\n"
+    on_gpu = ""
+    if kind_of(judged.device) != CPU:
+        on_gpu = f'torch.set_float32_matmul_precision("{"high" if judged.precision == "tf32" else "highest"}")\n'
+    threads = f"torch.set_num_threads({_threads(knobs)})\ntorch.set_num_interop_threads(1)\n"
+    return f"# {_instances(knobs)}\n{threads}{on_gpu}"
 
 
 def _threads(knobs: Mapping[str, Any]) -> int:

@@ -20,6 +20,7 @@ lateness_p99_ms          how late the generator sent, ms
 cpu_ms_per_request       CPU time of the worker per answered request, ms; missing for a server elsewhere
 items_per_s              items of answered requests per second
 preparation_share        the share of the service time that preparing features took, where a scenario includes that
+transfer_share           the share in which values went between the devices of a model that is split over several
 fact_*                   what else was recorded with the block, such as fact_peak_memory_bytes
 """
 
@@ -67,6 +68,7 @@ FIGURES = (
     "cpu_ms_per_request",
     "items_per_s",
     "preparation_share",
+    "transfer_share",
 )
 COLUMNS = (*IDENTITY, *FATE, *PLACE, *COUNTS, *FIGURES)
 LEDGER_COLUMNS = ("run", "scenario", "candidate", "stage", "outcome", "reason", "seconds", "command", "at")
@@ -135,6 +137,7 @@ def _figures(block: Block, candidate: CandidateRecord) -> dict[str, Any]:
         "cpu_ms_per_request": None if candidate.candidate.remote else _known(block.cpu_ms_per_request()),
         "items_per_s": _known(block.throughput_items_per_s()),
         "preparation_share": _known(block.preparation_share()),
+        "transfer_share": _known(block.transfer_share()),
         **{f"fact_{name}": value for name, value in block.facts.items()},
     }
 

@@ -1,6 +1,6 @@
 """The README's table of engines: what the conformance suite sees of every backend that is installed.
 
-python tests/benchmarks/field.py [--into README.md]      # after `make engines`, which installs all that run on a CPU
+python tests/benchmarks/conformance_table.py [--into README.md]      # after `make engines`
 """
 
 from __future__ import annotations
