@@ -14,7 +14,7 @@ def convert(module: Any, arguments: tuple[Any, ...], path: Path) -> None:
     """Write `module` for the shapes of `arguments`; raises Unsupported with the operator that does not go.
 
     The file takes int32 ids, widened at its door and 64 bits wide within: the converter's own narrowing would let a
-    product of ids overflow in silence.
+    product of ids overflow in silence. (Where it narrows them all the same, the plugin's proof refuses the file.)
     """
     import torch
 
@@ -38,7 +38,7 @@ def int8_dynamic(path: Path) -> None:
     """Rewrite the file with int8 weights per channel (and tables per row); raises Unsupported where it has none."""
     from ai_edge_quantizer import quantizer, recipe
 
-    _rewrite(path, quantizer.Quantizer(path.read_bytes(), recipe.dynamic_wi8_afp32()))
+    _rewrite(path, quantizer.Quantizer(path.read_bytes(), recipe.dynamic_wi8_afp32()), "INT8")
 
 
 def half(path: Path) -> None:
@@ -53,15 +53,19 @@ def half(path: Path) -> None:
     writer = quantizer.Quantizer(path.read_bytes())
     everything = qtyping.TFLOperationName.ALL_SUPPORTED
     writer.update_quantization_recipe(".*", everything, stored, AlgorithmName.FLOAT_CASTING)
-    _rewrite(path, writer)
+    _rewrite(path, writer, "FLOAT16")
 
 
-def _rewrite(path: Path, writer: Any) -> None:
-    before = path.stat().st_size
+def _rewrite(path: Path, writer: Any, kind: str) -> None:
+    """Quantise the file; raises Unsupported where no tensor of the type `kind` comes of it."""
+    from ai_edge_litert import schema_py_generated as schema
+
     with fixed_shapes.refusals("ai-edge-quantizer"):
         written = bytes(writer.quantize(enable_progress_report=False).quantized_model)
-    if len(written) >= before:
-        raise Unsupported("the model has nothing to quantise: no file gets smaller")
+    model = schema.ModelT.InitFromPackedBuf(written, 0)
+    wanted = getattr(schema.TensorType, kind)
+    if all(tensor.type != wanted for graph in model.subgraphs for tensor in graph.tensors):
+        raise Unsupported(f"the model has nothing to quantise: no {kind.lower()} weights come of it")
     path.write_bytes(written)
 
 

@@ -60,8 +60,10 @@ def test_what_it_cannot_build_is_unsupported_with_the_operator(tmp_path, name, p
 
 @pytest.mark.engines
 @pytest.mark.slow
-def test_products_of_ids_beyond_32_bits_are_right(tmp_path):
-    assert float(child(str(HERE / "building.py"), TARGET, "hashed", "fp32", str(tmp_path))) == 0
+def test_products_of_ids_beyond_32_bits_are_right_or_refused(tmp_path):
+    """Some converters narrow them in silence, whatever they were told; what they wrote is then not served."""
+    told = child(str(HERE / "building.py"), TARGET, "hashed", "fp32", str(tmp_path))
+    assert told == "0.0" or "computes output y wrongly" in told
 
 
 PROBE = """
