@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 ERROR = 0.03
 """The chance that a verdict's claims may be wrong: all intervals hold together with 97 %."""
@@ -88,7 +88,7 @@ class Field:
         logs = np.log(list(self.costs[name].values()))
         if len(logs) < 2:
             return None
-        of_a_round = float(stats.t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1))
+        of_a_round = float(special.stdtrit(len(logs) - 1, 0.975) * logs.std(ddof=1))
         mine = self.bounds.get(name, NO_BOUNDS)
         half = of_a_round / math.sqrt(len(logs))
         low, high = _ends(float(logs.mean()), half, mine.moved, mine.over(ONE), of_a_round)
@@ -96,7 +96,7 @@ class Field:
 
     def _quantile(self, freedom: int) -> float:
         rivals = max(1, len(self.costs) - 1)
-        return float(stats.t.ppf(1.0 - self.error / 2.0 / rivals, freedom))
+        return float(special.stdtrit(freedom, 1.0 - self.error / 2.0 / rivals))
 
     def _field_variance(self) -> tuple[float, int]:
         """The variance of a difference, by what candidate and round leave unexplained; -1 for fewer than three."""

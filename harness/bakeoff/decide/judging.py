@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from scipy import stats
+from scipy import special
 
 from bakeoff.backends import Option, Setting
 from bakeoff.candidates import Candidate
@@ -127,7 +127,7 @@ def _mean_and_interval(by_round: Mapping[int, float]) -> tuple[float | None, flo
     if len(rounds) < 2:
         return math.exp(mean), None, None
     error = math.sqrt(math.fsum((each - mean) ** 2 for each in logs) / (len(logs) - 1) / len(logs))
-    half = float(stats.t.ppf(0.975, len(logs) - 1)) * error
+    half = float(special.stdtrit(len(logs) - 1, 0.975)) * error
     return math.exp(mean), math.exp(mean - half), math.exp(mean + half)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from bakeoff import metrics as arithmetic
 from bakeoff.decide.bootstrap import macro_f1_interval
@@ -84,7 +84,7 @@ def _judged(metric: str, holdout: Examples, scores: Floats, base: Floats) -> Qua
 def _auc(metric: str, holdout: Examples, scores: Floats, base: Floats) -> Quality:
     labels = labels_of(holdout)
     value, reference, error = paired_auc(labels > 0.5, column(scores), column(base))
-    half = float(stats.norm.ppf(_CONFIDENCE)) * error
+    half = float(special.ndtri(_CONFIDENCE)) * error
     return _quality(metric, value, reference, (value - reference - half, value - reference + half), len(labels))
 
 
@@ -136,7 +136,7 @@ def _mean_interval(differences: Floats) -> Interval:
     mean, count = float(differences.mean()), len(differences)
     if count < 2:
         return (mean, mean) if mean == 0.0 else (-math.inf, math.inf)
-    half = float(stats.t.ppf(_CONFIDENCE, count - 1) * differences.std(ddof=1) / math.sqrt(count))
+    half = float(special.stdtrit(count - 1, _CONFIDENCE) * differences.std(ddof=1) / math.sqrt(count))
     return mean - half, mean + half
 
 

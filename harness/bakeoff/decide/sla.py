@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from bakeoff.decide import stamps
 from bakeoff.decide.wording import percent
@@ -177,7 +177,7 @@ def percentile_ms(latencies: Sequence[Floats], percentile: float) -> Percentile:
     shares = np.array([batch.mean() for batch in np.array_split(joined > value, BATCHES)])
     by_batches = float(shares.var(ddof=1)) / BATCHES / above**2
     error = math.sqrt(max(by_batches, _clumping(latencies, percentile, value) / (len(joined) * above)))
-    factor = math.exp(float(stats.t.ppf(0.975, BATCHES - 1)) * error)
+    factor = math.exp(float(special.stdtrit(BATCHES - 1, 0.975)) * error)
     high = _quantile(joined, 1.0 - above / factor) if error**2 * FEWEST_CLUMPS <= 1.0 else None
     return Percentile(value, _quantile(joined, 1.0 - above * factor), high)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -26,6 +25,8 @@ def paired_auc(positive: np.ndarray[Any, np.dtype[np.bool_]], one: Floats, other
 
 def _components(positive: np.ndarray[Any, np.dtype[np.bool_]], scores: Floats) -> tuple[float, Floats, Floats]:
     """The AUC; for each positive the share of negatives below it, for each negative the share of positives above."""
+    from scipy.stats import rankdata  # half a second of imports that most verbs need not pay
+
     up, down = scores[positive], scores[~positive]
     ranks = rankdata(np.concatenate([up, down]))
     above = (ranks[: len(up)] - rankdata(up)) / len(down)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from bakeoff.metrics.examples import Examples, Floats, Ints
 from bakeoff.metrics.lists import Lists, by_group, in_parts
@@ -25,6 +24,8 @@ def top10_changed(examples: Examples, scores: Floats, base: Floats) -> Floats:
 
 def rank_correlations(examples: Examples, scores: Floats, base: Floats) -> Floats:
     """Spearman's correlation within each list that the base ranks at all; 0 where the other scoring is constant."""
+    from scipy.stats import rankdata  # half a second of imports that most verbs need not pay
+
     pairs = [(one, other) for one, other in _pairs(examples, scores, base) if np.ptp(other) > 0.0]
     return np.array([_correlation(rankdata(one), rankdata(other)) for one, other in pairs])
 

@@ -11,7 +11,7 @@ from statistics import fmean, median, stdev
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from bakeoff.errors import UserError
 from bakeoff.measure import host
@@ -141,7 +141,7 @@ def smallest_difference(values: Sequence[float]) -> float:
     The usual sum of two quantiles: what is significant when seen, and what it takes to see that much so often.
     """
     count = len(values)
-    significant, often = stats.t.ppf([(1 + _CONFIDENCE) / 2, _POWER], 2 * (count - 1))
+    significant, often = special.stdtrit(2 * (count - 1), [(1 + _CONFIDENCE) / 2, _POWER])
     return float(significant + often) * stdev(values) * math.sqrt(2 / count)
 
 
