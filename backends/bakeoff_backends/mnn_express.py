@@ -26,6 +26,7 @@ from bakeoff.backends import (
     Setting,
     Unavailable,
     Unsupported,
+    require_device,
     splits,
 )
 
@@ -48,8 +49,7 @@ class Mnn(Backend):
 
     def probe(self, device: str) -> Facts:
         """The version, and a tiny sum to see that it computes."""
-        if device != "cpu":
-            raise Unavailable(f"this plugin drives MNN on the CPU, not on {device}", "set resources.device to cpu")
+        require_device("MNN", device, "cpu")
         try:
             import MNN.expr as expr
         except ImportError as error:

@@ -8,6 +8,7 @@ from bakeoff_backends import torch_compile, torch_cuda, torch_session
 ON_CPU_ALONE = {
     "executorch": "ExecuTorch",
     "litert": "LiteRT",
+    "mnn": "MNN",
     "openvino": "OpenVINO",
     "tensorflow": "TensorFlow",
 }

@@ -55,21 +55,17 @@ def test_what_the_converter_does_not_take_is_unsupported_with_its_words(tmp_path
 
 PROBE = """
 import sys
-{first}
+sys.modules["MNN"] = None
 from bakeoff.backends import Unavailable, create
 try:
-    create("bakeoff_backends.mnn_express:Mnn").probe("{device}")
+    create("bakeoff_backends.mnn_express:Mnn").probe("cpu")
 except Unavailable as absent:
     print(absent.remedy)
 """
 
 
 def test_a_missing_engine_is_unavailable_with_the_command_that_installs_it():
-    assert child("-c", PROBE.format(first="sys.modules['MNN'] = None", device="cpu")) == "pip install 'bakeoff[mnn]'"
-
-
-def test_it_runs_on_the_cpu_alone():
-    assert child("-c", PROBE.format(first="", device="cuda")) == "set resources.device to cpu"
+    assert child("-c", PROBE) == "pip install 'bakeoff[mnn]'"
 
 
 def test_the_cores_are_divided():
