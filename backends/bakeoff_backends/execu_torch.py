@@ -95,7 +95,7 @@ class Call:
 
         self._path, self._method = path, _method(path)
         self._inputs = [tensor.name for tensor in artifact.inputs]
-        self._outputs, self._from_numpy = artifact.outputs, torch.from_numpy
+        self._owned, self._from_numpy = torch_session.owner(artifact.outputs, flat=True), torch.from_numpy
         LOADED.add(self)
 
     def __call__(self, inputs: Arrays) -> Arrays:
@@ -103,7 +103,7 @@ class Call:
         if self._method is None:
             self._method = _method(self._path)
         arguments = [self._from_numpy(inputs[name]) for name in self._inputs]
-        return torch_session.owned(self._method.execute(arguments), self._outputs)
+        return self._owned(self._method.execute(arguments))
 
     def drop(self) -> None:
         """Give the method back; the next call loads it again."""

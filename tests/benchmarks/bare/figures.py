@@ -12,6 +12,7 @@ Pairs = Sequence[tuple[float, float]]
 
 BARE_RATIO, BARE_US = 1.10, 5.0
 KNOB_RATIO = 1.05
+LARGEST_ERROR = 1e-3
 CALLERS_RATIO = 1.5
 """Above which two callers are said to use both cores."""
 
@@ -59,4 +60,5 @@ class Beside:
 
     def __str__(self) -> str:
         plugin, bare = (statistics.median(column) for column in zip(*self.pairs, strict=True))
-        return f"{plugin:,.0f} / {bare:,.0f}: {self.ratio}{'' if self.held else ' **missed**'}"
+        added = f"{self.added_us:+,.1f} us"
+        return f"{plugin:,.0f} / {bare:,.0f}: {self.ratio}, {added}{'' if self.held else ' **missed**'}"

@@ -21,6 +21,7 @@ WORKLOADS = ("ctr-dlrm", "feed-sasrec", "search-biencoder")
 ITEMS = (1, 32, 256)
 POOL_BYTES = 8 << 20
 DEVICE = "cpu"
+PROBE_LIMIT_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,4 +75,4 @@ def built(engine: str, name: str, setting: Setting) -> Built:
 
 @cache
 def _probed(engine: str) -> Probed:
-    return probe(registered()[engine].value, DEVICE, Resources(cpus=2), Path(os.devnull))
+    return probe(registered()[engine].value, DEVICE, Resources(cpus=2), Path(os.devnull), PROBE_LIMIT_S)

@@ -11,7 +11,7 @@ from bakeoff.backends import Arrays, Artifact, Option
 from bare.loop import Knobs, Loop
 
 KNOBS = Knobs(
-    session={"jax_cpu_enable_async_dispatch": (True, False)},
+    session={"jax_cpu_enable_async_dispatch": (False, True)},
     process={
         "XLA_FLAGS": (
             "",
@@ -30,7 +30,7 @@ def loop(artifact: Artifact, options: Mapping[str, Option]) -> Loop:
     import jax.export
 
     jax.config.update("jax_enable_x64", True)
-    jax.config.update("jax_cpu_enable_async_dispatch", bool(options.get("jax_cpu_enable_async_dispatch", True)))
+    jax.config.update("jax_cpu_enable_async_dispatch", bool(options.get("jax_cpu_enable_async_dispatch", False)))
     exported = jax.export.deserialize(artifact.path.read_bytes())
     with np.load(artifact.path.parent / "weights.npz") as stored:
         weights = [jax.device_put(stored[name]) for name in stored.files]

@@ -83,7 +83,7 @@ class Player:
         """The plugin's session under this name, or with `options` the engine's bare loop."""
         self.ask("load", name=name, options=options, path=path)
 
-    def p50_us(self, name: str, items: int, seconds: float, fewest: int = 3) -> float:
+    def p50_us(self, name: str, items: int, seconds: float, fewest: int = 1) -> float:
         """The median call of a block."""
         found: float = self.ask("play", name=name, items=items, seconds=seconds, fewest=fewest)["p50_us"]
         return found
