@@ -99,11 +99,11 @@ class Call:
         LOADED.add(self)
 
     def __call__(self, inputs: Arrays) -> Arrays:
-        """Run the request; the runtime copies it in, and the answers are copied out."""
+        """Run the request; the runtime copies it in, and the answers are copied out once."""
         if self._method is None:
             self._method = _method(self._path)
         arguments = [self._from_numpy(inputs[name]) for name in self._inputs]
-        return self._owned(self._method.execute(arguments))
+        return self._owned(self._method(arguments, clone_outputs=False))
 
     def drop(self) -> None:
         """Give the method back; the next call loads it again."""
@@ -124,10 +124,13 @@ def _set_pool(threads: int) -> None:
 
 
 def _method(program: Path | bytes) -> Any:
-    """The program's one method; `program` as bytes is not copied and must outlive it."""
+    """The program's one method; `program` as bytes is not copied and must outlive it.
+
+    It is what the runtime's Method wraps, whose `execute` clones the answers, which are copied out anyhow.
+    """
     from executorch.runtime import Runtime
 
-    return Runtime.get().load_program(program).load_method("forward")
+    return Runtime.get().load_program(program).load_method("forward")._method
 
 
 def _lowered(module: Any, arguments: tuple[Any, ...]) -> bytes:
@@ -167,5 +170,5 @@ def _tiny_sum() -> list[float]:
 
     ones = torch.ones(3)
     program = _lowered(Sum().eval(), (ones,))
-    (answer,) = _method(program).execute([ones])
+    (answer,) = _method(program)([ones])
     return [float(value) for value in answer]

@@ -1,1 +1,1 @@
-"""What the table of engines is made of: each engine's bare loop, a process that plays it beside the plugin, the bars."""
+"""What the tables of engines are made of: bare loops, a process that plays them beside the plugin, and the bars."""

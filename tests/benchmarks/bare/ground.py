@@ -42,7 +42,8 @@ def workload(name: str) -> Prepared:
     """The workload with requests of ITEMS items, as many of each; made by a child process where it is not there."""
     sizes = [{"items": items, "weight": 1} for items in ITEMS]
     traffic = {"kind": "single_stream", "batch_size": sizes}
-    return prepare(from_dict({"name": "engines", "workload": name, "traffic": traffic, "sla": {"p99": "1s"}}), POOL_BYTES)
+    asked = {"name": "engines", "workload": name, "traffic": traffic, "sla": {"p99": "1s"}}
+    return prepare(from_dict(asked), POOL_BYTES)
 
 
 def plugin(engine: str) -> Backend:

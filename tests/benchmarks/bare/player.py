@@ -12,9 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from proofs import children
+
 from bakeoff.backends import Option, thread_environment
 from bare.ground import Built
-from proofs import children
 
 
 class Failed(Exception):  # noqa: N818 - a finding

@@ -101,8 +101,7 @@ class _Field:
         if mine is presets:
             return alternate(mine, (choice.name, "preset"), items, repeats)
         return [
-            (mine.p50_us(choice.name, items, BLOCK_S), presets.p50_us("preset", items, BLOCK_S))
-            for _ in range(repeats)
+            (mine.p50_us(choice.name, items, BLOCK_S), presets.p50_us("preset", items, BLOCK_S)) for _ in range(repeats)
         ]
 
     def _loaded(self, choice: Choice) -> ExitStack:
@@ -118,7 +117,7 @@ class _Field:
         return self._players[key]
 
     def _file(self, choice: Choice) -> str:
-        """What the engine builds with the choice's options for that, in bakeoff's cache; "" for the artifact as it is."""
+        """What the engine builds with the choice's options, in bakeoff's cache; "" for the artifact as it is."""
         if choice.build == self._preset.build:
             return ""
         digest = hashlib.sha256(f"{self._built.artifact.path} {choice.build}".encode()).hexdigest()[:16]
