@@ -114,14 +114,17 @@ class TvmSession(Session):
 
         self._library, self._artifact, self._place = library, artifact, place
         self._on_host = place.dlpack_device_type() == tvm.cpu().dlpack_device_type()
-        self._inputs = tuple(tensor.name for tensor in artifact.inputs)
-        self._rooms = {name: Room() for name in self._inputs}
+        self._rooms = {tensor.name: Room() for tensor in artifact.inputs}
         self._send = tvm.runtime.tensor
         self._main = relax.VirtualMachine(library, place)["main"]
 
     def infer(self, inputs: Arrays) -> Arrays:
         """Run one request; the answers are copied out of TVM's own buffers."""
-        answers = self._main(*[self._argument(name, inputs[name]) for name in self._inputs])
+        if self._on_host:
+            arguments = [room.filled(inputs[name]) for name, room in self._rooms.items()]
+        else:
+            arguments = [self._send(inputs[name], self._place) for name in self._rooms]
+        answers = self._main(*arguments)
         answers = [answers] if hasattr(answers, "shape") else answers
         return {name: self._owned(answer) for name, answer in zip(self._artifact.outputs, answers, strict=True)}
 
@@ -134,25 +137,21 @@ class TvmSession(Session):
         self._main = self._library = None
         self._rooms = {}
 
-    def _argument(self, name: str, values: np.ndarray[Any, Any]) -> Any:
-        """A tensor that holds `values`: on the host in memory that is kept, and aligned as TVM needs it."""
-        if not self._on_host:
-            return self._send(values, self._place)
-        held = self._rooms[name].get(values.shape)
-        if held is None:
-            held = self._rooms[name].make(values)
-        held[0][...] = values
-        return held[1]
-
     def _owned(self, answer: Any) -> np.ndarray[Any, Any]:
         host = np.from_dlpack(answer) if self._on_host else answer.numpy()
-        return np.array(host, dtype=np.float32 if host.dtype.kind == "f" else None, order="C")
+        return host.copy() if host.dtype == np.float32 else _widened(host)
 
 
 class Room(dict[tuple[int, ...], tuple[np.ndarray[Any, Any], Any]]):
     """One input's memory, as large as its largest value so far, with an array and a tensor over it for each shape."""
 
     bytes: np.ndarray[Any, Any] = np.empty(0, np.uint8)
+
+    def filled(self, values: np.ndarray[Any, Any]) -> Any:
+        """A tensor that holds these values, aligned as TVM needs it; the next call may write over it."""
+        array, tensor = self.get(values.shape) or self.make(values)
+        array[...] = values
+        return tensor
 
     def make(self, values: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], Any]:
         """The array and the tensor for values like these."""
@@ -166,6 +165,10 @@ class Room(dict[tuple[int, ...], tuple[np.ndarray[Any, Any], Any]]):
         array = self.bytes[: values.nbytes].view(values.dtype).reshape(values.shape)
         held = self[values.shape] = (array, from_dlpack(array))
         return held
+
+
+def _widened(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return np.array(values, dtype=np.float32 if values.dtype.kind == "f" else None, order="C")
 
 
 def _set_threads(threads: int) -> None:

@@ -93,15 +93,15 @@ class Call:
 
         self._path, self._method = path, _method(path)
         self._inputs = [tensor.name for tensor in artifact.inputs]
-        self._outputs, self._from_numpy = artifact.outputs, torch.from_numpy
+        self._owned, self._from_numpy = torch_session.owner(artifact.outputs, flat=True), torch.from_numpy
         LOADED.add(self)
 
     def __call__(self, inputs: Arrays) -> Arrays:
-        """Run the request; the runtime copies it in, and the answers are copied out."""
+        """Run the request; the runtime copies it in, and the answers are copied out once."""
         if self._method is None:
             self._method = _method(self._path)
         arguments = [self._from_numpy(inputs[name]) for name in self._inputs]
-        return torch_session.owned(self._method.execute(arguments), self._outputs)
+        return self._owned(self._method(arguments, clone_outputs=False))
 
     def drop(self) -> None:
         """Give the method back; the next call loads it again."""
@@ -122,10 +122,13 @@ def _set_pool(threads: int) -> None:
 
 
 def _method(program: Path | bytes) -> Any:
-    """The program's one method; `program` as bytes is not copied and must outlive it."""
+    """The program's one method; `program` as bytes is not copied and must outlive it.
+
+    It is what the runtime's Method wraps, whose `execute` clones the answers, which are copied out anyhow.
+    """
     from executorch.runtime import Runtime
 
-    return Runtime.get().load_program(program).load_method("forward")
+    return Runtime.get().load_program(program).load_method("forward")._method
 
 
 def _lowered(module: Any, arguments: tuple[Any, ...]) -> bytes:
@@ -165,5 +168,5 @@ def _tiny_sum() -> list[float]:
 
     ones = torch.ones(3)
     program = _lowered(Sum().eval(), (ones,))
-    (answer,) = _method(program).execute([ones])
+    (answer,) = _method(program)([ones])
     return [float(value) for value in answer]

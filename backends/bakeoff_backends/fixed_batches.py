@@ -26,10 +26,10 @@ Call = Callable[[Arrays], Arrays]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One call: the size built, the request's `rows` that fill it (None: all, as they are), and the answers kept."""
+    """One call: the size built, the request's `rows` that fill it, and the answers kept."""
 
     size: int
-    rows: np.ndarray[Any, Any] | None
+    rows: np.ndarray[Any, Any]
     kept: slice
 
 
@@ -117,17 +117,17 @@ class BatchSession(Session):
 
     def infer(self, inputs: Arrays) -> Arrays:
         """Run one request of any size."""
-        answers = [self._run(part, inputs) for part in self._parts(len(inputs[self._free[0]]) if self._free else 1)]
+        items = len(inputs[self._free[0]]) if self._free else 1
+        if call := self._calls.get(items):
+            return call(inputs)
+        answers = [self._run(part, inputs) for part in self._parts(items)]
         if len(answers) == 1:
             return answers[0]
         return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
 
     def _run(self, part: Part, inputs: Arrays) -> Arrays:
-        call = self._calls[part.size]
-        if part.rows is None:
-            return call(inputs)
         filled = {key: values.take(part.rows, 0) if key in self._free else values for key, values in inputs.items()}
-        return {name: values[part.kept] for name, values in call(filled).items()}
+        return {name: values[part.kept] for name, values in self._calls[part.size](filled).items()}
 
     def close(self) -> None:
         """Drop the engine's models."""
@@ -135,10 +135,8 @@ class BatchSession(Session):
 
 
 def parts(items: int, built: tuple[int, ...]) -> tuple[Part, ...]:
-    """How a request of `items` goes through the sizes `built` (ascending)."""
+    """How a request of `items`, which is none of the sizes `built` (ascending), goes through them."""
     largest = built[-1]
-    if items in built:
-        return (Part(items, None, slice(None)),)
     lead = 1 if largest > 1 else 0
     found, start = [_part(np.arange(min(items, largest)), built, 0)], largest
     while start < items:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,49 +13,62 @@ from bakeoff_backends.batch_ladder import Ladder
 if TYPE_CHECKING:
     from jax.export import Exported
 
-Shapes = tuple[tuple[int, ...], ...]
+Array = np.ndarray[Any, Any]
+
+CONSTANT_BYTES = 1 << 20
+"""The largest weight that each executable has for itself."""
 
 
 class JaxSession(Session):
-    """Compiles for the ladder's sizes at once, and for any other shapes when they first come."""
+    """Compiles for the ladder's sizes at once, and for any other shapes when they first come.
+
+    Small weights are constants of each executable, of which XLA makes more than of arguments (ctr-dlrm at 32 items: 58
+    microseconds for 78); a table is an argument, or it would be there once for each size.
+
+    It calls the jitted function with numpy arrays, which go through C++ alone and are taken as they are where they are
+    aligned; an executable of `lower().compile()` takes its arguments through Python, 50 microseconds a request.
+    """
 
     def __init__(self, exported: Exported, weights: list[Any], artifact: Artifact, ladder: Ladder) -> None:
         import jax
 
-        self._jitted, self._weights, self._device_get = jax.jit(exported.call), weights, jax.device_get
-        self._inputs, self._outputs, self._ladder = artifact.inputs, artifact.outputs, ladder
-        self._executables: dict[Shapes, Any] = {}
-        axes = [aval.shape for aval in exported.in_avals[len(weights) :]]
+        small = {place: weight for place, weight in enumerate(weights) if weight.nbytes <= CONSTANT_BYTES}
+        places = range(len(weights))
+
+        def call(large: list[Any], *inputs: Any) -> Any:
+            left = iter(large)
+            return exported.call([small[place] if place in small else next(left) for place in places], *inputs)
+
+        self._run = jax.jit(call)
+        self._weights = [weights[place] for place in places if place not in small]
+        self._inputs = tuple(tensor.name for tensor in artifact.inputs)
+        self._outputs, self._ladder = artifact.outputs, ladder
+        self._counted = ladder.padded.index(True) if ladder.sizes else None
+        avals = exported.in_avals[len(weights) :]
         for size in ladder.sizes:
-            self._executable(tuple(tuple(n if isinstance(n, int) else size for n in shape) for shape in axes))
+            shapes = [tuple(n if isinstance(n, int) else size for n in aval.shape) for aval in avals]
+            self._call([np.zeros(shape, aval.dtype) for shape, aval in zip(shapes, avals, strict=True)])
 
     def infer(self, inputs: Arrays) -> Arrays:
         """Run one request on the executable of its shapes, or padded on that of the next size."""
-        arrays = [inputs[tensor.name] for tensor in self._inputs]
-        run = self._executables.get(tuple(values.shape for values in arrays))
-        if run is not None:
-            answers = self._device_get(run(self._weights, *arrays))
+        arrays = [inputs[name] for name in self._inputs]
+        if self._counted is None or (items := len(arrays[self._counted])) in self._ladder.sizes:
+            answers = self._call(arrays)
         else:
-            items, arrays = self._ladder.items(arrays), self._ladder.pad(arrays)
-            run = self._executable(tuple(values.shape for values in arrays))
-            answers = self._ladder.unpad(self._device_get(run(self._weights, *arrays)), items)
+            answers = self._ladder.unpad(self._call(self._ladder.pad(arrays)), items)
         return {name: _owned(values) for name, values in zip(self._outputs, answers, strict=True)}
 
     def close(self) -> None:
         """Drop the executables and the weights."""
-        self._executables, self._weights = {}, []
+        self._run, self._weights = None, []
 
-    def _executable(self, shapes: Shapes) -> Any:
-        import jax
-
-        if shapes not in self._executables:
-            pairs = zip(shapes, self._inputs, strict=True)
-            arguments = [jax.ShapeDtypeStruct(shape, tensor.dtype) for shape, tensor in pairs]
-            self._executables[shapes] = self._jitted.lower(self._weights, *arguments).compile()
-        return self._executables[shapes]
+    def _call(self, arrays: Sequence[Array]) -> list[Array]:
+        return [np.asarray(answer) for answer in self._run(self._weights, *arrays)]
 
 
-def _owned(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _owned(values: Array) -> Array:
     """A copy, floats as float32: what JAX hands out may be its own buffer."""
+    if values.dtype == np.float32:
+        return values.copy()
     floats = values.dtype.kind == "f" or values.dtype.name == "bfloat16"
     return np.array(values, dtype=np.float32 if floats else None, order="C")

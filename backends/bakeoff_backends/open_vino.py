@@ -104,13 +104,21 @@ class OpenVinoSession(Session):
 
     def __init__(self, compiled: Any, artifact: Artifact) -> None:
         self._compiled, self._artifact = compiled, artifact
-        self._ports = [(name, compiled.output(name)) for name in artifact.outputs]
-        self._request = compiled.create_infer_request()
+        self._inputs = [(tensor.name, compiled.input(tensor.name)) for tensor in artifact.inputs]
+        self._outputs = [(name, compiled.output(name)) for name in artifact.outputs]
+        self._request, self._tensor = compiled.create_infer_request(), engine().Tensor
 
     def infer(self, inputs: Arrays) -> Arrays:
-        """Run one request without copying its inputs; the outputs are copied out of the request's own buffers."""
-        results = self._request.infer(inputs, share_inputs=True, share_outputs=True)
-        return {name: _owned(results[port]) for name, port in self._ports}
+        """Run one request without copying its inputs; the outputs are copied out of the request's own buffers.
+
+        By tensors: a dictionary of arrays costs 15 microseconds on its way through OpenVINO's Python.
+        """
+        request = self._request
+        for name, port in self._inputs:
+            values = inputs[name]
+            request.set_tensor(port, self._tensor(values, shared_memory=values.flags.writeable))
+        request.infer(share_outputs=True)
+        return {name: _owned(request.get_tensor(port).data) for name, port in self._outputs}
 
     def lane(self, index: int) -> Session:
         """An infer request of its own for each thread but the first."""
@@ -119,7 +127,7 @@ class OpenVinoSession(Session):
     def close(self) -> None:
         """Drop the request and the compiled model."""
         self._request = self._compiled = None
-        self._ports = []
+        self._inputs, self._outputs = [], []
 
 
 def _owned(result: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -81,15 +81,21 @@ class TensorFlow(Backend):
 
 
 class TensorFlowSession(Session):
-    """The SavedModel's signature. XLA compiles it for each new batch size, and so gets only those of a ladder."""
+    """The SavedModel's signature. XLA compiles it for each new batch size, and so gets only those of a ladder.
+
+    Its flat call is taken, which is TensorFlow's own and not public: the public one matches every tensor with the
+    signature again, 80 microseconds a request.
+    """
 
     def __init__(self, tensorflow: Any, artifact: Artifact, xla: bool) -> None:
         self._loaded, self._constant = tensorflow.saved_model.load(str(artifact.path)), tensorflow.constant
         self._inputs, self._outputs = tuple(tensor.name for tensor in artifact.inputs), artifact.outputs
         self._ladder = Ladder.read(artifact.path.parent / LADDER) if xla else None
-        self._function = self._loaded.signatures[SIGNATURE]
+        function = self._loaded.signatures[SIGNATURE]
         if xla:
-            self._function = _compiled(tensorflow, self._function)
+            function = _compiled(tensorflow, function)
+        self._call, self._captured = function._call_flat, function.captured_inputs
+        self._order = [place.name.partition(":")[0] for place in function.inputs[: len(self._inputs)]]
 
     def infer(self, inputs: Arrays) -> Arrays:
         """Run one request; TensorFlow copies the arrays in, and out again."""
@@ -102,11 +108,12 @@ class TensorFlowSession(Session):
 
     def close(self) -> None:
         """Drop the model."""
-        self._loaded = self._function = None
+        self._loaded = self._call = None
+        self._captured = []
 
     def _run(self, arrays: list[Array]) -> list[Array]:
-        given = {name: self._constant(values) for name, values in zip(self._inputs, arrays, strict=True)}
-        answers = self._function(**given)
+        given = dict(zip(self._inputs, arrays, strict=True))
+        answers = self._call([self._constant(given[name]) for name in self._order], self._captured)
         return [answers[name].numpy() for name in self._outputs]
 
 

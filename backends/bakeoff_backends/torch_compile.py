@@ -113,12 +113,17 @@ class TorchCompile(Backend):
         return Artifact(path, precision, model.inputs, model.outputs)
 
     def load(self, artifact: Artifact, setting: Setting, device: str) -> Session:
-        """Load the compiled library and bind torch to the setting's threads."""
+        """Load the compiled library and bind torch to the setting's threads.
+
+        The package's own call reads its signature anew each time, which costs as much as a small model: the session
+        goes by the loader, which takes and gives flat lists.
+        """
         torch_session.set_threads(setting.threads)
         graphs = bool(setting.options.get("graphs", False))
         model = _load(artifact.path, graphs)
         if device == "cpu":
-            return torch_session.TorchSession(model, artifact)
+            run = model.loader.boxed_run
+            return torch_session.TorchSession(lambda *tensors: run(list(tensors)), artifact, flat=True)
         import torch
 
         torch_cuda.multiply_in(artifact.precision)

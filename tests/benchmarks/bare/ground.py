@@ -1,0 +1,79 @@
+"""The workloads prepared for three sizes of request, and each engine's artifact of them, from bakeoff's cache."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from bakeoff.backends import FP32, Artifact, Backend, Resources, Setting, create, registered
+from bakeoff.candidates import BASE, Candidate
+from bakeoff.contest import artifacts
+from bakeoff.contest.plan import Entry
+from bakeoff.measure import host
+from bakeoff.measure.engine_room import Probed, probe
+from bakeoff.scenario import from_dict
+from bakeoff.workloads import prepare
+from bakeoff.workloads.prepared import Prepared
+
+WORKLOADS = ("ctr-dlrm", "feed-sasrec", "search-biencoder")
+ITEMS = (1, 32, 256)
+POOL_BYTES = 8 << 20
+DEVICE = "cpu"
+PROBE_LIMIT_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An engine's artifact of a workload, for one setting; `instances` is what its plugin declares."""
+
+    engine: str
+    target: str
+    version: str
+    instances: str
+    setting: Setting
+    artifact: Artifact
+    prepared: Path
+
+
+@cache
+def workload(name: str) -> Prepared:
+    """The workload with requests of ITEMS items, as many of each; made by a child process where it is not there."""
+    sizes = [{"items": items, "weight": 1} for items in ITEMS]
+    traffic = {"kind": "single_stream", "batch_size": sizes}
+    asked = {"name": "engines", "workload": name, "traffic": traffic, "sla": {"p99": "1s"}}
+    return prepare(from_dict(asked), POOL_BYTES)
+
+
+def plugin(engine: str) -> Backend:
+    """The engine's plugin; its engine is imported by children alone."""
+    return create(registered()[engine].value)
+
+
+def preset(engine: str) -> Setting:
+    """What the engine's plugin offers first for one core."""
+    return plugin(engine).settings(Resources(cpus=1))[0]
+
+
+def parallel(engine: str) -> Setting:
+    """What it offers first for two cores with two instances of one thread."""
+    return next(each for each in plugin(engine).settings(Resources(cpus=2)) if each.instances == 2)
+
+
+def built(engine: str, name: str, setting: Setting) -> Built:
+    """The engine's artifact; raises StageFailed where the engine is not here or does not take the model."""
+    target, found, prepared = registered()[engine].value, _probed(engine), workload(name)
+    candidate = Candidate(engine, FP32, setting, BASE, DEVICE)
+    build_key = repr(sorted(plugin(engine).build_depends_on(setting).items()))
+    entry = Entry(candidate, target, found.instances, found.facts.version, build_key)
+    place = artifacts.folder(prepared, entry, " ".join(host.cpu_flags()))
+    if artifacts.kept(place) is None:
+        artifacts.make(prepared, entry, place, Path(os.devnull), artifacts.BUILD_LIMIT_S)
+    artifact, _ = artifacts.kept_or_fail(place)
+    return Built(engine, target, found.facts.version, found.instances, setting, artifact, prepared.folder)
+
+
+@cache
+def _probed(engine: str) -> Probed:
+    return probe(registered()[engine].value, DEVICE, Resources(cpus=2), Path(os.devnull), PROBE_LIMIT_S)

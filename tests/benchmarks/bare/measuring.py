@@ -1,0 +1,96 @@
+"""The measurements behind the tables of engines: each gives the row of one engine on one workload."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bare import ground
+from bare.figures import CALLERS_RATIO, LARGEST_ERROR, Beside, Pairs, Ratio
+from bare.player import Player
+
+BLOCK_S, CALLERS_S = 0.04, 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The cells of an engine's row, and whether its bar was cleared."""
+
+    cells: tuple[str, ...]
+    held: bool
+
+
+def error(engine: str, workload: str, repeats: int) -> Row:
+    """The largest relative error against fp32 torch; StageFailed tells what it stumbles over."""
+    built = ground.built(engine, workload, ground.preset(engine))
+    with Player(built, cpus(1)) as player:
+        found = player.ask("error")
+    return Row((built.version, f"{found['error']:.1e}", f"{found['requests']}"), found["error"] <= LARGEST_ERROR)
+
+
+def bare(engine: str, workload: str, repeats: int) -> Row:
+    """The plugin's p50 and the bare loop's, in one process over one artifact, block by block in turn."""
+    built = ground.built(engine, workload, ground.preset(engine))
+    with Player(built, cpus(1)) as player:
+        player.load("plugin")
+        player.load("bare", {})
+        found = [Beside(alternate(player, ("plugin", "bare"), items, repeats)) for items in ground.ITEMS]
+    return Row(tuple(map(str, found)), all(each.held for each in found))
+
+
+def alternate(player: Player, names: tuple[str, str], items: int, repeats: int) -> Pairs:
+    """Repeats of the p50 of both, each first in every other repeat."""
+    pairs = []
+    for number in range(repeats):
+        order = names if number % 2 else names[::-1]
+        p50_us = {name: player.p50_us(name, items, BLOCK_S) for name in order}
+        pairs.append((p50_us[names[0]], p50_us[names[1]]))
+    return pairs
+
+
+def callers(engine: str, workload: str, repeats: int) -> Row:
+    """Two callers' throughput over one caller's: as the plugin declares, and in two threads of one process."""
+    built = ground.built(engine, workload, ground.parallel(engine))
+    with Player(built, cpus(2)) as shared:
+        shared.load("plugin")
+        threads = [_together(shared, items, repeats) for items in ground.ITEMS]
+    apart = threads if built.instances != "processes" else _processes(built, repeats)
+    held = apart[-1].value >= CALLERS_RATIO
+    words = "both cores" if threads[-1].value >= CALLERS_RATIO else "one core's worth"
+    cells = (built.instances, *(f"{each}" for each in apart), *(f"{each}" for each in threads), words)
+    return Row(cells, held)
+
+
+def _together(player: Player, items: int, repeats: int) -> Ratio:
+    def rate(threads: int) -> float:
+        found: float = player.ask("callers", name="plugin", items=items, seconds=CALLERS_S, threads=threads)["rate"]
+        return found
+
+    return Ratio.of([(rate(2), rate(1)) for _ in range(repeats)])
+
+
+def _processes(built: ground.Built, repeats: int) -> list[Ratio]:
+    """Two processes with a core each, beside one of them alone."""
+    one, two = cpus(2)
+    with Player(built, (one,)) as first, Player(built, (two,)) as second:
+        for player in (first, second):
+            player.load("plugin")
+        found = []
+        for items in ground.ITEMS:
+            order = {"name": "plugin", "items": items, "seconds": CALLERS_S, "threads": 1}
+            pairs = []
+            for number in range(repeats):
+                both = [player for player in (first, second) if player.tell("callers", **order) is None]
+                together = sum(player.heard()["rate"] for player in both)
+                pairs.append((together, (first, second)[number % 2].ask("callers", **order)["rate"]))
+            found.append(Ratio.of(pairs))
+        return found
+
+
+def cpus(count: int) -> tuple[int, ...]:
+    """The last so many of the CPUs that this process may use."""
+    allowed: Sequence[int] = sorted(os.sched_getaffinity(0))
+    if len(allowed) < count:
+        raise SystemExit(f"this table takes {count} CPUs, and this process may use {len(allowed)}")
+    return tuple(allowed[-count:])
