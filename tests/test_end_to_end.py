@@ -251,7 +251,7 @@ def test_every_misbehaving_engine_gets_its_row_and_all_others_finish(workplace, 
         + "".join(f"    - {name}\n" for name in [*FATES, "naughty-chatters", "naughty-honest", "onnxruntime"])
         + "  precisions: [fp32]\n"
     )
-    words = ("run", "naughty.yaml", "--budget", "60s", "--store", "naughty.db", "--json")
+    words = ("run", "naughty.yaml", "--budget", "90s", "--store", "naughty.db", "--json")
     done = bakeoff(*words, folder=workplace, PYTHONPATH=str(tmp_path))
     (answer,) = json.loads(done.stdout)["scenarios"]
     found = {each["backend"]: each for each in answer["candidates"]}

@@ -70,7 +70,7 @@ def test_an_engine_on_the_cpu_is_shown_no_gpu(bench, monkeypatch):
 
 def place(device, prepared):
     candidate = Candidate("fast", "fp32", Setting("1x1"), device=device)
-    return artifacts.folder(prepared, Entry(candidate, "m:Fast", build_key="{}"), "avx2")
+    return artifacts.folder(prepared, Entry(candidate, "m:Fast", build_key="{}"), "avx2", "run")
 
 
 def test_an_artifact_is_bound_to_the_gpu_and_on_the_cpu_its_place_is_what_it_was(smi, tiny_prepared, monkeypatch):

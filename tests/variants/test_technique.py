@@ -40,7 +40,7 @@ def test_parameters_come_by_place_and_by_name():
         ("prune:-0.1", "prune:-0.1: ratio must be from 0 to below 1, not -0.1"),
         ("prune:0.5:finetune=-1", "finetune must be"),
         ("lowrank:16 > int9", "int9: unknown technique; did you mean int8"),
-        ("lowrank:16 > quarter", "there are compose-embed, .*; and as the last step the precisions fp32, bf16"),
+        ("lowrank:16 > quarter", "there are compose-embed, .*; and as the last step the precisions fp32, tf32, bf16"),
         ("prune", "prune needs its ratio, as in prune:0.5"),
         ("prune:x", "ratio must be a number, not x"),
         ("prune:0.5:speed=2", "prune has no parameter speed; it takes ratio"),
