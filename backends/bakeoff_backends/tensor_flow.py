@@ -56,11 +56,14 @@ class TensorFlow(Backend):
         return Facts(tensorflow.__version__)
 
     def settings(self, resources: Resources) -> tuple[Setting, ...]:
-        """Every division of the cores as a graph, then compiled by XLA ("-xla"); on request with oneDNN's kernels."""
+        """Every division of the cores compiled by XLA ("-xla"), then as a graph; on request that with oneDNN's kernels.
+
+        XLA first: on ctr-dlrm it takes 0.73 to 0.79 of the graph's time at 1, 32 and 256 items.
+        """
         plain = splits(resources)
         return (
-            *plain,
             *(Setting(f"{s.name}-xla", s.threads, s.instances, {"xla": True}) for s in plain),
+            *plain,
             *(Setting(f"{s.name}-onednn", s.threads, s.instances, {"onednn": True}, on_request=True) for s in plain),
         )
 
@@ -100,7 +103,7 @@ class TensorFlowSession(Session):
     def infer(self, inputs: Arrays) -> Arrays:
         """Run one request; TensorFlow copies the arrays in, and out again."""
         arrays = [inputs[name] for name in self._inputs]
-        if self._ladder is None:
+        if self._ladder is None or self._ladder.items(arrays) in self._ladder.sizes:
             answers = self._run(arrays)
         else:
             answers = self._ladder.unpad(self._run(self._ladder.pad(arrays)), self._ladder.items(arrays))
