@@ -58,7 +58,7 @@ class TensorFlow(Backend):
     def settings(self, resources: Resources) -> tuple[Setting, ...]:
         """Every division of the cores compiled by XLA ("-xla"), then as a graph; on request that with oneDNN's kernels.
 
-        XLA first: on ctr-dlrm it takes 0.73 to 0.79 of the graph's time at 1, 32 and 256 items.
+        XLA first, which the sweep in docs/engines.md found the faster.
         """
         plain = splits(resources)
         return (
@@ -87,7 +87,7 @@ class TensorFlowSession(Session):
     """The SavedModel's signature. XLA compiles it for each new batch size, and so gets only those of a ladder.
 
     Its flat call is taken, which is TensorFlow's own and not public: the public one matches every tensor with the
-    signature again, 80 microseconds a request.
+    signature again.
     """
 
     def __init__(self, tensorflow: Any, artifact: Artifact, xla: bool) -> None:
