@@ -22,8 +22,8 @@ CONSTANT_BYTES = 1 << 20
 class JaxSession(Session):
     """Compiles for the ladder's sizes at once, and for any other shapes when they first come.
 
-    Small weights are constants of each executable, of which XLA makes more than of arguments; a table is an argument, or
-    it would be there once for each size.
+    Small weights are constants of each executable, of which XLA makes more than of arguments; a table is an argument,
+    or it would be there once for each size.
 
     It calls the jitted function with numpy arrays, which go through C++ alone and are taken as they are where they are
     aligned; an executable of `lower().compile()` takes its arguments through Python.
