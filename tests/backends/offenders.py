@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,8 @@ class OnGpus(Least):
         return Facts("1")
 
     def settings(self, resources):
-        return (Setting("1x1"), Setting("1x1-gpu")) if resources.gpus else (Setting("1x1"),)
+        alone = Setting("1x1", threads=resources.cpus)
+        return (alone, replace(alone, name="1x1-gpu")) if resources.gpus else (alone,)
 
     def build(self, model, precision, setting, device, into):
         require_device("OnGpus", device, "cuda")

@@ -22,9 +22,8 @@ STAGES = {
     "build": building.BUILD,
     "use": using.USE,
     "heavy": habits.HEAVY,
-    "inputs": habits.INPUTS,
-    "threads": habits.USED_THREADS,
-    "gil": habits.GIL,
+    "apart": habits.APART,
+    "together": habits.TOGETHER,
 }
 
 

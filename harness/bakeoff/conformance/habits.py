@@ -25,7 +25,7 @@ HELD_SHARE = 0.5
 """Of a call, above which (in the median of the calls) no other thread could run Python: the engine holds the GIL."""
 BUSY_SHARE = 0.25
 """Of the busiest thread's CPU time, above which another one took part."""
-BUSY_S = 1.0
+BUSY_S = 0.5
 SPARE_CORES = 0.3
 """What an engine's main thread may take beside those of its pool."""
 COPIED_SHARE = 0.5
@@ -172,6 +172,5 @@ def _peak() -> int:
 
 
 HEAVY = (builds_heavy,)
-INPUTS = (takes_inputs,)
-USED_THREADS = (uses_threads,)
-GIL = (releases_gil,)
+APART = (takes_inputs, releases_gil)
+TOGETHER = (uses_threads,)

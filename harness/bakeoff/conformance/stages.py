@@ -24,11 +24,10 @@ NAMES: dict[str, tuple[str, ...]] = {
         "closes twice",
     ),
     "heavy": ("builds for its habits",),
-    "inputs": ("how it takes inputs",),
-    "threads": ("how many threads it uses",),
-    "gil": ("the GIL is as its instances say",),
+    "apart": ("how it takes inputs", "the GIL is as its instances say"),
+    "together": ("how many threads it uses",),
 }
-HABITS = ("heavy", "inputs", "threads", "gil")
+HABITS = ("heavy", "apart", "together")
 """Those that look at what an engine does on two heavy models, at its first precision, once it has passed all before."""
 
 
