@@ -1,13 +1,11 @@
 """TVM: real models, indices from the end, threads, and what it says where it cannot."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from engine_child import child
 
 from bakeoff.backends import Resources, Setting, create
 from bakeoff.conformance import run
@@ -17,14 +15,6 @@ HERE = Path(__file__).parent
 TARGET = "bakeoff_backends.apache_tvm:ApacheTvm"
 V3 = {"sse4_2", "ssse3", "popcnt", "cx16", "avx2", "bmi1", "bmi2", "fma", "f16c", "movbe", "abm"}
 V4 = {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
-
-
-def child(*words, **environment):
-    done = subprocess.run(
-        [sys.executable, *words], env=os.environ | environment, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout.strip().rpartition("\n")[2]
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,10 @@
 """ExecuTorch: it conforms, computes models like real ones, and keeps its methods apart from a pool that is reset."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from engine_child import child
 
 from bakeoff.conformance import run
 from bakeoff_backends.execu_torch import ExecuTorch
@@ -14,12 +12,6 @@ from bakeoff_backends.execu_torch import ExecuTorch
 HERE = Path(__file__).parent
 TARGET = "bakeoff_backends.execu_torch:ExecuTorch"
 LARGEST = {"fp32": 1e-5, "int8-dynamic": 0.05}
-
-
-def child(*words):
-    done = subprocess.run([sys.executable, *words], env=os.environ, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout.strip().rpartition("\n")[2]
 
 
 @pytest.mark.engines

@@ -1,12 +1,10 @@
 """JAX: it conforms, computes models like real ones, and builds for a GPU that is not here."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from engine_child import child
 
 from bakeoff.backends import Resources
 from bakeoff.conformance import run
@@ -14,12 +12,6 @@ from bakeoff_backends.jax_xla import Jax
 
 HERE = Path(__file__).parent
 TARGET = "bakeoff_backends.jax_xla:Jax"
-
-
-def child(*words, **environment):
-    done = subprocess.run([sys.executable, *words], env=os.environ | environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout.strip().rpartition("\n")[2]
 
 
 @pytest.mark.engines

@@ -1,12 +1,10 @@
 """LiteRT: it conforms, computes models like real ones, and refuses with the operator what its converter cannot take."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from engine_child import child
 
 from bakeoff.backends import Resources
 from bakeoff.conformance import run
@@ -15,12 +13,6 @@ from bakeoff_backends.lite_rt import LiteRt
 HERE = Path(__file__).parent
 TARGET = "bakeoff_backends.lite_rt:LiteRt"
 LARGEST = {"fp32": 1e-5, "int8-dynamic": 0.05, "fp16": 0.002}
-
-
-def child(*words):
-    done = subprocess.run([sys.executable, *words], env=os.environ, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout.strip().rpartition("\n")[2]
 
 
 @pytest.mark.engines

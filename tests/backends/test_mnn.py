@@ -1,12 +1,10 @@
 """MNN: it conforms, computes models like real ones, and says what its converter does not take."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from engine_child import child
 
 from bakeoff.backends import Model, Resources, Setting, Tensor, Unsupported
 from bakeoff.conformance import run
@@ -14,12 +12,6 @@ from bakeoff_backends.mnn_express import Mnn
 
 HERE = Path(__file__).parent
 TARGET = "bakeoff_backends.mnn_express:Mnn"
-
-
-def child(*words, **environment):
-    done = subprocess.run([sys.executable, *words], env=os.environ | environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout.strip().rpartition("\n")[2]
 
 
 @pytest.mark.engines

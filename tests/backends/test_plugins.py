@@ -1,12 +1,10 @@
 """The four built-in backends: each passes the suite that a stranger's would, and computes models like real ones."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from engine_child import child
 
 from bakeoff.backends import Resources, create, has_bf16, registered
 from bakeoff.conformance import run
@@ -31,15 +29,6 @@ BY_DEFAULT = {
     "torch": {"fp32", "bf16", "int8-dynamic"},
     "torch-compile": {"fp32", "bf16"},
 }
-
-
-def child(*words: str, **environment: str) -> str:
-    """What a child printed last; the engines' own chatter comes before it."""
-    done = subprocess.run(
-        [sys.executable, *words], env=os.environ | environment, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout.strip().rpartition("\n")[2]
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,10 @@
 """TensorFlow: it conforms, and computes models like real ones, as a graph and compiled by XLA."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from engine_child import child
 
 from bakeoff.backends import Resources
 from bakeoff.conformance import run
@@ -14,12 +12,6 @@ from bakeoff_backends.tensor_flow import TensorFlow
 
 HERE = Path(__file__).parent
 TARGET = "bakeoff_backends.tensor_flow:TensorFlow"
-
-
-def child(*words, **environment):
-    done = subprocess.run([sys.executable, *words], env=os.environ | environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout.strip().rpartition("\n")[2]
 
 
 @pytest.mark.engines
