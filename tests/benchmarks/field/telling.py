@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from field.running import Ceilings, Row, Work
 
@@ -81,8 +81,8 @@ def quickest(rows: Sequence[Row], device: str) -> dict[int, float]:
     return found
 
 
-def _line(name: str, cells: object) -> str:
-    return f"{name:44}" + "".join(f"{cell:>9}" for cell in cells)  # type: ignore[attr-defined]
+def _line(name: str, cells: Iterable[object]) -> str:
+    return f"{name:44}" + "".join(f"{cell:>9}" for cell in cells)
 
 
 def _number(value: float) -> str:
