@@ -152,7 +152,7 @@ def test_a_killed_run_resumes_without_measuring_anything_twice(workplace):
     answered(answer)
 
 
-@pytest.mark.slow
+@pytest.mark.engines
 def test_two_versions_of_an_engine_meet_in_one_run(workplace):
     words = (
         *ASKED,

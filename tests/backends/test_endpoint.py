@@ -252,7 +252,7 @@ def test_without_a_server_it_conforms_as_one_that_is_not_here():
     assert [check for check in checks if not check.ok] == []
 
 
-@pytest.mark.slow
+@pytest.mark.engines
 @pytest.mark.parametrize("protocol", ["v2-json", "v2-binary"])
 def test_before_a_server_it_conforms(protocol):
     with running(ranker.reference) as server:

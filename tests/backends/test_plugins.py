@@ -39,13 +39,10 @@ def models(tmp_path_factory) -> Path:
     return folder
 
 
-COMPILED = pytest.param("torch-compile", marks=pytest.mark.quality)
-
-
-@pytest.mark.parametrize("name", [*NAMES[:3], COMPILED])
 @pytest.mark.slow
-def test_it_conforms(name):
-    checks = run(name)
+def test_it_conforms():
+    """The first of them; `make conformance` asks the same of all."""
+    checks = run("onnxruntime")
     assert [check for check in checks if not check.ok] == []
     assert len(checks) > 15, checks
 

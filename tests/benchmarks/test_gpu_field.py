@@ -95,7 +95,7 @@ def ranker(tmp_path_factory):
     return table_models.write(tmp_path_factory.mktemp("field"))
 
 
-@pytest.mark.slow
+@pytest.mark.quality
 def test_on_the_cpu_it_measures_what_it_can(ranker, capsys):
     words = ["--device", "cpu", "--batches", "1,32", "--workload", str(ranker), "--engine", "torch"]
     assert gpu_field.main([*words, "--engine", "onnxruntime", "--engine", "tensorrt"]) == 0

@@ -41,7 +41,10 @@ def bakeoff(*words, folder, code=0):
 
 @pytest.fixture(scope="module")
 def rows(workplace):
-    asked = "base,prune:0.3,prune:0.8,prune:0.8:finetune=0.5,prune:0.8 > int8"
+    return scored("base,prune:0.3,prune:0.8,prune:0.8 > int8", workplace)
+
+
+def scored(asked, workplace):
     done = bakeoff("quality", "shop:Shop", "--variants", asked, "--json", folder=workplace)
     return {(row["variant"], row["precision"]): row for row in json.loads(done.stdout)["rows"]}
 
@@ -62,7 +65,9 @@ def test_a_chain_ends_with_the_precision_that_it_names(rows):
     assert rows["prune:0.8", "int8-dynamic"]["asked"] == "prune:0.8+int8-dynamic"
 
 
-def test_what_was_trained_on_is_held_against_the_base_trained_alike(rows):
+@pytest.mark.quality
+def test_what_was_trained_on_is_held_against_the_base_trained_alike(workplace):
+    rows = scored("base,prune:0.8,prune:0.8:finetune=0.5", workplace)
     tuned = rows["prune:0.8:finetune=0.5", "fp32"]
     assert tuned["control"] == "finetune:0.5"
     control, base = rows["finetune:0.5", "fp32"], rows["base", "fp32"]
@@ -135,7 +140,13 @@ def test_a_scenarios_recipes_are_scored_at_the_precisions_that_they_end_with(wor
         )
 
 
-@pytest.mark.parametrize("asked", ["base,prune:0.3,prune:0.3 > int4-weight-only", "int4-weight-only"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        pytest.param("base,prune:0.3,prune:0.3 > int4-weight-only", marks=pytest.mark.quality),
+        "int4-weight-only",
+    ],
+)
 def test_a_precision_that_the_backend_lacks_is_a_row_beside_the_others(workplace, asked):
     words = ("quality", "shop:Shop", "--backend", "torch", "--variants", asked, "--json")
     *judged, lacking = json.loads(bakeoff(*words, folder=workplace).stdout)["rows"]

@@ -48,6 +48,7 @@ def asked(tiny_prepared, tmp_path):
 SMALL = {"model": "ranker", "connections": 2, "cpus": 1, "headers": {"Authorization": "Bearer env:SHOP_TOKEN"}}
 
 
+@pytest.mark.engines
 def test_a_server_is_measured_judged_and_shown_and_its_token_is_nowhere(asked, tiny_score):
     with running(tiny_score, token=TOKEN) as server:
         folder = asked({"small": SMALL | {"url": f"http://127.0.0.1:{server.port}"}})
