@@ -86,12 +86,13 @@ class TensorFlow(Backend):
 class TensorFlowSession(Session):
     """The SavedModel's signature. XLA compiles it for each new batch size, and so gets only those of a ladder.
 
-    Its flat call is taken, which is TensorFlow's own and not public: the public one matches every tensor with the
-    signature again.
+    Two of its ways in are TensorFlow's own and not public: the flat call, for the public one matches every tensor with
+    the signature again, and the tensors' constructor, for `tf.constant` finds the device anew each time.
     """
 
     def __init__(self, tensorflow: Any, artifact: Artifact, xla: bool) -> None:
-        self._loaded, self._constant = tensorflow.saved_model.load(str(artifact.path)), tensorflow.constant
+        self._loaded, any_tensor = tensorflow.saved_model.load(str(artifact.path)), tensorflow.constant(0)
+        self._tensor, self._device = type(any_tensor), any_tensor.device
         self._inputs, self._outputs = tuple(tensor.name for tensor in artifact.inputs), artifact.outputs
         self._ladder = Ladder.read(artifact.path.parent / LADDER) if xla else None
         function = self._loaded.signatures[SIGNATURE]
@@ -116,7 +117,7 @@ class TensorFlowSession(Session):
 
     def _run(self, arrays: list[Array]) -> list[Array]:
         given = dict(zip(self._inputs, arrays, strict=True))
-        answers = self._call([self._constant(given[name]) for name in self._order], self._captured)
+        answers = self._call([self._tensor(given[name], self._device, None) for name in self._order], self._captured)
         return [answers[name].numpy() for name in self._outputs]
 
 
@@ -166,4 +167,5 @@ def _compiled(tensorflow: Any, signature: Any) -> Any:
 
 
 def _owned(values: Array) -> Array:
-    return np.array(values, dtype=np.float32 if values.dtype.kind == "f" else None, order="C")
+    """What `numpy()` copied, in the format's type."""
+    return np.asarray(values, dtype=np.float32 if values.dtype.kind == "f" else None, order="C")

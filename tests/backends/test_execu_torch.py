@@ -1,4 +1,4 @@
-"""ExecuTorch: it conforms, computes models like real ones, and keeps its methods apart from a pool that is reset."""
+"""ExecuTorch: it computes models like real ones, and keeps its methods apart from a pool that is reset."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""JAX: it conforms, computes models like real ones, and builds for a GPU that is not here."""
+"""JAX: it computes models like real ones, and builds for a GPU that is not here."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""LiteRT: it conforms, computes models like real ones, and refuses with the operator what its converter cannot take."""
+"""LiteRT: it computes models like real ones, and refuses with the operator what its converter cannot take."""
 
 import json
 from pathlib import Path

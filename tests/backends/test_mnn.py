@@ -1,4 +1,4 @@
-"""MNN: it conforms, computes models like real ones, and says what its converter does not take."""
+"""MNN: it computes models like real ones, and says what its converter does not take."""
 
 import json
 from pathlib import Path

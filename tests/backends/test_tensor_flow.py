@@ -1,4 +1,4 @@
-"""TensorFlow: it conforms, and computes models like real ones, as a graph and compiled by XLA."""
+"""TensorFlow: it computes models like real ones, as a graph and compiled by XLA."""
 
 import json
 from pathlib import Path

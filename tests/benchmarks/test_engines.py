@@ -16,7 +16,7 @@ from bakeoff.backends import Artifact, Setting, registered
 from bakeoff.measure.engine_room import StageFailed
 
 HERE = Path(__file__).resolve().parent
-ENGINES = ("executorch", "jax", "litert", "tensorflow", "tvm")
+ENGINES = ("executorch", "jax", "litert", "mnn", "tensorflow", "tvm")
 ITEMS = (4, 8)
 
 

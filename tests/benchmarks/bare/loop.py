@@ -14,6 +14,7 @@ MODULES = {
     "executorch": "execu_torch",
     "jax": "jax_xla",
     "litert": "lite_rt",
+    "mnn": "mnn_express",
     "onnxruntime": "onnx_runtime",
     "openvino": "open_vino",
     "tensorflow": "tensor_flow",
