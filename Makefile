@@ -41,10 +41,11 @@ $(VENV)/.engines: $(VENV)/.ready
 
 conformance: engines
 	$(BIN)/bakeoff conformance
-	$(BIN)/python -m pytest -m engines
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'engines and not alone'
+	$(BIN)/python -m pytest -m 'engines and alone'
 
 quality: .venv
-	$(BIN)/python -m pytest -m quality
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m quality
 
 lint: .venv
 	$(BIN)/ruff check .
