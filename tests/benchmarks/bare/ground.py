@@ -67,7 +67,7 @@ def built(engine: str, name: str, setting: Setting) -> Built:
     candidate = Candidate(engine, FP32, setting, BASE, DEVICE)
     build_key = repr(sorted(plugin(engine).build_depends_on(setting).items()))
     entry = Entry(candidate, target, found.instances, found.facts.version, build_key)
-    place = artifacts.folder(prepared, entry, " ".join(host.cpu_flags()))
+    place = artifacts.folder(prepared, entry, " ".join(host.cpu_flags()), run="")
     if artifacts.kept(place) is None:
         artifacts.make(prepared, entry, place, Path(os.devnull), artifacts.BUILD_LIMIT_S)
     artifact, _ = artifacts.kept_or_fail(place)
