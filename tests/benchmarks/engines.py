@@ -79,8 +79,9 @@ def measured(table: str, engine: str, workload: str, repeats: int) -> Row:
 
 def with_lines(inside: str, table: str, lines: Mapping[tuple[str, str], str]) -> str:
     """The table between the marks with these lines, by workload and engine, made anew."""
-    known = {tuple(each.strip("| ").split(" | ")[:2]): each for each in inside.splitlines() if "`python " in each}
-    known |= lines
+    kept = [each for each in inside.splitlines() if "`python " in each]
+    known: dict[tuple[str, ...], str] = {tuple(each.strip("| ").split(" | ")[:2]): each for each in kept}
+    known.update(lines)
     order = [(workload, engine) for workload in ground.WORKLOADS for engine in loop.MODULES]
     return "\n".join([TABLES[table].header, *(known[key] for key in order if key in known)])
 

@@ -81,8 +81,9 @@ def _processes(built: ground.Built, repeats: int) -> list[Ratio]:
             order = {"name": "plugin", "items": items, "seconds": CALLERS_S, "threads": 1}
             pairs = []
             for number in range(repeats):
-                both = [player for player in (first, second) if player.tell("callers", **order) is None]
-                together = sum(player.heard()["rate"] for player in both)
+                for player in (first, second):
+                    player.tell("callers", **order)
+                together = first.heard()["rate"] + second.heard()["rate"]
                 pairs.append((together, (first, second)[number % 2].ask("callers", **order)["rate"]))
             found.append(Ratio.of(pairs))
         return found

@@ -104,7 +104,7 @@ def expect(order: Mapping[str, Any]) -> dict[str, Any]:
     program = torch_session.read(model.file("exported"))
     artifact = Artifact(Path(), "fp32", model.inputs, model.outputs)
     session = torch_session.TorchSession(program.module(), artifact)
-    np.savez(order["expected"], **session.infer(request_of(model, order["batches"][0])))
+    np.savez(order["expected"], allow_pickle=False, **session.infer(request_of(model, order["batches"][0])))
     flop, moved = [], []
     for items in PROBED_SIZES:
         request = request_of(model, items)
@@ -163,7 +163,7 @@ def ceilings(order: Mapping[str, Any]) -> dict[str, Any]:
     device = order["device"]
     source = torch.empty(COPIED_BYTES[device], dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
-    found = {"bytes": 2 * source.numel() / _quickest(lambda: target.copy_(source), device), "flop": {}}
+    found: dict[str, Any] = {"bytes": 2 * source.numel() / _quickest(lambda: target.copy_(source), device), "flop": {}}
     for precision, dtype in (("fp32", "float32"), ("tf32", "float32"), ("bf16", "bfloat16"), ("fp16", "float16")):
         if device == "cpu" and precision != "fp32":
             continue

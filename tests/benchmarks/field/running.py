@@ -12,10 +12,9 @@ from typing import Any
 
 from proofs import children
 
-from bakeoff.backends import Resources, Setting, registered
+from bakeoff.backends import Resources, Setting, registered, thread_environment
 from bakeoff.contest.contest import ask_backend
 from bakeoff.measure import gpu
-from bakeoff.measure.child import thread_environment
 from bakeoff.measure.engine_room import Probed
 from bakeoff.scenario import from_dict
 from bakeoff.workloads import prepare

@@ -11,7 +11,7 @@ import json
 import os
 import pickle
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -41,8 +41,8 @@ def make(folder: Path, variant: str, rows: str) -> int:
     request = workload.requests(np.array([REQUEST_ROWS]), 1, folder, lambda _: None)
     files = exporting.export(module, workload.inputs, workload.outputs, request, folder)
     (folder / "model").write_bytes(pickle.dumps(Model(files, workload.inputs, workload.outputs, [request])))
-    held = {**dict(module.tables.named_parameters()), **dict(module.tables.named_buffers())}
-    return sum(tensor.nbytes for tensor in held.values())
+    tables = module.get_submodule("tables")
+    return sum(tensor.nbytes for tensor in (*tables.parameters(), *tables.buffers()))
 
 
 def build(folder: Path, engine: str) -> int:
@@ -75,7 +75,8 @@ def _requests(rows: int) -> Iterator[Arrays]:
 
 if __name__ == "__main__":
     task, folder, *words = sys.argv[1:]
-    found = {"make": make, "build": build, "serve": serve}[task](Path(folder), *words)
+    tasks: dict[str, Callable[..., int]] = {"make": make, "build": build, "serve": serve}
+    found = tasks[task](Path(folder), *words)
     sys.stdout.write(json.dumps({"bytes": found}) + "\n")
     sys.stdout.flush()
     os._exit(0)
