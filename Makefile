@@ -51,6 +51,7 @@ lint: .venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	MYPYPATH=tests/benchmarks:tests $(BIN)/mypy --explicit-package-bases --exclude /test_ tests/benchmarks
 	$(BIN)/lint-imports
 
 coverage: .venv

@@ -77,7 +77,7 @@ def measured(table: str, engine: str, workload: str, repeats: int) -> Row:
         return Row((f"failed: {failure}", *empty), False)
 
 
-def with_lines(inside: str, table: str, lines: Mapping[tuple[str, str], str]) -> str:
+def with_lines(inside: str, table: str, lines: Mapping[tuple[str, ...], str]) -> str:
     """The table between the marks with these lines, by workload and engine, made anew."""
     kept = [each for each in inside.splitlines() if "`python " in each]
     known: dict[tuple[str, ...], str] = {tuple(each.strip("| ").split(" | ")[:2]): each for each in kept}
@@ -107,7 +107,7 @@ def main(words: Sequence[str] | None = None) -> int:
                 sys.stdout.write(made + "\n")
                 sys.stdout.flush()
                 if asked.into:
-                    lines = {(workload, engine): made}
+                    lines: dict[tuple[str, ...], str] = {(workload, engine): made}
                     rewrite_file(asked.into, table, partial(with_lines, table=table, lines=lines))
     return 0 if held else 1
 

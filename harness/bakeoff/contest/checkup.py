@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from bakeoff.backends import Resources, registered
-from bakeoff.contest.contest import ask_backend
+from bakeoff.contest.contest import ask_backends
 from bakeoff.errors import UserError
 from bakeoff.measure import host, loadgen
 from bakeoff.measure.energy import Energy
-from bakeoff.measure.engine_room import StageFailed
+from bakeoff.measure.engine_room import HERE, Probed, StageFailed
 from bakeoff.scenario.device import check_device, gpus_of
 
 
@@ -24,9 +24,9 @@ def checkup(device: str) -> dict[str, Any]:
     except ValueError as error:
         raise UserError(f"--device {device}: {error}") from None
     resources = Resources(len(host.engine_cpus(None)[0]), gpus=len(gpus_of(device)))
-    backends = [_ask(name, point.value, device, resources) for name, point in registered().items()]
+    answers = ask_backends({name: (point.value, HERE) for name, point in registered().items()}, device, resources)
     return {
-        "backends": backends,
+        "backends": [_told(name, answer) for name, answer in answers.items()],
         "host": host.facts(),
         "environment": host.environment(),
         "measuring": _measuring(device),
@@ -47,8 +47,7 @@ def _measuring(device: str) -> dict[str, Any]:
     }
 
 
-def _ask(name: str, target: str, device: str, resources: Resources) -> dict[str, Any]:
-    answer = ask_backend(target, device, resources)
+def _told(name: str, answer: Probed | StageFailed) -> dict[str, Any]:
     if isinstance(answer, StageFailed):
         return {
             "backend": name,

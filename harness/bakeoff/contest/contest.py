@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -211,10 +213,7 @@ class _Probes:
         """The scenario's plan, narrowed to `candidates` where any are named."""
         device, asked = scenario.resources.device, scenario.resources
         resources = Resources(len(host.engine_cpus(asked.cpus)[0]), asked.memory_bytes, asked.gpus)
-        rivals = {
-            name: self._rival(name, target, environment, device, resources)
-            for name, (target, environment) in self._asked_for(scenario).items()
-        }
+        rivals = self._rivals(self._asked_for(scenario), device, resources)
         own, servers = scenario.candidates.environments, scenario.candidates.servers
         installed = [*(name for name in self.points if name != ENDPOINT), *own, *servers]
         entries = plan(scenario, variants, rivals, installed, provisional, refused, candidates, self._gaps)
@@ -237,18 +236,25 @@ class _Probes:
     def _target(self, name: str) -> str:
         return self._point(name).value
 
-    def _rival(
-        self, name: str, target: str, environment: Environment | None, device: str, resources: Resources
-    ) -> Rival:
-        key = (name, target, environment, device, resources)
-        if key not in self._known:
-            try:
-                runner = HERE if environment is None else self._interpreter(name, environment)
-                self._reporter.stage(f"asking {name} what it can do here")
-                self._known[key] = Rival(target, ask_backend(target, device, resources, runner), runner)
-            except StageFailed as failed:
-                self._known[key] = Rival(target, failed)
-        return self._known[key]
+    def _rivals(
+        self, asked: Mapping[str, tuple[str, Environment | None]], device: str, resources: Resources
+    ) -> dict[str, Rival]:
+        """Each by its name; those not asked before are asked now, together."""
+        keys = {name: (name, *where, device, resources) for name, where in asked.items()}
+        runners: dict[str, Interpreter] = {}
+        for name, key in keys.items():
+            target, environment = asked[name]
+            if key not in self._known:
+                try:
+                    runners[name] = HERE if environment is None else self._interpreter(name, environment)
+                except StageFailed as failed:
+                    self._known[key] = Rival(target, failed)
+        if runners:
+            self._reporter.stage(f"asking what they can do here: {', '.join(runners)}")
+        answers = ask_backends({name: (asked[name][0], runner) for name, runner in runners.items()}, device, resources)
+        for name, answer in answers.items():
+            self._known[keys[name]] = Rival(asked[name][0], answer, runners[name])
+        return {name: self._known[key] for name, key in keys.items()}
 
     def _interpreter(self, name: str, environment: Environment) -> Interpreter:
         point = self._point(name)
@@ -269,6 +275,19 @@ def ask_backend(
             return probe(target, device, resources, Path(folder) / "probe.log", interpreter=interpreter)
         except StageFailed as failed:
             return failed
+
+
+def ask_backends(
+    asked: Mapping[str, tuple[str, Interpreter]], device: str, resources: Resources
+) -> dict[str, Probed | StageFailed]:
+    """What each of them (by name: target and interpreter) says of itself, as many at a time as there are CPUs."""
+
+    def answer(where: tuple[str, Interpreter]) -> Probed | StageFailed:
+        target, interpreter = where
+        return ask_backend(target, device, resources, interpreter)
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return dict(zip(asked, pool.map(answer, asked.values()), strict=True))
 
 
 def _narrowed(entries: tuple[Entry, ...], candidates: Sequence[str]) -> tuple[Entry, ...]:
