@@ -93,7 +93,10 @@ class Mnn(Backend):
 
 
 class MnnSession(Session):
-    """One module, and a clone with its weights for each shape of request: a new shape makes a module plan anew."""
+    """One module; for each shape of request a clone with its weights, and inputs to write into.
+
+    A new shape makes a module plan anew, and new inputs make it take longer than written ones.
+    """
 
     def __init__(self, artifact: Artifact, threads: int) -> None:
         from MNN import expr, nn
@@ -105,18 +108,17 @@ class MnnSession(Session):
             str(artifact.path), names, outputs, runtime_manager=manager, shape_mutable=False
         )
         self._types = [_types(tensor.dtype, expr) for tensor in artifact.inputs]
-        self._const, self._layout = expr.const, expr.data_format.NCHW
+        self._placeholder, self._layout = expr.placeholder, expr.data_format.NCHW
         self._names, self._outputs = names, artifact.outputs
-        self._planned: OrderedDict[tuple[tuple[int, ...], ...], Any] = OrderedDict()
+        self._planned: OrderedDict[tuple[tuple[int, ...], ...], tuple[Any, list[Any]]] = OrderedDict()
 
     def infer(self, inputs: Arrays) -> Arrays:
         """Run one request; MNN copies it in, and the answers are copied out of its buffers."""
         arrays = [inputs[name] for name in self._names]
-        given = [
-            self._const(np.ascontiguousarray(values, kind), list(values.shape), self._layout, mnn)
-            for values, (kind, mnn) in zip(arrays, self._types, strict=True)
-        ]
-        answers = self._plan(tuple(values.shape for values in arrays)).forward(given)
+        module, places = self._plan(tuple(values.shape for values in arrays))
+        for place, values, (kind, _) in zip(places, arrays, self._types, strict=True):
+            place.write(np.ascontiguousarray(values, kind))
+        answers = module.forward(places)
         return {name: _owned(answer.read()) for name, answer in zip(self._outputs, answers, strict=True)}
 
     def close(self) -> None:
@@ -124,11 +126,15 @@ class MnnSession(Session):
         self._planned.clear()
         self._module = None
 
-    def _plan(self, shapes: tuple[tuple[int, ...], ...]) -> Any:
+    def _plan(self, shapes: tuple[tuple[int, ...], ...]) -> tuple[Any, list[Any]]:
         if shapes in self._planned:
             self._planned.move_to_end(shapes)
         else:
-            self._planned[shapes] = self._module.clone(True)
+            places = [
+                self._placeholder(list(shape), self._layout, kind)
+                for shape, (_, kind) in zip(shapes, self._types, strict=True)
+            ]
+            self._planned[shapes] = self._module.clone(True), places
             if len(self._planned) > MOST_SHAPES:
                 self._planned.popitem(last=False)
         return self._planned[shapes]
