@@ -93,12 +93,12 @@ class _Field:
         if not below:
             return Ratio(1.0, 1.0, 1.0), "the preset"
         best = min(below, key=lambda each: each[0])[1]
-        pairs: list[tuple[float, float]] = []
+        final: list[tuple[float, float]] = []
         for _ in range(LOADS):
             self._load_preset()
             with self._loaded(best):
-                pairs += self._beside(best, items, max(repeats // LOADS, 1))
-        return Ratio.of([(other, one) for one, other in pairs]), best.name
+                final += self._beside(best, items, max(repeats // LOADS, 1))
+        return Ratio.of([(other, one) for one, other in final]), best.name
 
     def _load_preset(self) -> None:
         """In place of the one that is loaded."""
