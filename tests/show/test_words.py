@@ -142,6 +142,7 @@ def test_the_host_in_short_and_in_full(record, win):
         "cpu AMD EPYC 9V74 80-Core Processor, cores 4, quota cpus 2, memory 8.32 GB, kernel 6.8.0-1031"
     )
     assert provenance.cores_words(record, win) == "2 cores a replica"
+    assert provenance.engine_words(record, win).endswith("; not here: tvm")
     assert provenance.cores_words(record, replace(win, scenario="other")) == (
         "all its cores but the load generator's to one replica"
     )

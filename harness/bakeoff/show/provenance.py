@@ -74,10 +74,12 @@ def cores_words(record: RunRecord, verdict: Verdict) -> str:
 
 
 def engine_words(record: RunRecord, verdict: Verdict) -> str:
-    """The engines in the contest, with the versions that their probes found."""
-    backends = list(dict.fromkeys(one.backend for one in verdict.candidates))
+    """The engines in the contest, with the versions that their probes found, and those that could not take part."""
+    here = list(dict.fromkeys(one.backend for one in verdict.candidates if one.outcome != "unavailable"))
     versions = _versions(record)
-    return ", ".join(f"{numbers.clean(name)} {versions.get(name, '')}".strip() for name in backends) or "none"
+    words = ", ".join(f"{numbers.clean(name)} {versions.get(name, '')}".strip() for name in here) or "none"
+    absent = dict.fromkeys(numbers.clean(one.backend) for one in verdict.candidates if one.backend not in here)
+    return f"{words}; not here: {', '.join(absent)}" if absent else words
 
 
 def _versions(record: RunRecord) -> dict[str, str]:
