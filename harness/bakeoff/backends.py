@@ -6,16 +6,21 @@ that a worker process starts in any environment.
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import json
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+
+from bakeoff.imports import imports
 
 ENTRY_POINT_GROUP = "bakeoff.backends"
 _OPTIONS = "?"
@@ -308,6 +313,20 @@ def create(target: str) -> Backend:
     if not isinstance(backend, Backend):
         raise TypeError(f"{name} is not a bakeoff.backends.Backend")
     return backend
+
+
+def build_key(backend: Backend, setting: Setting) -> str:
+    """What an artifact depends on besides model, precision, device and engine: the plugin's code, and of the setting
+    what `build_depends_on` names.
+    """
+    return f"{_code_digest(type(backend))} {sorted(backend.build_depends_on(setting).items())}"
+
+
+@cache
+def _code_digest(backend: type[Backend]) -> str:
+    """Of the plugin's file and those of its package that it imports."""
+    files = imports(Path(inspect.getfile(backend)), backend.__module__.rpartition(".")[0])
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(files))).hexdigest()[:16]
 
 
 def configured(target: str, options: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """The contract's own defaults and helpers."""
 
+import sys
 from dataclasses import asdict
 
 import pytest
@@ -14,6 +15,7 @@ from bakeoff.backends import (
     Tensor,
     Unavailable,
     Unsupported,
+    build_key,
     create,
     splits,
 )
@@ -80,6 +82,41 @@ def test_what_is_on_request_stays_so_behind_a_batcher_and_nothing_is_by_itself()
 
 def test_unavailable_shows_its_remedy():
     assert str(Unavailable("no engine", "pip install engine")) == "no engine (pip install engine)"
+
+
+PLUGIN = """
+from bakeoff.backends import Backend
+from shop_engine import helper
+
+class Shop(Backend):
+    name = "shop"
+    formats = ("onnx",)
+    probe = settings = build = load = lambda *_: None
+
+    def build_depends_on(self, setting):
+        return {"threads": setting.threads}
+"""
+
+
+def test_an_artifacts_key_changes_with_the_setting_and_with_the_code_that_builds(tmp_path, monkeypatch):
+    package = tmp_path / "shop_engine"
+    package.mkdir()
+    for name, text in {"__init__": "", "plugin": PLUGIN, "helper": "FUSE = 0\n", "other": ""}.items():
+        (package / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def keys():
+        for name in [name for name in sys.modules if name.startswith("shop_engine")]:
+            monkeypatch.delitem(sys.modules, name)
+        backend = create("shop_engine.plugin:Shop")
+        return [build_key(backend, Setting("one", threads)) for threads in (1, 2)]
+
+    first = keys()
+    assert first[0] != first[1]
+    (package / "other.py").write_text("UNUSED = 1\n")
+    assert keys() == first
+    (package / "helper.py").write_text("FUSE = 1\n")
+    assert set(keys()).isdisjoint(first)
 
 
 def test_create_refuses_what_is_no_backend():

@@ -14,7 +14,7 @@ import traceback
 from dataclasses import asdict
 from pathlib import Path
 
-from bakeoff.backends import Resources, Unavailable, Unsupported, create
+from bakeoff.backends import Resources, Unavailable, Unsupported, build_key, create
 from bakeoff.measure import procs
 from bakeoff.measure.serve import describe
 from bakeoff.measure.serving import serve
@@ -38,9 +38,7 @@ def probe(channel: Channel, order: Message) -> None:
             "facts": asdict(facts),
             "precisions": list(backend.precisions(order["device"])),
             "settings": [asdict(setting) for setting in settings],
-            "build_keys": {
-                setting.name: repr(sorted(backend.build_depends_on(setting).items())) for setting in settings
-            },
+            "build_keys": {setting.name: build_key(backend, setting) for setting in settings},
             "instances": backend.instances,
             "on_request": sorted(backend.on_request),
         }

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from bakeoff import variants
 from bakeoff.errors import UserError
+from bakeoff.imports import imports
 from bakeoff.scenario.recipe import Recipe
-from bakeoff.workloads.source import imports
 
 MAKING = Path(__file__).with_name("compressing.py")
 """What shows techniques their examples and trains for them."""

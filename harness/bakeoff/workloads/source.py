@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -120,23 +119,6 @@ def code_digest(files: Iterable[Path]) -> str:
         except PackageNotFoundError:
             digest.update(f"{package} absent".encode())
     return digest.hexdigest()[:16]
-
-
-def imports(start: Path, package: str, besides: Collection[str] = ()) -> set[Path]:
-    """A module and those of its folder, the `package`, that it imports, and so on, without those named `besides`."""
-    found, waiting = {start}, [start]
-    while waiting:
-        names = {
-            name
-            for node in ast.walk(ast.parse(waiting.pop().read_text(encoding="utf-8")))
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(package)
-            for name in [(node.module or "").rpartition(".")[2], *(alias.name for alias in node.names)]
-        }
-        new = {start.parent / f"{name}.py" for name in names - {*besides}} - found
-        new = {path for path in new if path.exists()}
-        found |= new
-        waiting += new
-    return found
 
 
 @dataclass(frozen=True, slots=True)

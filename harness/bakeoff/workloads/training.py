@@ -16,12 +16,13 @@ import numpy as np
 import torch
 
 from bakeoff.errors import UserError
+from bakeoff.imports import imports
 from bakeoff.scenario.recipe import Step
 from bakeoff.variants.technique import counted
 from bakeoff.workloads import exporting
 from bakeoff.workloads.built_in import BUILT_IN
 from bakeoff.workloads.locking import made_once
-from bakeoff.workloads.source import Spec, code_digest, imports
+from bakeoff.workloads.source import Spec, code_digest
 from bakeoff.workloads.workload import Progress, Trained, Workload
 
 PLUMBING = frozenset(

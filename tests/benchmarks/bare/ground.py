@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from bakeoff.backends import FP32, Artifact, Backend, Resources, Setting, create, registered
+from bakeoff.backends import FP32, Artifact, Backend, Resources, Setting, build_key, create, registered
 from bakeoff.candidates import BASE, Candidate
 from bakeoff.contest import artifacts
 from bakeoff.contest.plan import Entry
@@ -65,8 +65,7 @@ def built(engine: str, name: str, setting: Setting) -> Built:
     """The engine's artifact; raises StageFailed where the engine is not here or does not take the model."""
     target, found, prepared = registered()[engine].value, _probed(engine), workload(name)
     candidate = Candidate(engine, FP32, setting, BASE, DEVICE)
-    build_key = repr(sorted(plugin(engine).build_depends_on(setting).items()))
-    entry = Entry(candidate, target, found.instances, found.facts.version, build_key)
+    entry = Entry(candidate, target, found.instances, found.facts.version, build_key(plugin(engine), setting))
     place = artifacts.folder(prepared, entry, " ".join(host.cpu_flags()), run="")
     if artifacts.kept(place) is None:
         artifacts.make(prepared, entry, place, Path(os.devnull), artifacts.BUILD_LIMIT_S)
