@@ -67,6 +67,8 @@ class TorchCompile(Backend):
 
         On request, "-nofuse": Inductor's scheduler then joins no two loops, and no loop to a matrix product. What its
         lowering inlines, element-wise steps into their one user, no setting of Inductor's keeps apart.
+        On request on a CPU "-frozen": weights repacked for oneDNN when it is built (Inductor's freezing, which bf16
+        always has), the faster for a few items a call, the slower for many.
         On a GPU also "-graphs": its kernels are played back as CUDA graphs, as torch.compile's reduce-overhead does.
         On request "-autotune": that, and kernels for products chosen by timing them (max-autotune) for minutes.
         """
@@ -75,7 +77,10 @@ class TorchCompile(Backend):
             Setting(f"{s.name}-nofuse", s.threads, s.instances, {"fusion": False}, on_request=True) for s in plain
         ]
         if not resources.gpus:
-            return (*plain, *unfused)
+            frozen = [
+                Setting(f"{s.name}-frozen", s.threads, s.instances, {"frozen": True}, on_request=True) for s in plain
+            ]
+            return (*plain, *unfused, *frozen)
         graphs = [Setting(f"{s.name}-graphs", s.threads, s.instances, {"graphs": True}) for s in plain]
         both = {"graphs": True, "autotune": True}
         tuned = [Setting(f"{s.name}-autotune", s.threads, s.instances, both, on_request=True) for s in plain]
@@ -135,7 +140,8 @@ class TorchCompile(Backend):
 def _options(setting: Setting) -> dict[str, Any]:
     """Inductor's options for a setting's own."""
     unfused = NO_FUSION if setting.options.get("fusion") is False else {}
-    return {**unfused, **({"max_autotune": True} if setting.options.get("autotune") else {})}
+    asked = {"autotune": "max_autotune", "frozen": "freezing"}
+    return {**unfused, **{name: True for option, name in asked.items() if setting.options.get(option)}}
 
 
 def _compiler() -> str:
