@@ -22,6 +22,8 @@ REMEDIES = {
 LEVELS = {"all": "ORT_ENABLE_ALL", "basic": "ORT_ENABLE_BASIC", "none": "ORT_DISABLE_ALL"}
 """ONNX Runtime's graph optimisations by the setting's option `optimisation`: the last fuses no operators, the middle
 one folds constants and drops what is redundant, but fuses next to none."""
+SLOWER_FUSED = "SkipLayerNormFusion;BiasGeluFusion"
+"""Fusions whose CPU kernels are slower than the operators that they join: the sweep in docs/engines.md tries them."""
 
 
 class OnnxSession(Session):
@@ -83,6 +85,8 @@ def open_session(
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
     options.add_session_config_entry("session.force_spinning_stop", "1")
+    if device == "cpu":
+        options.add_session_config_entry("optimization.disable_specified_optimizers", SLOWER_FUSED)
     name = provider(setting, device)
     providers = [(each, dict(knobs)) for each, knobs in (provided or {name: {}}).items()]
     session = onnxruntime.InferenceSession(model, options, providers=providers)

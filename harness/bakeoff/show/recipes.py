@@ -38,6 +38,7 @@ def _onnxruntime(judged: Judgement, knobs: Mapping[str, Any]) -> str:
         f"options.intra_op_num_threads = {_threads(knobs)}\n"
         "options.inter_op_num_threads = 1\n"
         f"{_optimisation(judged.setting)}"
+        f"{_fusions(judged.device)}"
         f'options.add_session_config_entry("session.intra_op.allow_spinning", "{int(knobs.get("spin") is True)}")\n'
         f'session = onnxruntime.InferenceSession("model.onnx", options, providers={_providers(judged, knobs)})\n'
     )
@@ -54,6 +55,11 @@ def _providers(judged: Judgement, knobs: Mapping[str, Any]) -> str:
 def _optimisation(setting: str) -> str:
     level = next((level for ending, level in _LEVELS.items() if setting.endswith(ending)), "")
     return f"options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.{level}\n" if level else ""
+
+
+def _fusions(device: str) -> str:
+    name, without = "optimization.disable_specified_optimizers", "SkipLayerNormFusion;BiasGeluFusion"
+    return f'options.add_session_config_entry("{name}", "{without}")\n' if kind_of(device) == CPU else ""
 
 
 def _openvino(judged: Judgement, knobs: Mapping[str, Any]) -> str:

@@ -9,17 +9,17 @@ from bare.loop import Knobs, Loop
 
 KNOBS = Knobs(
     session={
+        "without": ("SkipLayerNormFusion;BiasGeluFusion", "SkipLayerNormFusion", ""),
         "graph": ("ALL", "EXTENDED", "BASIC"),
         "arena": (True, False),
         "memory pattern": (True, False),
-        "execution": ("SEQUENTIAL", "PARALLEL"),
         "denormals as zero": ("0", "1"),
     }
 )
 
 
 def loop(artifact: Artifact, options: Mapping[str, Option]) -> Loop:
-    """One thread, and the defaults."""
+    """One thread, and the defaults but for two fusions."""
     import onnxruntime as ort
 
     chosen = ort.SessionOptions()
@@ -28,7 +28,8 @@ def loop(artifact: Artifact, options: Mapping[str, Option]) -> Loop:
     chosen.graph_optimization_level = getattr(ort.GraphOptimizationLevel, level[str(options.get("graph", "ALL"))])
     chosen.enable_cpu_mem_arena = bool(options.get("arena", True))
     chosen.enable_mem_pattern = bool(options.get("memory pattern", True))
-    chosen.execution_mode = getattr(ort.ExecutionMode, f"ORT_{options.get('execution', 'SEQUENTIAL')}")
+    without = str(options.get("without", KNOBS.session["without"][0]))
+    chosen.add_session_config_entry("optimization.disable_specified_optimizers", without)
     chosen.add_session_config_entry("session.set_denormal_as_zero", str(options.get("denormals as zero", "0")))
     session = ort.InferenceSession(str(artifact.path), chosen, providers=["CPUExecutionProvider"])
     return Loop(dict, lambda request: session.run(None, request))
