@@ -1,7 +1,7 @@
 """Whether the plugins get out of their engines what is in them: the tables of docs/engines.md.
 
-    python tests/benchmarks/engines.py [--table errors|bare|knobs|callers]... [--only ENGINE]... [--workload NAME]...
-                                       [--repeats 15] [--into docs/engines.md]
+    python tests/benchmarks/engines.py [--table errors|bare|knobs|neighbours|callers]... [--only ENGINE]...
+                                       [--workload NAME]... [--repeats 15] [--into docs/engines.md]
 
 It takes the engines (`make engines`) and, for the callers, two CPUs. Workloads and artifacts are made where bakeoff's
 cache lacks them, which takes minutes each. `--into` puts the rows between the marks of a Markdown file. The status is 1
@@ -56,6 +56,7 @@ TABLES = {
     "errors": Table("bare.measuring:error", ("version", "largest relative error", "requests")),
     "bare": Table("bare.measuring:bare", BATCHES),
     "knobs": Table("bare.sweep:knobs", ("settings", *BATCHES)),
+    "neighbours": Table("bare.measuring:neighbours", ("others", *BATCHES)),
     "callers": Table("bare.measuring:callers", ("instances", *BATCHES, *TWO_THREADS, "two threads use")),
 }
 

@@ -142,6 +142,14 @@ def test_the_table_says_what_was_missed_or_not_supported(monkeypatch, capsys, tm
     assert "2e-1" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("built")
+def test_the_others_are_loaded_and_stopped_in_turn(monkeypatch):
+    monkeypatch.setattr(loop, "MODULES", dict.fromkeys(("onnxruntime", "openvino", "torch")))
+    row = measuring.neighbours("onnxruntime", "tiny", 2)
+    assert row.cells[0] == "2"
+    assert len(row.cells) == 1 + len(ITEMS)
+
+
 @pytest.mark.parametrize("engine", loop.MODULES)
 def test_every_engine_has_a_loop_and_knobs_that_start_with_the_preset(engine):
     module = loop.module(engine)

@@ -11,7 +11,7 @@ from scipy import stats
 Pairs = Sequence[tuple[float, float]]
 
 BARE_RATIO, BARE_US = 1.10, 5.0
-KNOB_RATIO = 1.05
+KNOB_RATIO = NEIGHBOURS_RATIO = 1.05
 LARGEST_ERROR = 1e-3
 CALLERS_RATIO = 1.5
 """Above which two callers are said to use both cores."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
-from bare import ground
-from bare.figures import CALLERS_RATIO, LARGEST_ERROR, Beside, Pairs, Ratio
+from bakeoff.measure.engine_room import StageFailed
+from bare import ground, loop
+from bare.figures import CALLERS_RATIO, LARGEST_ERROR, NEIGHBOURS_RATIO, Beside, Pairs, Ratio
 from bare.player import Player
 
-BLOCK_S, CALLERS_S = 0.04, 0.5
+BLOCK_S, CALLERS_S, SETTLED_S = 0.04, 0.5, 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,41 @@ def _processes(built: ground.Built, repeats: int) -> list[Ratio]:
                 pairs.append((together, (first, second)[number % 2].ask("callers", **order)["rate"]))
             found.append(Ratio.of(pairs))
         return found
+
+
+def neighbours(engine: str, workload: str, repeats: int) -> Row:
+    """The plugin's p50 with all other engines loaded on its core and idle, over that with them stopped."""
+    built = ground.built(engine, workload, ground.preset(engine))
+    with ExitStack() as stack:
+        player = stack.enter_context(Player(built, cpus(1)))
+        player.load("plugin")
+        others = [stack.enter_context(other) for other in _others(engine, workload)]
+        for other in others:
+            other.load("plugin")
+            other.p50_us("plugin", ground.ITEMS[-1], BLOCK_S)
+        found = [_with_and_without(player, others, items, repeats) for items in ground.ITEMS]
+    return Row((f"{len(others)}", *map(str, found)), all(each.value <= NEIGHBOURS_RATIO for each in found))
+
+
+def _others(engine: str, workload: str) -> Iterator[Player]:
+    """A process for each other engine that is here and takes the model."""
+    for other in loop.MODULES:
+        if other != engine:
+            with suppress(StageFailed):
+                yield Player(ground.built(other, workload, ground.preset(other)), cpus(1))
+
+
+def _with_and_without(player: Player, others: Sequence[Player], items: int, repeats: int) -> Ratio:
+    pairs = []
+    for number in range(repeats):
+        p50_us = {}
+        for idle in (True, False) if number % 2 else (False, True):
+            for other in others:
+                (other.go_on if idle else other.pause)()
+            time.sleep(SETTLED_S)
+            p50_us[idle] = player.p50_us("plugin", items, BLOCK_S)
+        pairs.append((p50_us[True], p50_us[False]))
+    return Ratio.of(pairs)
 
 
 def cpus(count: int) -> tuple[int, ...]:

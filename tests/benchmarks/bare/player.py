@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -79,6 +80,14 @@ class Player:
         """Give an order and wait; raises Failed."""
         self.tell(do, **words)
         return self.heard()
+
+    def pause(self) -> None:
+        """Stop the process where it is; it takes no CPU until `go_on`."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Undo `pause`."""
+        self._process.send_signal(signal.SIGCONT)
 
     def load(self, name: str, options: Mapping[str, Option] | None = None, path: str = "") -> None:
         """The plugin's session under this name, or with `options` the engine's bare loop."""
