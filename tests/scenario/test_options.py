@@ -34,6 +34,10 @@ def test_a_factory_gives_the_name(write):
     ("options", "expected"),
     [
         ({"model": "c.onnx"}, "c.onnx: workload: 'c.onnx': no such file (looked for "),
+        (
+            {"model": "a.onnx", "device": "gpu"},
+            "options for a: device: 'gpu': must be cpu, cuda, cuda:1 for another GPU, or cuda:0+1 for two of them",
+        ),
         ({"model": "a.onnx", "qps": 5}, "a.onnx: sla: missing; server traffic needs a latency limit, as in --p99 20ms"),
         ({"model": "a.onnx", "qps": -5, "p99": "1ms"}, "a.onnx: traffic.qps: -5: must be greater than 0"),
         ({"model": "a.onnx", "qps": float("inf"), "p99": "1ms"}, "a.onnx: traffic.qps: inf: must be a finite number"),
@@ -59,6 +63,7 @@ def test_override_changes_what_is_given_and_nothing_else(good):
     assert after.candidates.backends == ("torch", "openvino")
     assert (after.quality, after.price, after.source) == (before.quality, before.price, before.source)
     assert override(before, qps="max").traffic.asks_capacity
+    assert (before.resources.device, override(before, device="cuda:1").resources.device) == ("cpu", "cuda:1")
     assert override(override(before, qps="max"), qps=7).traffic.rate == 7
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bakeoff.scenario import units
+from bakeoff.scenario.device import check_device
 from bakeoff.scenario.fields import is_factory, workload_reference
 from bakeoff.scenario.loading import file_name, from_dict, restore
 from bakeoff.scenario.model import Scenario
@@ -24,6 +25,7 @@ def from_model(
     p99: str | None = None,
     batch_size: int | None = None,
     seed: int | None = None,
+    device: str | None = None,
     backends: Sequence[str] | None = None,
     environments: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Scenario:
@@ -42,6 +44,7 @@ def from_model(
         from_dict(data, label=str(model)),
         batch_size=batch_size,
         seed=seed,
+        device=device,
         backends=backends,
         environments=environments,
     )
@@ -55,6 +58,7 @@ def override(
     batch_size: int | None = None,
     seed: int | None = None,
     workload: str | None = None,
+    device: str | None = None,
     backends: Sequence[str] | None = None,
     environments: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Scenario:
@@ -80,6 +84,8 @@ def override(
     if workload is not None:
         reference = _option(label, "workload", lambda value: workload_reference(value, Path()), workload)
         values |= {"workload": reference, "variants": {}, "requests": None}
+    if device is not None:
+        values["resources"]["device"] = _option(label, "device", check_device, device)
     if backends:
         values["candidates"]["backends"] = list(backends)
     values["candidates"]["environments"] |= dict(environments or {})
