@@ -37,8 +37,9 @@ QUALITY_BATCH = 64
 class Overrides(TypedDict, total=False):
     """Values that replace a scenario's own: `p99` is a duration such as "20ms", `workload` another model.
 
-    `qps` is a number, or "max": how much can it take? `device` is cpu, cuda or cuda:1. `versus` are requirements such as
-    "onnxruntime==1.30.0": each backend that needs the project is tried in an environment with that version, too.
+    `qps` is a number, or "max": how much can it take? `device` is cpu, cuda or cuda:1. `versus` are requirements
+    such as "onnxruntime==1.30.0": each backend that needs the project is tried in an environment with that version,
+    too.
     """
 
     qps: float | str | None
