@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import cache
 
 import pytest
 
 from bakeoff.backends import Setting
-from bakeoff.measure import procs, warden
+from bakeoff.measure import guard, procs, warden
 from bakeoff.measure.guard import Guard
 from bakeoff.measure.wire import artifact_message, setting_of
 
@@ -77,6 +79,22 @@ def test_closing_an_engine_ends_what_it_started(bench):
         while procs.resident_bytes(pid) and time.monotonic() < until:
             time.sleep(0.01)
         assert not procs.resident_bytes(pid)
+
+
+def test_threads_that_come_at_once_have_one_guard(monkeypatch):
+    """With two, keys would be the same, and the first child to end would take the other's along."""
+    made = []
+
+    def slow(_pid):
+        time.sleep(0.05)
+        made.append(object())
+        return made[-1]
+
+    monkeypatch.setattr(guard, "_guard_of", cache(slow))
+    with ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(lambda _: guard.guard(), range(4)))
+    assert found == {*made}
+    assert len(made) == 1
 
 
 def test_a_guard_ends_with_its_warden():

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,9 @@ class Guard:
         self._warden.stdin.write(json.dumps(message).encode() + b"\n")
 
 
+_ONE_MAKES_IT = threading.Lock()
+
+
 @cache
 def _guard_of(_pid: int) -> Guard:
     guard = Guard()
@@ -91,5 +95,6 @@ def _guard_of(_pid: int) -> Guard:
 
 
 def guard() -> Guard:
-    """This process's guard. (A forked copy of the parent gets one of its own.)"""
-    return _guard_of(os.getpid())
+    """This process's guard, whatever thread asks. (A forked copy of the parent gets one of its own.)"""
+    with _ONE_MAKES_IT:
+        return _guard_of(os.getpid())
