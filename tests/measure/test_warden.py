@@ -156,6 +156,9 @@ def test_what_linux_tells(tmp_path):
     child = subprocess.Popen(["sleep", "1000"], env={procs.MARK: "run.5"})
     try:
         assert child.pid in procs.descendants(me)
+        until = time.monotonic() + 5
+        while child.pid not in procs.marked("run.5") and time.monotonic() < until:
+            time.sleep(0.01)  # a process that has just become another program has no environment yet
         assert child.pid in procs.marked("run") & procs.marked("run.5")
         assert child.pid not in procs.marked("ru") | procs.marked("run.")
     finally:
