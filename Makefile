@@ -45,7 +45,7 @@ conformance: engines
 	$(BIN)/python -m pytest -m 'engines and alone'
 
 quality: .venv
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m quality
+	$(BIN)/python -m pytest -m quality
 
 lint: .venv
 	$(BIN)/ruff check .
