@@ -40,7 +40,6 @@ $(VENV)/.engines: $(VENV)/.ready
 	@touch $@
 
 conformance: engines
-	$(BIN)/bakeoff conformance
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'engines and not alone'
 	$(BIN)/python -m pytest -m 'engines and alone'
 

@@ -110,7 +110,7 @@ def test_twins_go_through_the_whole_contest(tiny_prepared, tmp_path, monkeypatch
     )
     asked = twins.paired(Question(scenario, tiny_prepared, (entry,)))
     assert [each.candidate.id for each in asked.entries] == ["onnxruntime/fp32/1x1", "onnxruntime-twin/fp32/1x1"]
-    found = twins.run(asked, budget_s=15.0)
+    found = twins.run(asked, budget_s=30.0)
     assert 0 <= found.apart < math.inf
     dropped_on_one_block = found.dearer is None
     assert dropped_on_one_block or found.dearer.low <= found.dearer.value <= found.dearer.high

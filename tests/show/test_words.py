@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from bakeoff.show import provenance, recipes, views
+from bakeoff_backends.onnx_session import SLOWER_FUSED
 
 
 def test_the_question_in_one_line(win, offline):
@@ -135,6 +136,15 @@ def test_settings_can_smuggle_no_code(win, hostile):
         calls = recipes.engine_calls(replace(win.choice, backend=backend, settings=settings, precision=hostile))
         assert not [line for line in calls.splitlines() if line.startswith("import")]
         compile(calls, backend, "exec")
+
+
+def test_the_fusions_to_leave_out_are_those_that_the_plugin_leaves_out(win):
+    on = {
+        device: recipes.engine_calls(replace(win.choice, backend="onnxruntime", device=device))
+        for device in ("cpu", "cuda")
+    }
+    assert f'"{SLOWER_FUSED}"' in on["cpu"]
+    assert SLOWER_FUSED not in on["cuda"]
 
 
 def test_the_host_in_short_and_in_full(record, win):
