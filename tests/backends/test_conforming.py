@@ -14,7 +14,7 @@ def marked(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", map(marked, registered()))
+@pytest.mark.parametrize("name", [marked(name) for name in registered()])
 def test_it_conforms(name):
     checks = run(name)
     assert [check for check in checks if not check.ok] == []
