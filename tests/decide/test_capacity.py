@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.decide.capacity import capacity_qps, sojourns_s
-from bakeoff.decide.cost import cost_per_million, cost_unit, replicas, yearly_cost
+from bakeoff.decide.cost import cost_per_million, cost_unit, hourly, replicas, yearly
 from bakeoff.scenario import Price
 
 CORE = Price(amount=0.04, currency="USD", per="core-hour")
@@ -69,8 +69,12 @@ def test_costs_with_and_without_a_price():
     assert cost_per_million(1000.0, 2, CORE) == pytest.approx(1000 / 3600 * 0.04 * 2)
     assert cost_per_million(1000.0, 2, HOST) == pytest.approx(1000 / 3600 * 0.04)
     assert (cost_unit(None), cost_unit(HOST)) == ("core-seconds per million items", "EUR per million items")
-    assert yearly_cost(3, 2, CORE) == pytest.approx(3 * 2 * 8760 * 0.04)
-    assert (replicas(1000, 400), replicas(1, 400)) == (3, 1)
+    assert yearly(3 * hourly(2, CORE)) == pytest.approx(3 * 2 * 8760 * 0.04)
+
+
+def test_replicas_carry_the_peak_with_headroom_and_spare_ones():
+    assert (replicas(1000, 400, 0.0, 0), replicas(1, 400, 0.0, 0)) == (3, 1)
+    assert (replicas(1000, 400, 0.2, 0), replicas(1000, 400, 0.2, 1), replicas(1000, 400, 0.25, 2)) == (3, 4, 6)
 
 
 def test_on_gpus_what_is_held_are_gpus():
@@ -79,7 +83,7 @@ def test_on_gpus_what_is_held_are_gpus():
     assert cost_per_million(1000.0, 4, gpu, 2) == pytest.approx(1000 / 3600 * 2.5 * 2)
     assert cost_per_million(1000.0, 4, HOST, 2) == pytest.approx(1000 / 3600 * 0.04)
     assert cost_unit(None, 1) == "GPU-seconds per million items"
-    assert yearly_cost(3, 4, gpu, 2) == pytest.approx(3 * 2 * 8760 * 2.5)
+    assert hourly(4, gpu, 2) == 5.0
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, math.nan, math.inf])
@@ -88,10 +92,14 @@ def test_a_rate_that_is_none_has_no_cost(rate):
         cost_per_million(rate, 1, None)
 
 
-@given(st.floats(0.1, 1e6), st.floats(1.0, 10.0), st.floats(1e-3, 1e3), st.floats(0.1, 1e7), st.floats(0.1, 1e5))
-def test_costs_grow_with_price_and_replicas_with_load(rate, factor, amount, fleet, capacity):
+@given(
+    st.floats(0.1, 1e6), st.floats(1.0, 10.0), st.floats(1e-3, 1e3), st.floats(0.1, 1e7), st.floats(0.1, 1e5),
+    st.floats(0.0, 1.0), st.integers(0, 10),
+)  # fmt: skip
+def test_costs_grow_with_price_and_replicas_with_load(rate, factor, amount, fleet, capacity, headroom, spare):
     dear = Price(amount=amount * factor, currency="USD", per="core-hour")
     cheap = Price(amount=amount, currency="USD", per="core-hour")
     assert cost_per_million(rate, 1, dear) >= cost_per_million(rate, 1, cheap)
     assert cost_per_million(rate * factor, 1, cheap) <= cost_per_million(rate, 1, cheap)
-    assert replicas(2 * fleet, capacity) >= replicas(fleet, capacity)
+    assert replicas(factor * fleet, capacity, headroom, spare) >= replicas(fleet, capacity, headroom, spare)
+    assert replicas(fleet, capacity, headroom, spare) >= replicas(fleet, capacity, 0.0, 0) + spare

@@ -43,7 +43,9 @@ def test_figures_of_the_choice(scenario, engine):
     assert one.cost_low < one.cost < one.cost_high
     assert one.cost == pytest.approx(0.0416 / 3600 * 1e6 / one.items_per_s, rel=1e-3)
     assert one.items_per_s == pytest.approx(100 * one.capacity_qps, rel=1e-6)
-    assert one.replicas == math.ceil(6000 / one.capacity_qps)
+    assert one.replicas == math.ceil(1.2 * 6000 / one.capacity_qps) + 1
+    assert one.hourly_cost == pytest.approx(one.replicas * 0.0416)
+    assert one.cost_per_million_requests == pytest.approx(100 * one.cost)
     assert one.yearly_cost == pytest.approx(one.replicas * 0.0416 * 8760)
     assert one.cpu_ms_per_request == pytest.approx(2.0, rel=0.05)
     assert (one.memory_bytes, one.load_s, one.offered_qps) == (100_000_000, 1.0, 100.0)

@@ -1,5 +1,6 @@
 """Verdicts as `decide` gives them: one of every kind, with figures a small machine would show, and hostile names."""
 
+import math
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -59,7 +60,9 @@ def measured(candidate, p99_ms, capacity, cost, rank=None, **more):
             "cost": cost,
             "cost_low": cost * 0.96,
             "cost_high": cost * 1.05,
-            "replicas": round(20_000 / capacity),
+            "replicas": math.ceil(1.2 * 20_000 / capacity) + 1,
+            "cost_per_million_requests": cost * 256,
+            "hourly_cost": cost * 4.68,
             "yearly_cost": cost * 41_000,
             "memory_bytes": 212e6,
             "load_s": 0.41,
@@ -185,6 +188,7 @@ WIN = Verdict(
         "openvino/bf16/1x2", 3.1, "It would have cost 30 % more: 4,860 USD a year instead of 3,740 USD."
     ),
     sla={"percentile": 99.0, "limit_ms": 20.0, "error_rate": 0.001},
+    fleet={"headroom": 0.2, "spare": 1},
     traffic={
         "kind": "server",
         "qps": 300.0,

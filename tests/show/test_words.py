@@ -63,24 +63,26 @@ def test_fates(every):
 
 
 def test_money_beside_what_serves_today(win):
-    known = "32 to 35 by what is known of the capacity"
-    assert views.money_words(win) == f"3,740 USD a year (33 replicas; {known}), today 5,310 USD"
-    assert views.money_words(replace(win, incumbent=None)) == f"3,740 USD a year (33 replicas; {known})"
+    replicas = "41 replicas (20 % of headroom and 1 spare; 40 to 42 by what is known of the capacity)"
+    rest = f"0.427 USD an hour for {replicas}, 23.3 USD per million requests at capacity"
+    assert views.money_words(win) == f"3,740 USD a year, today 5,310 USD; {rest}"
+    assert views.money_words(replace(win, incumbent=None)) == f"3,740 USD a year; {rest}"
     assert views.money_words(replace(win, choice=None)) == ""
 
 
 @pytest.mark.parametrize(
     ("low_qps", "high_qps", "words"),
     [
-        (None, None, "(33 replicas)"),
-        (500.0, None, "(33 replicas; at most 40 by what is known of the capacity)"),
-        (None, 900.0, "(33 replicas; at least 23 by what is known of the capacity)"),
-        (610.0, 611.0, "(33 replicas)"),
+        (None, None, ""),
+        (500.0, None, "; at most 49 by what is known of the capacity"),
+        (None, 900.0, "; at least 28 by what is known of the capacity"),
+        (611.0, 614.0, ""),
     ],
 )
 def test_replicas_by_both_ends_of_the_capacity(win, low_qps, high_qps, words):
     choice = replace(win.choice, capacity_low_qps=low_qps, capacity_high_qps=high_qps)
-    assert views.money_words(replace(win, choice=choice, incumbent=None)).endswith(words)
+    said = views.money_words(replace(win, choice=choice, incumbent=None))
+    assert f"41 replicas (20 % of headroom and 1 spare{words}), " in said
 
 
 def test_nothing_more_is_said_of_a_choice_that_is_surely_the_cheapest(win):

@@ -54,6 +54,7 @@ def _scenario(verdict: Verdict) -> dict[str, Any]:
         "kind": verdict.kind,
         "sla": verdict.sla,
         "traffic": verdict.traffic,
+        "fleet": verdict.fleet,
         "floors": verdict.floors,
         "workload": verdict.workload,
         "candidates": [asdict(judged) for judged in verdict.candidates],

@@ -32,11 +32,11 @@ def hourly(cpus: int, price: Price, gpus: int = 0) -> float:
     return price.amount * {"core-hour": cpus, "gpu-hour": gpus, "host-hour": 1}[price.per]
 
 
-def replicas(fleet_qps: float, capacity_qps: float) -> int:
-    """How many replicas carry the shop's load, at least one."""
-    return max(1, math.ceil(fleet_qps / capacity_qps))
+def replicas(fleet_qps: float, capacity_qps: float, headroom: float, spare: int) -> int:
+    """How many replicas carry the shop's load with a fraction of room above it, at least one, and the spare ones."""
+    return max(1, math.ceil(fleet_qps * (1.0 + headroom) / capacity_qps)) + spare
 
 
-def yearly_cost(count: int, cpus: int, price: Price, gpus: int = 0) -> float:
-    """What so many replicas cost in a year of running all the time."""
-    return count * hourly(cpus, price, gpus) * HOURS_A_YEAR
+def yearly(an_hour: float) -> float:
+    """What costs so much in an hour costs in a year of running all the time."""
+    return an_hour * HOURS_A_YEAR

@@ -37,7 +37,8 @@ class Judgement:
 
     `stage` and `outcome` say where and how it ended (design.md's list); `reason` is the one sentence on why it was not
     chosen, empty for the choice. `p99_*` hold the SLA's own percentile, `percentile` (in per cent). `cost` is in the
-    verdict's `cost_unit`. Where `capacity_measured`, the capacity's ends are the highest rate that passed and the
+    verdict's `cost_unit` for a million items; `replicas` carry the shop's peak with headroom and spare ones, and cost
+    `hourly_cost`. Where `capacity_measured`, the capacity's ends are the highest rate that passed and the
     lowest that failed (None: none did); else it was replayed from service times. `headroom` is its fraction above the
     rate asked for. `preparation_share` is a fraction of the service time, where requests include their preparation.
     A `remote` one is a server elsewhere: no CPU, memory, start or size of it can be seen. `client_ms` is the median
@@ -71,7 +72,9 @@ class Judgement:
     cost: float | None = None
     cost_low: float | None = None
     cost_high: float | None = None
+    cost_per_million_requests: float | None = None
     replicas: int | None = None
+    hourly_cost: float | None = None
     yearly_cost: float | None = None
     memory_bytes: float | None = None
     load_s: float | None = None
@@ -128,5 +131,6 @@ class Verdict:
     leaderboard: Leaderboard | None
     sla: Mapping[str, float] | None
     traffic: Mapping[str, Any]
+    fleet: Mapping[str, Any]
     floors: Mapping[str, Any]
     workload: Mapping[str, Any]

@@ -10,7 +10,7 @@ from scipy import special
 from bakeoff.backends import Option, Setting
 from bakeoff.candidates import Candidate
 from bakeoff.decide.compare import Field
-from bakeoff.decide.cost import replicas, yearly_cost
+from bakeoff.decide.cost import hourly, replicas, yearly
 from bakeoff.decide.court import Court
 from bakeoff.decide.evidence import Evidence, fact, has_cost
 from bakeoff.decide.gates import Gate
@@ -27,7 +27,8 @@ def judgement(court: Court, name: str, reason: str, rank: int | None, gain: Gain
     candidate = record.candidate
     capacity, capacity_low, capacity_high = _capacity(evidence)
     low, high = Field({name: evidence.round_costs}, bounds={name: evidence.bounds}).interval(name) or (None, None)
-    count, yearly = _fleet(capacity, evidence.cpus, scenario)
+    count, hourly_cost = _fleet(capacity, evidence.cpus, scenario)
+    mean_cost = evidence.mean_cost
     client_ns = fact(record, "client_ns")
     return Judgement(
         candidate=name,
@@ -53,11 +54,13 @@ def judgement(court: Court, name: str, reason: str, rank: int | None, gain: Gain
         cpu_ms_per_request=evidence.cpu_ms_per_request,
         items_per_s=_mean_and_interval(evidence.items_per_s or {})[0],
         preparation_share=evidence.preparation_share,
-        cost=evidence.mean_cost,
+        cost=mean_cost,
         cost_low=low,
         cost_high=high,
+        cost_per_million_requests=None if mean_cost is None else mean_cost * scenario.traffic.mean_items,
         replicas=count,
-        yearly_cost=yearly,
+        hourly_cost=hourly_cost,
+        yearly_cost=None if hourly_cost is None else yearly(hourly_cost),
         memory_bytes=memory_bytes(evidence),
         load_s=startup_s(evidence),
         build_s=None if candidate.remote else fact(record, "build_s"),
@@ -132,12 +135,13 @@ def _mean_and_interval(by_round: Mapping[int, float]) -> tuple[float | None, flo
 
 
 def _fleet(capacity_qps: float | None, cpus: int | None, scenario: Scenario) -> tuple[int | None, float | None]:
+    """The replicas that the shop takes, and what they cost in an hour."""
     if capacity_qps is None or scenario.traffic.fleet_qps is None:
         return None, None
-    count = replicas(scenario.traffic.fleet_qps, capacity_qps)
+    count = replicas(scenario.traffic.fleet_qps, capacity_qps, scenario.fleet.headroom, scenario.fleet.spare)
     if scenario.price is None or not has_cost(cpus, scenario):
         return count, None
-    return count, yearly_cost(count, cpus or 1, scenario.price, scenario.resources.gpus)
+    return count, count * hourly(cpus or 1, scenario.price, scenario.resources.gpus)
 
 
 def _trusted(evidence: Evidence, found: Gate) -> bool:

@@ -88,6 +88,7 @@ def judge_scenario(
         leaderboard=_leaderboard(court, choice, why),
         sla=scenario.sla.model_dump() if scenario.sla else None,
         traffic=_traffic(scenario),
+        fleet=scenario.fleet.model_dump(),
         floors={metric: floor.model_dump() for metric, floor in scenario.quality.items()},
         workload=dict(record.workload),
     )

@@ -4,7 +4,7 @@ from bakeoff.scenario.fields import is_model
 from bakeoff.scenario.loading import find, from_dict, load_scenario, load_scenarios, restore
 from bakeoff.scenario.model import Scenario
 from bakeoff.scenario.options import from_model, override
-from bakeoff.scenario.parts import Batcher, CandidateFilter, Floor, Incumbent, Price, Requests, Resources
+from bakeoff.scenario.parts import Batcher, CandidateFilter, Fleet, Floor, Incumbent, Price, Requests, Resources
 from bakeoff.scenario.schema import json_schema
 from bakeoff.scenario.sizes import Share
 from bakeoff.scenario.sla import Sla
@@ -15,6 +15,7 @@ __all__ = [
     "Batcher",
     "Burst",
     "CandidateFilter",
+    "Fleet",
     "Floor",
     "Incumbent",
     "Price",

@@ -10,6 +10,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from bakeoff.scenario.fields import MODEL_SUFFIXES, Fraction, Part, Variants, Word, WorkloadReference, fault, is_model
 from bakeoff.scenario.parts import (
     CandidateFilter,
+    Fleet,
     FloorField,
     IncumbentField,
     PriceField,
@@ -62,6 +63,12 @@ class Scenario(Part):
         json_schema_extra={"additionalProperties": False},
     )
     resources: Resources = Field(default=Resources(), description="What one replica may use.", examples=[{"cpus": 2}])
+    fleet: Fleet = Field(
+        default=Fleet(),
+        description="How the shop's replicas are counted, where traffic.fleet_qps is given: as many as carry it with"
+        " headroom, and spare ones.",
+        examples=[{"headroom": "20%", "spare": 1}],
+    )
     price: PriceField = Field(
         default=None, description="What the machine costs. Without it, cost is in core-seconds, or in GPU-seconds."
     )

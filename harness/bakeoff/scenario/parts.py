@@ -13,7 +13,18 @@ from bakeoff.scenario import units
 from bakeoff.scenario.device import CPU, DEVICE_PATTERN, check_device, gpus_of
 from bakeoff.scenario.endpoint import ENDPOINT, Endpoint, check_endpoint_name
 from bakeoff.scenario.environment import APART, Environment, check_name
-from bakeoff.scenario.fields import Bytes, Milliseconds, Part, RequestFile, Wait, Words, as_tuple, fault, written
+from bakeoff.scenario.fields import (
+    Bytes,
+    Fraction,
+    Milliseconds,
+    Part,
+    RequestFile,
+    Wait,
+    Words,
+    as_tuple,
+    fault,
+    written,
+)
 
 CANDIDATE_PATTERN = r"^[a-z0-9][a-z0-9_.@A-Z-]*(/[A-Za-z0-9][A-Za-z0-9_.@:+=-]*){2,4}$"
 _LARGEST_LOSS = 1e9
@@ -102,6 +113,19 @@ class Resources(Part):
         if self.gpu_memory_bytes is not None and not self.gpus:
             raise fault("goes with a GPU, as in device: cuda; a replica on the cpu holds none", "gpu_memory")
         return self
+
+
+class Fleet(Part):
+    """How the shop's replicas are counted: room above its peak, and replicas that may fail."""
+
+    headroom: Fraction = Field(
+        default=0.2,
+        description="Room above fleet_qps at its peak, for a day that is busier than thought, as in 20%.",
+        json_schema_extra={"default": "20%"},
+    )
+    spare: int = Field(
+        default=1, ge=0, le=10_000, description="Replicas beyond those that carry the peak: so many may fail at once."
+    )
 
 
 class Incumbent(Part):

@@ -171,23 +171,26 @@ def money_words(verdict: Verdict) -> str:
     choice, today = verdict.choice, verdict.incumbent
     if choice is None or choice.yearly_cost is None or not known(choice.yearly_cost):
         return ""
-    words = f"{money(choice.yearly_cost, verdict.currency)} a year{_replicas(choice, verdict)}"
-    if today is None or today.candidate == choice.candidate or not known(today.yearly_cost):
-        return words
-    return f"{words}, today {money(today.yearly_cost, verdict.currency)}"
+    words = f"{money(choice.yearly_cost, verdict.currency)} a year"
+    if today is not None and today.candidate != choice.candidate and known(today.yearly_cost):
+        words += f", today {money(today.yearly_cost, verdict.currency)}"
+    hour, requests = (money(each, verdict.currency) for each in (choice.hourly_cost, choice.cost_per_million_requests))
+    return f"{words}; {hour} an hour{_replicas(choice, verdict)}, {requests} per million requests at capacity"
 
 
 def _replicas(choice: Judgement, verdict: Verdict) -> str:
-    """How many replicas, and how many by either end of what one can take."""
+    """How many replicas, what of them is room, and how many by either end of what one can take."""
     fleet_qps = verdict.traffic.get("fleet_qps")
     if not choice.replicas or not fleet_qps:
         return ""
     ends = (choice.capacity_high_qps, choice.capacity_low_qps)
-    least, most = (replicas(fleet_qps, qps) if qps and known(qps) else None for qps in ends)
+    least, most = (replicas(fleet_qps, qps, **verdict.fleet) if qps and known(qps) else None for qps in ends)
+    headroom, spare = percent(verdict.fleet["headroom"]), verdict.fleet["spare"]
+    counted = f" for {choice.replicas} replicas ({headroom} of headroom and {spare} spare"
     if {least, most} <= {None, choice.replicas}:
-        return f" ({choice.replicas} replicas)"
+        return f"{counted})"
     span = f"{least} to {most}" if least and most else f"at least {least}" if least else f"at most {most}"
-    return f" ({choice.replicas} replicas; {span} by what is known of the capacity)"
+    return f"{counted}; {span} by what is known of the capacity)"
 
 
 def _row(place: int, one: Judgement, verdict: Verdict) -> Row:
