@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bakeoff.api import Run, load, run
+    from bakeoff.api import Run, load, run, verify
 
-__all__ = ["Run", "load", "run"]
+__all__ = ["Run", "load", "run", "verify"]
 __version__ = "0.1.0"
 
 

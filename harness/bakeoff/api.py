@@ -23,6 +23,7 @@ from bakeoff.store.store import Store
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bakeoff.decide.bundling import Checked
     from bakeoff.decide.judgement import Verdict
     from bakeoff.show.mlperf import Written
 
@@ -97,6 +98,22 @@ class Run:
         from bakeoff.show import mlperf
 
         return mlperf.write(self.record(), Path(folder))
+
+    def bundle(self, to: str | Path | None = None, with_host: bool = False) -> Path:
+        """Write all that the verdict rests on into one zip file for `verify`, and give its path; default: RUN.zip.
+
+        Host names, the user's name and absolute paths stay out of it unless `with_host`.
+        """
+        from bakeoff.decide import bundling
+
+        place = Path(f"{self.id}.zip" if to is None else to)
+        with Store.open(self.store, create=False) as store:
+            data = bundling.bundled(store.load(self.id), with_host)
+        try:
+            place.write_bytes(data)
+        except OSError as error:
+            raise UserError(f"{place}: cannot be written: {error.strerror}") from None
+        return place
 
 
 def run(
@@ -182,6 +199,16 @@ def load(name: str = "latest", store: str | Path | None = None) -> Run:
     place = store_place(store)
     with Store.open(place, create=False) as opened:
         return Run(opened.resolve(name), place)
+
+
+def verify(bundle: str | Path) -> Checked:
+    """Check what `Run.bundle` wrote: its hashes, and that its verdict follows from its stamps; needs no engine.
+
+    Raises UserError for what is no bundle, or one of a newer format.
+    """
+    from bakeoff.decide import bundling
+
+    return bundling.check(Path(bundle))
 
 
 def questions(
