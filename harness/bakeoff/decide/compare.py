@@ -80,7 +80,7 @@ class Field:
         of_brackets = quantile * math.sqrt(max(variance, float(logs.var(axis=0, ddof=1).sum())))
         mine, theirs = self.bounds.get(one, NO_BOUNDS), self.bounds.get(other, NO_BOUNDS)
         value = float(apart.mean())
-        low, high = _ends(value, half, mine.moved - theirs.moved, mine.over(theirs), of_brackets)
+        low, high = ends(value, half, mine.moved - theirs.moved, mine.over(theirs), of_brackets)
         return Interval(math.expm1(value), math.expm1(low), math.expm1(high))
 
     def interval(self, name: str) -> tuple[float, float] | None:
@@ -91,7 +91,7 @@ class Field:
         of_a_round = float(special.stdtrit(len(logs) - 1, 0.975) * logs.std(ddof=1))
         mine = self.bounds.get(name, NO_BOUNDS)
         half = of_a_round / math.sqrt(len(logs))
-        low, high = _ends(float(logs.mean()), half, mine.moved, mine.over(ONE), of_a_round)
+        low, high = ends(float(logs.mean()), half, mine.moved, mine.over(ONE), of_a_round)
         return math.exp(low), math.exp(high)
 
     def _quantile(self, freedom: int) -> float:
@@ -110,7 +110,7 @@ class Field:
         return 2.0 * float((rest**2).sum()) / freedom, freedom
 
 
-def _ends(
+def ends(
     value: float, half: float, moved: float, outer: tuple[float, float], of_brackets: float
 ) -> tuple[float, float]:
     """The ends of an interval: the rounds' own, widened by what moved the value, as far as the brackets allow.

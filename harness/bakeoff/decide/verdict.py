@@ -51,7 +51,11 @@ def judge_scenario(
     record: ScenarioRecord, error: float = ERROR_AT_THE_END, cpu_flags: Collection[str] | None = None
 ) -> Verdict:
     """Gates first, then cost. A pure function of the record; `error` is the chance that its claims may be wrong."""
-    court = convene(record, error, cpu_flags)
+    return judge(convene(record, error, cpu_flags))
+
+
+def judge(court: Court) -> Verdict:
+    """The verdict that a court's evidence gives."""
     choice = choose(court) if court.accepted else None
     name = _verdict(court, choice)
     equals = (*choice.equals, *court.rivals()) if choice else ()
@@ -67,7 +71,7 @@ def judge_scenario(
     needed_s = None if name == "WIN" else more_needed_s(court)
     scenario = court.scenario
     return Verdict(
-        scenario=record.name,
+        scenario=court.record.name,
         kind=scenario.traffic.kind,
         description=scenario.description,
         verdict=name,
@@ -78,7 +82,7 @@ def judge_scenario(
         answer=choice.answer if choice else None,
         set=equals,
         candidates=tuple(judged.values()),
-        headline=headline.sentence(record.name, name, court, choice, judged, margin, needed_s),
+        headline=headline.sentence(court.record.name, name, court, choice, judged, margin, needed_s),
         reasons=reasons.verdict(name, court, choice, needed_s),
         cost_unit=cost_unit(scenario.price, scenario.resources.gpus),
         currency=scenario.price.currency if scenario.price else None,
@@ -90,7 +94,7 @@ def judge_scenario(
         traffic=_traffic(scenario),
         fleet=scenario.fleet.model_dump(),
         floors={metric: floor.model_dump() for metric, floor in scenario.quality.items()},
-        workload=dict(record.workload),
+        workload=dict(court.record.workload),
     )
 
 
