@@ -16,7 +16,6 @@ from bakeoff.backends import Tensor
 from bakeoff.workloads.prepared import Prepared
 from bakeoff.workloads.writing import write_holdout, write_manifest, write_references, write_requests
 
-
 settings.register_profile("bakeoff", deadline=None)
 settings.load_profile("bakeoff")
 

@@ -349,7 +349,21 @@ def test_help_starts_light():
 
 @pytest.mark.parametrize(
     "verb",
-    ["init", "doctor", "prepare", "run", "verdict", "table", "report", "bundle", "verify", "schema", "conformance"],
+    [
+        "init",
+        "doctor",
+        "prepare",
+        "run",
+        "verdict",
+        "table",
+        "report",
+        "join",
+        "compare",
+        "bundle",
+        "verify",
+        "schema",
+        "conformance",
+    ],  # fmt: skip
 )
 def test_every_verb_has_help_with_an_example(verb, tmp_path):
     assert f"Example: bakeoff {verb}" in bakeoff(verb, "--help", folder=tmp_path).stdout

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
@@ -17,13 +18,16 @@ from bakeoff.errors import UserError
 from bakeoff.measure import environments
 from bakeoff.scenario import Scenario, find, from_model, load_scenarios, override, units
 from bakeoff.scenario.environment import named
+from bakeoff.store import naming
 from bakeoff.store.record import RunRecord
 from bakeoff.store.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bakeoff.decide.across import Across
     from bakeoff.decide.bundling import Checked
+    from bakeoff.decide.change import Change
     from bakeoff.decide.judgement import Verdict
     from bakeoff.show.mlperf import Written
 
@@ -209,6 +213,32 @@ def verify(bundle: str | Path) -> Checked:
     from bakeoff.decide import bundling
 
     return bundling.check(Path(bundle))
+
+
+def join(
+    *runs: str,
+    store: str | Path | None = None,
+    scenarios: Collection[str] = (),
+    prices: Mapping[str, str] | None = None,
+) -> Across:
+    """Runs of different hosts side by side: cost at the SLA, each on its own host at that host's price.
+
+    A run is named as `load` takes it, or with its store, as in "gpu.db::latest" or "gpu.db", and a name for its host
+    before it, as in "gpu=gpu.db". `prices` such as {"gpu": "1.20 USD/gpu-hour"} replace the scenarios' own, by host.
+    """
+    from bakeoff.decide import across
+
+    named = [naming.parse(run, store_place(store)) for run in runs]
+    with ExitStack() as opened:
+        return across.join([(each.host, each.load(opened)) for each in named], scenarios, prices or {})
+
+
+def compare(older: str, newer: str, store: str | Path | None = None) -> Change:
+    """What changed from the older of two runs, named as for `join`, to the newer."""
+    from bakeoff.decide import change
+
+    with ExitStack() as opened:
+        return change.compare(*(naming.parse(run, store_place(store)).load(opened) for run in (older, newer)))
 
 
 def questions(

@@ -96,9 +96,7 @@ class Field:
         quantile = self._quantile(apart.freedom)
         of_brackets = quantile * math.sqrt(max(apart.variance, apart.unpaired))
         mine, theirs = self.bounds.get(one, NO_BOUNDS), self.bounds.get(other, NO_BOUNDS)
-        low, high = _ends(
-            apart.value, quantile * apart.error, mine.moved - theirs.moved, mine.over(theirs), of_brackets
-        )
+        low, high = ends(apart.value, quantile * apart.error, mine.moved - theirs.moved, mine.over(theirs), of_brackets)
         return Interval(math.expm1(apart.value), math.expm1(low), math.expm1(high))
 
     def may_be_best(self, names: Sequence[str]) -> tuple[str, ...]:
@@ -134,7 +132,7 @@ class Field:
         of_a_round = float(special.stdtrit(len(logs) - 1, 0.975) * logs.std(ddof=1))
         mine = self.bounds.get(name, NO_BOUNDS)
         half = of_a_round / math.sqrt(len(logs))
-        low, high = _ends(float(logs.mean()), half, mine.moved, mine.over(ONE), of_a_round)
+        low, high = ends(float(logs.mean()), half, mine.moved, mine.over(ONE), of_a_round)
         return math.exp(low), math.exp(high)
 
     def _apart(self, one: str, other: str) -> _Apart | None:
@@ -179,7 +177,7 @@ def _posterior_regret(apart: Sequence[_Apart], probability: float) -> float:
     return float(np.expm1(np.quantile(np.maximum(losses.max(axis=1), 0.0), probability)))
 
 
-def _ends(
+def ends(
     value: float, half: float, moved: float, outer: tuple[float, float], of_brackets: float
 ) -> tuple[float, float]:
     """The ends of an interval: the rounds' own, widened by what moved the value, as far as the brackets allow.

@@ -51,14 +51,18 @@ def judge_scenario(
     record: ScenarioRecord, error: float = ERROR_AT_THE_END, cpu_flags: Collection[str] | None = None
 ) -> Verdict:
     """Gates first, then cost. A pure function of the record; `error` is the chance that its claims may be wrong."""
-    court = convene(record, error, cpu_flags)
+    return judge(convene(record, error, cpu_flags))
+
+
+def judge(court: Court) -> Verdict:
+    """The verdict that a court's evidence gives."""
     leading = choose(court) if court.accepted else None
     name = _verdict(court, leading)
     choice = None if name == "INSUFFICIENT" else leading
     equals = (*leading.equals, *court.rivals()) if leading else ()
     why = reasons.candidates(court, choice)
     gained = gains(court)
-    order = _order(court, choice)
+    order = _order(court, leading)
     judged = {
         one: judgement(court, one, why[one], place if one in court.accepted else None, gained.get(one))
         for place, one in enumerate(order, start=1)
@@ -68,7 +72,7 @@ def judge_scenario(
     needed_s = None if name == "WIN" else more_needed_s(court, leading)
     scenario = court.scenario
     return Verdict(
-        scenario=record.name,
+        scenario=court.record.name,
         kind=scenario.traffic.kind,
         description=scenario.description,
         verdict=name,
@@ -79,7 +83,7 @@ def judge_scenario(
         answer=choice.answer if choice else None,
         set=equals,
         candidates=tuple(judged.values()),
-        headline=headline.sentence(record.name, name, court, leading, judged, margin, needed_s),
+        headline=headline.sentence(court.record.name, name, court, leading, judged, margin, needed_s),
         reasons=reasons.verdict(name, court, choice, needed_s),
         cost_unit=cost_unit(scenario.price, scenario.resources.gpus),
         currency=scenario.price.currency if scenario.price else None,
@@ -92,7 +96,7 @@ def judge_scenario(
         traffic=_traffic(scenario),
         fleet=scenario.fleet.model_dump(),
         floors={metric: floor.model_dump() for metric, floor in scenario.quality.items()},
-        workload=dict(record.workload),
+        workload=dict(court.record.workload),
     )
 
 
