@@ -363,7 +363,7 @@ def test_help_starts_light():
         "verify",
         "schema",
         "conformance",
-    ],  # fmt: skip
+    ],
 )
 def test_every_verb_has_help_with_an_example(verb, tmp_path):
     assert f"Example: bakeoff {verb}" in bakeoff(verb, "--help", folder=tmp_path).stdout
