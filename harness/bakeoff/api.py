@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from bakeoff import backends
 from bakeoff.contest import appraisal, asking, contest
 from bakeoff.contest.reporter import Reporter
-from bakeoff.decide.verdict import verdicts
+from bakeoff.decide import wish
+from bakeoff.decide.verdict import judge_scenario, verdicts
 from bakeoff.errors import UserError
 from bakeoff.measure import environments
 from bakeoff.scenario import Scenario, find, from_model, load_scenarios, override, units
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from bakeoff.decide.bundling import Checked
     from bakeoff.decide.change import Change
     from bakeoff.decide.judgement import Verdict
+    from bakeoff.decide.planning import Plan
     from bakeoff.show.mlperf import Written
 
 DEFAULT_STORE = Path("results/bakeoff.db")
@@ -98,6 +100,28 @@ class Run:
         path = place / "index.html"
         path.write_text(page.page(record, found), encoding="utf-8")
         return path
+
+    def plan(
+        self,
+        scenario: str | None = None,
+        candidate: str | None = None,
+        *,
+        fleet_qps: float | str | None = None,
+        replicas: int | None = None,
+        balancing: str = "random",
+        trace: str | Path = wish.DAILY,
+        lost: int = 1,
+    ) -> Plan:
+        """Simulate the fleet that serves a scenario with the verdict's choice, or with another candidate.
+
+        `fleet_qps` is a number, or text such as "1M"; None is the scenario's. `trace` is "daily", a typical day, or a
+        file (see scenario/day.py). A run of several scenarios takes one's name. Raises UserError.
+        """
+        from bakeoff.decide import planning
+
+        asked = wish.read(candidate, fleet_qps, replicas, balancing, trace, lost)
+        record = wish.one_scenario(self.record(), scenario)
+        return planning.plan(record, judge_scenario(record, cpu_flags=backends.cpu_flags()), asked)
 
     def export_mlperf(self, folder: str | Path) -> Written:
         """Write MLPerf LoadGen's summary and detail logs of every measured candidate; say where, and who is missing."""

@@ -31,7 +31,7 @@ def save(verdicts: Iterable[Verdict], folder: Path) -> tuple[Path, ...]:
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     for place, verdict in enumerate(map(readable, verdicts), 1):
-        stem = f"{place:02d}-{_slug(verdict.scenario)}"
+        stem = f"{place:02d}-{slug(verdict.scenario)}"
         drawn = {"cost": costs(verdict)}
         if shows_latency(verdict):
             drawn |= {"cost-latency": scatter(verdict), "latency": latencies(verdict)}
@@ -43,5 +43,6 @@ def save(verdicts: Iterable[Verdict], folder: Path) -> tuple[Path, ...]:
     return tuple(written)
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
+    """A scenario's name as a part of a file's."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "scenario"
