@@ -122,6 +122,13 @@ def more_needed_s(court: Court, leading: Choice | None) -> float | None:
     return max(found.needed_s for found in still_open) * taking_turns + screens_s
 
 
+def named(equals: int, regret: float | None, matters: float) -> VerdictName:
+    """The verdict where so many may be the best, and the one that leads may lose so much (a fraction) against it."""
+    if equals == 1:
+        return "WIN"
+    return "TIE" if regret is not None and regret <= matters else "INSUFFICIENT"
+
+
 def _narrowing_s(court: Court, leading: Choice) -> float | None:
     regret, matters = leading.regret, court.scenario.matters
     if regret is None or regret <= matters or matters <= 0.0:
@@ -136,9 +143,7 @@ def _verdict(court: Court, leading: Choice | None) -> VerdictName:
         matters = court.scenario.matters
         if court.rivals(by=matters):
             return "INSUFFICIENT"
-        if len(leading.equals) == 1 and not court.rivals():
-            return "WIN"
-        return "TIE" if leading.regret is not None and leading.regret <= matters else "INSUFFICIENT"
+        return named(len(leading.equals) + len(court.rivals()), leading.regret, matters)
     statuses = {found.status for found in court.gates.values()}
     return "INFEASIBLE" if "failed" in statuses and statuses <= {"failed", "settled"} else "INSUFFICIENT"
 

@@ -1,0 +1,74 @@
+"""What the verdict claims, held against fields of candidates whose true costs are known."""
+
+from collections import Counter
+from statistics import median
+
+import pytest
+from simulated import BLOCK_S, KINDS, START_S, Candidates, race
+
+from bakeoff.contest.pace import MOST_ROUNDS
+from bakeoff.decide.gates import BLOCKS_A_ROUND
+
+FIELDS = 400
+MATTERS = 0.02
+
+
+@pytest.fixture(scope="module")
+def fields():
+    return [Candidates(seed) for seed in range(FIELDS)]
+
+
+@pytest.fixture(scope="module")
+def ended():
+    return [race(Candidates(seed), MATTERS) for seed in range(FIELDS)]
+
+
+@pytest.fixture(scope="module")
+def roughly():
+    """Where a tenth is what matters."""
+    return [race(Candidates(seed), 0.1) for seed in range(FIELDS)]
+
+
+def test_a_choice_costs_next_to_nothing_more_than_the_best(fields, ended):
+    claims = [each for each in ended if each.verdict in ("WIN", "TIE")]
+    assert sum(each.regret <= MATTERS for each in claims) >= 0.97 * len(claims)
+    assert len(claims) >= 0.95 * sum(field.kind != "infeasible" for field in fields)
+
+
+def test_the_best_is_in_the_set_of_those_that_may_be(fields, ended):
+    able = [(field, each) for field, each in zip(fields, ended, strict=True) if field.kind != "infeasible"]
+    assert sum(bool(field.best & set(each.equals)) for field, each in able) >= 0.97 * len(able)
+
+
+def test_nothing_is_chosen_where_nothing_passes_its_gates(fields, ended):
+    for field, each in zip(fields, ended, strict=True):
+        assert (each.verdict == "INFEASIBLE") == (field.kind == "infeasible")
+
+
+@pytest.mark.parametrize(("kinds", "share"), [(KINDS, 0.25), (("near", "tie"), 0.45)])
+def test_a_race_takes_a_small_part_of_the_exhaustive_time(fields, ended, roughly, kinds, share):
+    def part(races):
+        able = [(field, each) for field, each in zip(fields, races, strict=True) if field.kind in kinds]
+        return median(each.seconds / exhaustive_s(field) for field, each in able if not field.fails.all())
+
+    assert part(ended) <= share
+    assert part(roughly) <= share / 2
+
+
+def exhaustive_s(field):
+    """What measuring everybody in every round takes."""
+    able = int((~field.fails).sum())
+    return len(field.true) * (START_S + BLOCK_S) + able * MOST_ROUNDS * (START_S + BLOCKS_A_ROUND * BLOCK_S)
+
+
+def test_two_copies_of_one_engine_tie():
+    found = Counter(race(Candidates(seed, "tie", 2, noise=0.02)).verdict for seed in range(100))
+    assert found["TIE"] >= 95
+
+
+@pytest.mark.parametrize("kind", ["spread", "tie", "heavy"])
+def test_a_race_agrees_with_all_rounds_of_all(kind):
+    for seed in range(5):
+        quick, full = race(Candidates(seed, kind, 30)), race(Candidates(seed, kind, 30), exhaustive=True)
+        assert abs(quick.regret - full.regret) <= MATTERS
+        assert quick.seconds < full.seconds

@@ -1,0 +1,124 @@
+"""Fields of candidates whose true costs are known, raced by the code that races real ones.
+
+A round's log cost is the candidate's own, what all have in common that round, and noise of its own: normal,
+heavy-tailed (Student's t with three degrees of freedom), or wandering slowly from round to round. A screen has half as
+much noise again, and what its group of three had in common. Seconds are those of a run without a budget, with blocks of
+four seconds.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bakeoff.contest.pace import MOST_ROUNDS
+from bakeoff.decide.compare import Field
+from bakeoff.decide.court import ERROR_AT_THE_END, ERROR_OF_AN_EARLY_LOOK
+from bakeoff.decide.gates import BLOCKS_A_ROUND, FEWEST_ROUNDS
+from bakeoff.decide.race import Runner, narrow
+from bakeoff.decide.verdict import named
+
+KINDS = ("spread", "near", "tie", "infeasible", "heavy", "drift")
+GROUP, SHARED_NOISE = 3, 0.03
+START_S, BLOCK_S = 1.5, 4.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a race ended: the verdict, who was chosen or led, who may be the best, what was spent, the true regret."""
+
+    verdict: str
+    choice: int | None
+    equals: tuple[int, ...]
+    seconds: float
+    regret: float
+
+
+class Candidates:
+    """`true` log costs, the best of them 0; which of them miss a gate; and how noisy a round is."""
+
+    def __init__(self, seed, kind=None, count=None, noise=None):
+        self.dice = np.random.default_rng(seed)
+        self.kind = kind or KINDS[seed % len(KINDS)]
+        count = count or int(self.dice.integers(8, 41))
+        true = np.sort(self.dice.uniform(0.0, 1.2, count))
+        near = {"near": [0.0, self.dice.uniform(0.0, 0.03)], "tie": [0.0, 0.0, 0.0]}.get(self.kind, [0.0])
+        near = near[:count]
+        true[: len(near)] = near
+        self.true = true
+        self.noise = noise or float(self.dice.uniform(0.005, 0.03))
+        self.fails = np.full(count, True) if self.kind == "infeasible" else self.dice.random(count) < 0.15
+        if self.kind != "infeasible":
+            self.fails[: len(near)] = False
+        self.wandering = np.zeros(count)
+
+    @property
+    def best(self):
+        """The places of those than which none that passes its gates is cheaper."""
+        able = np.flatnonzero(~self.fails)
+        return {int(i) for i in able if self.true[i] == self.true[able].min()}
+
+    def screens(self):
+        """Each candidate's screen."""
+        groups = np.repeat(self.dice.normal(0.0, SHARED_NOISE, len(self.true) // GROUP + 1), GROUP)
+        return np.exp(self.true + groups[: len(self.true)] + self.dice.normal(0.0, 1.5 * self.noise, len(self.true)))
+
+    def cpu_ms(self):
+        """CPU time of a request, which is steadier."""
+        return np.exp(self.true + self.dice.normal(0.0, self.noise / 2, len(self.true)))
+
+    def play(self):
+        """A round, of all."""
+        count = len(self.true)
+        if self.kind == "heavy":
+            own = self.noise * self.dice.standard_t(3, count) / np.sqrt(3.0)
+        elif self.kind == "drift":
+            self.wandering = 0.7 * self.wandering + self.dice.normal(0.0, 0.7 * self.noise, count)
+            own = self.wandering
+        else:
+            own = self.dice.normal(0.0, self.noise, count)
+        return np.exp(self.true + self.dice.normal(0.0, SHARED_NOISE) + own)
+
+
+def race(field, matters=0.02, exhaustive=False):
+    """One race to its end, without a budget."""
+    screens, cpu_ms, rounds = field.screens(), field.cpu_ms(), {i: {} for i in range(len(field.true))}
+    seconds = len(field.true) * (START_S + BLOCK_S)
+    alive = [i for i in range(len(field.true)) if not field.fails[i]]
+    ended = ("INFEASIBLE", None, ()) if not alive else ("INSUFFICIENT", None, tuple(alive))
+    for number in range(1, MOST_ROUNDS + 1):
+        if not exhaustive:
+            standing = narrow([Runner(f"{i}", float(screens[i]), rounds[i], float(cpu_ms[i])) for i in alive])
+            alive = [i for i in alive if f"{i}" not in standing.eliminated]
+            playing = [int(each) for each in standing.contenders]
+        else:
+            playing = alive
+        if not alive:
+            break
+        costs = field.play()
+        for i in playing:
+            rounds[i][number] = float(costs[i])
+        seconds += len(playing) * (START_S + BLOCKS_A_ROUND * BLOCK_S)
+        if number >= FEWEST_ROUNDS:
+            last = number == MOST_ROUNDS
+            ended = judged(rounds, alive, matters, ERROR_AT_THE_END if last else ERROR_OF_AN_EARLY_LOOK)
+            if ended[0] in ("WIN", "TIE") and not exhaustive:
+                ended = judged(rounds, alive, matters, ERROR_AT_THE_END)
+                break
+    verdict, choice, equals = ended
+    best = field.true[~field.fails].min() if alive else 0.0
+    return Ended(
+        verdict, choice, equals, seconds, 0.0 if choice is None else float(np.expm1(field.true[choice] - best))
+    )
+
+
+def judged(rounds, alive, matters, error):
+    """The verdict of those that had the fewest rounds, as `decide.verdict` gives it where nothing serves today."""
+    names = [f"{i}" for i in alive if len(rounds[i]) >= FEWEST_ROUNDS]
+    if not names:
+        return "INSUFFICIENT", None, tuple(alive)
+    field = Field({name: rounds[int(name)] for name in names}, error)
+    leader = min(names, key=lambda name: np.mean(np.log(list(rounds[int(name)].values()))))
+    equals = field.may_be_best(names)
+    open_ = [i for i in alive if f"{i}" not in names]
+    verdict = named(len(equals) + len(open_), field.regret(leader, names), matters)
+    return verdict, int(leader), (*map(int, equals), *open_)
