@@ -158,7 +158,7 @@ def test_a_regret_that_may_matter_is_not_enough_evidence_and_says_how_much_more(
     found = judge_scenario(scenario(field))
     assert (found.verdict, found.choice, len(found.set)) == ("INSUFFICIENT", None, 2)
     assert 0.02 < found.regret_high < 0.3
-    assert f"{found.leader.backend} fp32 (1x1) leads, but may cost up to" in found.headline
+    assert f"{found.leader.backend} fp32 (1x1) leads, but may be up to" in found.headline
     assert "where 2.0 % matter; about" in found.headline
     assert 30 < found.more_needed_s < 10_000
     assert judge_scenario(scenario(field, matters="30%")).verdict == "TIE"

@@ -18,7 +18,7 @@ def test_figures():
     assert [wording.milliseconds(v) for v in (8.123, 81.23, 812.3, 8123.0)] == ["8.12", "81.2", "812", "8,123"]
     assert [wording.seconds(v) for v in (0.2, 40, 720, 10_800)] == ["1 s", "40 s", "12 min", "3.0 h"]
     assert [wording.money(v, "USD") for v in (8390.4, 1.5)] == ["8,390 USD", "1.50 USD"]
-    assert wording.dearer(Interval(0.5, 0.4, 0.6)) == "50 % dearer (40 % to 60 %)"
+    assert wording.by_how_much(Interval(0.5, 0.4, 0.6), "dearer") == "50 % dearer (40 % to 60 %)"
 
 
 def test_names_and_sentences():

@@ -189,6 +189,8 @@ WIN = Verdict(
         "openvino/bf16/1x2", 3.1, "It would have cost 30 % more: 4,860 USD a year instead of 3,740 USD."
     ),
     sla={"percentile": 99.0, "limit_ms": 20.0, "error_rate": 0.001},
+    objective="cost",
+    score_unit="USD per million items",
     fleet={"headroom": 0.2, "spare": 1},
     traffic={
         "kind": "server",
@@ -215,6 +217,7 @@ TIE = replace(
     verdict="TIE",
     answer="STAY",
     choice=RANKED[1],
+    leader=RANKED[1],
     incumbent=RANKED[1],
     set=("openvino/int8/2x1", "onnxruntime/int8-dynamic/2x1"),
     margin=None,
@@ -226,6 +229,7 @@ INFEASIBLE = replace(
     scenario="tight",
     verdict="INFEASIBLE",
     choice=None,
+    leader=None,
     answer=None,
     incumbent=None,
     set=(),
@@ -241,6 +245,7 @@ INSUFFICIENT = replace(
     scenario="short",
     verdict="INSUFFICIENT",
     choice=None,
+    leader=None,
     answer=None,
     incumbent=None,
     set=(),
@@ -281,6 +286,7 @@ PROVISIONAL = replace(
     candidates=tuple(replace(one, yearly_cost=None) for one in WIN.candidates),
     headline="openvino/fp32/2x1 is 13 % cheaper than the next, on generated inputs.",
     choice=RANKED[2],
+    leader=RANKED[2],
     workload={"name": "model.onnx", "data": "generated", "licence": "", "citation": "", "facts": {}},
 )
 OFFLINE = replace(
@@ -294,6 +300,7 @@ OFFLINE = replace(
     leaderboard=None,
     traffic={"kind": "offline", "qps": None, "rate": None, "open_loop": False, "batch_size": [[1024, 1.0]]},
     choice=replace(CHOICE, p99_ms=None),
+    leader=replace(CHOICE, p99_ms=None),
     candidates=tuple(
         replace(
             one,

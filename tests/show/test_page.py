@@ -155,7 +155,7 @@ def test_it_says_all_that_must_not_be_missed(record, win):
         win.headline, "WIN", "SWITCH", "real (Ta-Feng grocery data set)", "AMD EPYC 9V74", "2 cores a replica",
         "6.8.0-1031", "openvino 2026.3.0", "21 November 2026", record.command, "backend: openvino", "NUM_STREAMS",
         "used 2.3 of 2 cores", "some task waited for a CPU 2.3 % of the time (worst block 3.4 %)", "How to read this",
-        "A leaderboard of mean latencies would have picked", "at most 2.1 % more", "3,740 USD a year, today",
+        "A leaderboard of mean latencies would have picked", "at most 2.1 % dearer", "3,740 USD a year, today",
         "apache-tvm is not installed", "the worker died with signal 11",
     ):  # fmt: skip
         assert needed in text, needed

@@ -86,9 +86,9 @@ def test_replicas_by_both_ends_of_the_capacity(win, low_qps, high_qps, words):
 
 
 def test_nothing_more_is_said_of_a_choice_that_is_surely_the_cheapest(win):
-    surely = "With 97 % confidence none of those that passed every gate costs less than the choice."
+    surely = "With 97 % confidence none of those that passed every gate is cheaper than the choice."
     assert views.certainty(replace(win, regret_high=0.0)) == surely
-    assert "at most 2.1 % more" in views.certainty(win)
+    assert "at most 2.1 % dearer than the best" in views.certainty(win)
 
 
 def test_the_choice_as_yaml_reads_back(win):

@@ -47,6 +47,8 @@ def _scenario(verdict: Verdict) -> dict[str, Any]:
         "set": verdict.set,
         "headline": verdict.headline,
         "reasons": verdict.reasons,
+        "objective": verdict.objective,
+        "score_unit": verdict.score_unit,
         "cost_unit": verdict.cost_unit,
         "margin": verdict.margin,
         "regret_high": verdict.regret_high,

@@ -13,6 +13,7 @@ from bakeoff.decide.cost import cost_per_million
 from bakeoff.decide.court import Court
 from bakeoff.decide.judgement import Answer
 from bakeoff.decide.judging import memory_bytes, startup_s
+from bakeoff.decide.objective import MILLION
 
 ALIKE = 1.1
 """Memory and start-up within a tenth of the least count as equal."""
@@ -91,20 +92,30 @@ def _against_today(court: Court, chosen: str) -> tuple[Answer | None, Interval |
         if found is None or found.status not in ("failed", "eliminated"):
             return None, None
         return "SWITCH", _eliminated_gain(court, incumbent, chosen) if found.status == "eliminated" else None
-    today = production_cost(court)
-    cost = court.evidence[chosen].mean_cost
-    if today is None or cost is None:
+    today = _production_score(court)
+    score = court.evidence[chosen].mean_score
+    if today is None or score is None:
         return None, None
-    low, high = court.field.interval(chosen) or (cost, cost)
-    gain = Interval(1.0 - cost / today, 1.0 - high / today, 1.0 - low / today)
+    low, high = court.field.interval(chosen) or (score, score)
+    gain = Interval(1.0 - score / today, 1.0 - high / today, 1.0 - low / today)
     return ("SWITCH" if gain.low > 0.0 and gain.value >= court.scenario.matters else "STAY"), gain
 
 
 def _eliminated_gain(court: Court, incumbent: str, chosen: str) -> Interval | None:
     """Against an incumbent that passed the gates and lost the race; None where the two had too few rounds together."""
-    costs = {name: court.evidence[name].round_costs for name in (incumbent, chosen)}
+    costs = {name: court.evidence[name].round_scores for name in (incumbent, chosen)}
     loss = Field(costs, court.field.error, court.field.bounds).dearer(incumbent, chosen)
     return None if loss is None else loss.saved
+
+
+def _production_score(court: Court) -> float | None:
+    """What the objective counts, of production's own figures."""
+    today, objective = court.scenario.incumbent, court.scenario.objective
+    if today is None or objective == "cost":
+        return production_cost(court)
+    if objective == "throughput":
+        return MILLION / today.qps / court.scenario.traffic.mean_items if today.qps else None
+    return {"p99": today.p99_ms, "memory": today.memory_bytes}.get(objective)
 
 
 def production_cost(court: Court) -> float | None:

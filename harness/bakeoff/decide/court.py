@@ -10,6 +10,7 @@ from bakeoff.decide.compare import ERROR, Field, Interval
 from bakeoff.decide.evidence import Evidence, cpus_held
 from bakeoff.decide.gates import Gate, gate
 from bakeoff.decide.holding import gather_all
+from bakeoff.decide.objective import WORDS, Words
 from bakeoff.decide.race import ROUND_MARGIN, is_provisional
 from bakeoff.scenario import Scenario, restore
 from bakeoff.store.record import ScenarioRecord
@@ -39,6 +40,11 @@ class Court:
         """The id of the candidate that serves today, where that is a candidate."""
         return self.scenario.incumbent.candidate if self.scenario.incumbent else None
 
+    @property
+    def words(self) -> Words:
+        """How one is spoken of that has more or less of what the objective counts."""
+        return WORDS[self.scenario.objective]
+
     def loss(self, one: str, other: str) -> Interval | None:
         """How much dearer `one` is than `other`, both accepted; None where too few rounds had both."""
         return self.field.dearer(one, other)
@@ -63,7 +69,7 @@ def convene(record: ScenarioRecord, error: float = ERROR_AT_THE_END, cpu_flags: 
     provisional = is_provisional(record)
     evidence = {one.record.id: one for one in gather_all(record.candidates, scenario, cpus)}
     gates = {name: gate(one, scenario, provisional, cpu_flags) for name, one in evidence.items()}
-    costs = {name: evidence[name].round_costs for name, found in gates.items() if found.status == "ok"}
+    costs = {name: evidence[name].round_scores for name, found in gates.items() if found.status == "ok"}
     bounds = {name: one.bounds for name, one in evidence.items()}
     return Court(record, scenario, provisional, cpus, evidence, gates, _by_cost(costs), Field(costs, error, bounds))
 
@@ -81,11 +87,11 @@ def _by_cost(costs: Mapping[str, Mapping[int, float]]) -> tuple[str, ...]:
 
 def _may_be_cheaper(one: Evidence, best: Evidence, error: float, by: float) -> bool:
     bounds = {"one": one.bounds, "best": best.bounds}
-    loss = Field({"one": one.round_costs, "best": best.round_costs}, error, bounds).dearer("one", "best")
+    loss = Field({"one": one.round_scores, "best": best.round_scores}, error, bounds).dearer("one", "best")
     if loss is not None:
         return loss.low <= -by
-    if one.mean_cost is None or best.mean_cost is None:
+    if one.mean_score is None or best.mean_score is None:
         return False
-    mine, theirs = (one.screen_cost, best.screen_cost)
-    ratio = one.mean_cost / best.mean_cost if mine is None or theirs is None else mine / theirs
+    mine, theirs = (one.screen_score, best.screen_score)
+    ratio = one.mean_score / best.mean_score if mine is None or theirs is None else mine / theirs
     return ratio <= 1.0 + ROUND_MARGIN

@@ -14,6 +14,7 @@ from bakeoff.decide.capacity import FEWEST_SERVICES, made_up
 from bakeoff.decide.compare import NO_BOUNDS, Bounds
 from bakeoff.decide.cost import cost_per_million
 from bakeoff.decide.noise import left_cpus, over_budget
+from bakeoff.decide.objective import peak_memory_bytes, scores
 from bakeoff.decide.replica import read
 from bakeoff.decide.search import Bracket, bracket, judged
 from bakeoff.decide.sla import Percentile, SlaResult, judge_errors, judge_sla, percentile_ms
@@ -35,7 +36,8 @@ class Evidence:
     """One candidate's figures. Mappings go from round to figure; round 0 is the screen. Absent figures are None.
 
     `capacity_qps` are replayed service times (their mean: `replayed_qps`), which holding.py moves into `bracket`, what
-    blocks at nearby rates showed; `bounds` say what that comes to in costs. Latencies and the SLA are at the rate asked
+    blocks at nearby rates showed; `bounds` say what that comes to in scores. `score` is what the objective counts: the
+    cost, unless the scenario names another. Latencies and the SLA are at the rate asked
     for; where the capacity itself is asked for, at the highest that passed.
     """
 
@@ -51,6 +53,9 @@ class Evidence:
     bounds: Bounds = NO_BOUNDS
     items_per_s: Mapping[int, float] | None = None
     cost: Mapping[int, float] | None = None
+    score: Mapping[int, float] | None = None
+    by_capacity: bool = True
+    """Whether the score follows from the capacity."""
     cpu_ms_per_request: float | None = None
     peak_memory_bytes: float | None = None
     preparation_share: float | None = None
@@ -66,9 +71,24 @@ class Evidence:
     """The cores that it holds, None where nobody knows."""
 
     @property
+    def round_scores(self) -> dict[int, float]:
+        """The score in each interleaved round: what comparisons rest on."""
+        return _rounds(self.score)
+
+    @property
+    def screen_score(self) -> float | None:
+        """The score by the screening block alone."""
+        return (self.score or {}).get(SCREEN_ROUND)
+
+    @property
+    def mean_score(self) -> float | None:
+        """The geometric mean of the rounds' scores; by the screen where there was no round."""
+        return _mean(self.score or {})
+
+    @property
     def round_costs(self) -> dict[int, float]:
-        """The cost in each interleaved round: what comparisons rest on."""
-        return {number: cost for number, cost in (self.cost or {}).items() if number > SCREEN_ROUND}
+        """The cost in each interleaved round."""
+        return _rounds(self.cost)
 
     @property
     def screen_cost(self) -> float | None:
@@ -118,6 +138,8 @@ def gather(record: CandidateRecord, scenario: Scenario, cpus: int) -> Evidence:
     counted = items_per_s if has_cost(held, scenario) else {}
     price, gpus = scenario.price, scenario.resources.gpus
     cost = {number: cost_per_million(each, held or 1, price, gpus) for number, each in counted.items()}
+    score = scores(scenario, by_round, cost, items_per_s, remote)
+    by_capacity = scenario.objective in ("cost", "throughput")
     replayed_qps = _mean(capacity)
     if scenario.traffic.asks_capacity:
         blocks = [block for block in everything if found.passed_qps and block.offered_qps == found.passed_qps]
@@ -137,11 +159,13 @@ def gather(record: CandidateRecord, scenario: Scenario, cpus: int) -> Evidence:
         capacity_qps=capacity,
         replayed_qps=replayed_qps,
         bracket=found,
-        bounds=_bounds(found, replayed_qps, _mean(cost)),
+        bounds=_bounds(found, replayed_qps, _mean(score) if by_capacity else None),
         items_per_s=items_per_s,
         cost=cost,
+        score=score,
+        by_capacity=by_capacity,
         cpu_ms_per_request=None if remote else _cpu_ms(blocks or everything),
-        peak_memory_bytes=None if remote else _peak_memory_bytes(everything),
+        peak_memory_bytes=None if remote else peak_memory_bytes(everything),
         preparation_share=_preparation_share(blocks or everything),
         requests=sum(len(block) for block in blocks),
         wall_s=sum(block.wall_ns for block in blocks) / stamps.S,
@@ -209,12 +233,16 @@ def _by_round_rates(
     return {number: rate for number, rate in rates.items() if rate is not None}
 
 
-def _bounds(found: Bracket, qps: float | None, cost: float | None) -> Bounds:
-    """What a bracket says of the mean cost, which is that of the mean `qps`."""
-    if not qps or not cost:
+def _bounds(found: Bracket, qps: float | None, score: float | None) -> Bounds:
+    """What a bracket says of the mean score, which is that of the mean `qps`."""
+    if not qps or not score:
         return NO_BOUNDS
-    low = cost * qps / found.failed_qps if found.failed_qps else 0.0
-    return Bounds(0.0, low, cost * qps / found.passed_qps if found.passed_qps else math.inf)
+    low = score * qps / found.failed_qps if found.failed_qps else 0.0
+    return Bounds(0.0, low, score * qps / found.passed_qps if found.passed_qps else math.inf)
+
+
+def _rounds(by_round: Mapping[int, float] | None) -> dict[int, float]:
+    return {number: each for number, each in (by_round or {}).items() if number > SCREEN_ROUND}
 
 
 def _mean(by_round: Mapping[int, float]) -> float | None:
@@ -284,9 +312,3 @@ def _preparation_share(blocks: Sequence[Block]) -> float | None:
     """The median block's, of those where the preparation was a part of the requests."""
     shares = [share for share in (block.preparation_share() for block in blocks) if math.isfinite(share)]
     return float(np.median(shares)) if shares else None
-
-
-def _peak_memory_bytes(blocks: Sequence[Block]) -> float | None:
-    found = (block.facts.get(name) for block in blocks for name in ("peak_memory_bytes", "memory_bytes"))
-    peaks = [float(peak) for peak in found if isinstance(peak, int | float)]
-    return max((peak for peak in peaks if math.isfinite(peak) and peak > 0.0), default=None)

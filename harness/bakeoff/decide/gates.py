@@ -9,6 +9,7 @@ from typing import Literal
 
 from bakeoff.decide.evidence import Evidence, has_cost
 from bakeoff.decide.features import lacking
+from bakeoff.decide.objective import MISSING
 from bakeoff.decide.quality import allowed_loss, judge
 from bakeoff.scenario import Floor, Scenario
 from bakeoff.scenario.environment import APART
@@ -51,6 +52,7 @@ def gate(evidence: Evidence, scenario: Scenario, provisional: bool, cpu_flags: C
         _latency(evidence),
         _measured(evidence.record, scenario),
         _unpriced(evidence, scenario),
+        _unseen(evidence, scenario),
         _undecided_latency(evidence, scenario),
         _rounds(evidence, scenario),
     )
@@ -138,8 +140,15 @@ def _measured(record: CandidateRecord, scenario: Scenario) -> Gate | None:
     return Gate("open", stage, "not-reached", "it was not measured", _all_rounds_s(scenario))
 
 
+def _unseen(evidence: Evidence, scenario: Scenario) -> Gate | None:
+    reason = MISSING.get(scenario.objective)
+    if reason is None or evidence.score or not evidence.blocks:
+        return None
+    return Gate("settled", "serve", "undecided", reason)
+
+
 def _unpriced(evidence: Evidence, scenario: Scenario) -> Gate | None:
-    if has_cost(evidence.cpus, scenario):
+    if scenario.objective != "cost" or has_cost(evidence.cpus, scenario):
         return None
     name = evidence.record.candidate.backend.partition(APART)[2]
     reason = f"what its server costs is not known; say how many cpus it has in candidates.endpoints.{name}"
@@ -161,7 +170,7 @@ def _undecided_latency(evidence: Evidence, scenario: Scenario) -> Gate | None:
 
 
 def _rounds(evidence: Evidence, scenario: Scenario) -> Gate | None:
-    complete = len(evidence.round_costs)
+    complete = len(evidence.round_scores)
     if complete >= FEWEST_ROUNDS:
         return None
     by_round = evidence.wall_s / (evidence.rounds + 1) if evidence.wall_s else scenario.traffic.duration_s

@@ -27,7 +27,7 @@ def sentence(
         return _insufficient(scenario, court, leading, needed_s)
     opening = _opening(scenario, court, leading)
     chosen = judged[leading.candidate]
-    facts = [_standing(court, leading, judged, margin), _regret(leading), *_figures(court, chosen)]
+    facts = [_standing(court, leading, judged, margin), _regret(court, leading), *_figures(court, chosen)]
     return f"{opening}: {', '.join(fact for fact in facts if fact)}{_today(court, leading)}."
 
 
@@ -64,7 +64,7 @@ def _today(court: Court, choice: Choice) -> str:
 def _standing(court: Court, choice: Choice, judged: Mapping[str, Judgement], margin: float | None) -> str:
     """How it stands against what serves today, its equals, or the next."""
     if choice.gain is not None:
-        what = "cheaper" if choice.gain.value >= 0 else "dearer"
+        what = court.words.less if choice.gain.value >= 0 else court.words.more
         span = f"{percent(choice.gain.low)} to {percent(choice.gain.high)}"
         return f"{percent(abs(choice.gain.value))} {what} than today ({span})"
     others = [_named(court, one) for one in choice.equals if one != choice.candidate]
@@ -74,16 +74,16 @@ def _standing(court: Court, choice: Choice, judged: Mapping[str, Judgement], mar
     if others and choice.basis == "incumbent":
         return f"{listed(others)} would not save the {percent(court.scenario.matters)} that matter"
     if others:
-        return f"level with {listed(others)} on cost"
+        return f"level with {listed(others)} on {court.words.noun}"
     if margin is None:
         return _next_eliminated(court, choice) if len(court.accepted) == 1 else ""
     runner_up = next(one for one in judged if one != choice.candidate)
-    return f"{percent(margin)} cheaper than {_named(court, runner_up)}"
+    return f"{percent(margin)} {court.words.less} than {_named(court, runner_up)}"
 
 
-def _regret(choice: Choice) -> str:
+def _regret(court: Court, choice: Choice) -> str:
     """The guarantee, where others are near enough for it to say something."""
-    return f"at most {percent(choice.regret)} dearer than the best" if choice.regret else ""
+    return f"at most {percent(choice.regret)} {court.words.more} than the best" if choice.regret else ""
 
 
 def _next_eliminated(court: Court, choice: Choice) -> str:
@@ -93,14 +93,14 @@ def _next_eliminated(court: Court, choice: Choice) -> str:
     for name, one in court.evidence.items():
         if court.gates[name].status != "eliminated" or (court.provisional and one.record.candidate.lossy):
             continue
-        mine, theirs = (one.mean_cost, best.mean_cost) if one.round_costs else (one.screen_cost, best.screen_cost)
+        mine, theirs = (one.mean_score, best.mean_score) if one.round_scores else (one.screen_score, best.screen_score)
         if mine is not None and theirs is not None:
             ratios[name] = mine / theirs
     if not ratios or min(ratios.values()) <= 1.0:
         return "the only one that passed every gate"
     nearest = min(ratios, key=lambda name: (ratios[name], name))
-    where = "in the rounds" if court.evidence[nearest].round_costs else "by the screen"
-    return f"the next, {_named(court, nearest)}, is {percent(ratios[nearest] - 1.0)} dearer {where}"
+    where = "in the rounds" if court.evidence[nearest].round_scores else "by the screen"
+    return f"the next, {_named(court, nearest)}, is {percent(ratios[nearest] - 1.0)} {court.words.more} {where}"
 
 
 def _figures(court: Court, chosen: Judgement) -> list[str]:
@@ -134,8 +134,9 @@ def _insufficient(scenario: str, court: Court, leading: Choice | None, needed_s:
         rivals = court.rivals(by=court.scenario.matters)
         unclear = f"is not told apart yet from {listed([_named(court, one) for one in rivals])}"
         if not rivals:
-            regret = "a sum not known yet" if leading.regret is None else percent(leading.regret)
-            unclear = f"may cost up to {regret} more than the best, where {percent(court.scenario.matters)} matter"
+            regret = "nobody knows how much" if leading.regret is None else f"up to {percent(leading.regret)}"
+            matters = percent(court.scenario.matters)
+            unclear = f"may be {regret} {court.words.more} than the best, where {matters} matter"
         so_far = f": {_named(court, leading.candidate)} leads, but {unclear}"
     more = f"; about {seconds(needed_s)} more of measuring would settle it" if needed_s else ""
     return f"Not enough evidence to say what should serve {scenario}{so_far}{more}."

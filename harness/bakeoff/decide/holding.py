@@ -56,10 +56,12 @@ def _moved(evidence: Evidence, alike: float | None) -> Evidence:
     factor = alike if alike is not None and own.held(alike) == alike else own.held(1.0)
     if factor == 1.0 or not evidence.replayed_qps:
         return evidence
+    of_score = factor if evidence.by_capacity else 1.0
     return replace(
         evidence,
         capacity_qps={number: qps * factor for number, qps in (evidence.capacity_qps or {}).items()},
         items_per_s={number: items * factor for number, items in (evidence.items_per_s or {}).items()},
         cost={number: cost / factor for number, cost in (evidence.cost or {}).items()},
-        bounds=replace(evidence.bounds, moved=math.log(factor)),
+        score={number: each / of_score for number, each in (evidence.score or {}).items()},
+        bounds=replace(evidence.bounds, moved=math.log(of_score)),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bakeoff.backends import Option
+from bakeoff.scenario.model import Objective
 from bakeoff.store.record import Quality
 
 VerdictName = Literal["WIN", "TIE", "INFEASIBLE", "INSUFFICIENT"]
@@ -38,9 +39,10 @@ class Judgement:
     `stage` and `outcome` say where and how it ended (design.md's list); `reason` is the one sentence on why it was not
     chosen, empty for the choice. `p99_*` hold the SLA's own percentile, `percentile` (in per cent). `cost` is in the
     verdict's `cost_unit` for a million items; `replicas` carry the shop's peak with headroom and spare ones, and cost
-    `hourly_cost`. Where `capacity_measured`, the capacity's ends are the highest rate that passed and the
-    lowest that failed (None: none did); else it was replayed from service times. `headroom` is its fraction above the
-    rate asked for. `preparation_share` is a fraction of the service time, where requests include their preparation.
+    `hourly_cost`. `score` is what the scenario's objective counts, in the verdict's `score_unit`. Where
+    `capacity_measured`, the capacity's ends are the highest rate that passed and the lowest that failed (None: none
+    did); else it was replayed from service times. `headroom` is its fraction above the rate asked for.
+    `preparation_share` is a fraction of the service time, where requests include their preparation.
     A `remote` one is a server elsewhere: no CPU, memory, start or size of it can be seen. `client_ms` is the median
     that its client takes for a request by itself, which every latency includes.
     `requests` and `rounds` count what the figures rest on. `gain` is None for the base.
@@ -72,6 +74,9 @@ class Judgement:
     cost: float | None = None
     cost_low: float | None = None
     cost_high: float | None = None
+    score: float | None = None
+    score_low: float | None = None
+    score_high: float | None = None
     cost_per_million_requests: float | None = None
     replicas: int | None = None
     hourly_cost: float | None = None
@@ -126,6 +131,8 @@ class Verdict:
     candidates: tuple[Judgement, ...]
     headline: str
     reasons: tuple[str, ...]
+    objective: Objective
+    score_unit: str
     cost_unit: str
     currency: str | None
     regret_high: float | None

@@ -26,7 +26,8 @@ def judgement(court: Court, name: str, reason: str, rank: int | None, gain: Gain
     record, scenario = evidence.record, court.scenario
     candidate = record.candidate
     capacity, capacity_low, capacity_high = _capacity(evidence)
-    low, high = Field({name: evidence.round_costs}, bounds={name: evidence.bounds}).interval(name) or (None, None)
+    low, high = _interval(name, evidence.round_costs, evidence) or (None, None)
+    score_low, score_high = _interval(name, evidence.round_scores, evidence) or (None, None)
     count, hourly_cost = _fleet(capacity, evidence.cpus, scenario)
     mean_cost = evidence.mean_cost
     client_ns = fact(record, "client_ns")
@@ -57,6 +58,9 @@ def judgement(court: Court, name: str, reason: str, rank: int | None, gain: Gain
         cost=mean_cost,
         cost_low=low,
         cost_high=high,
+        score=evidence.mean_score,
+        score_low=score_low,
+        score_high=score_high,
         cost_per_million_requests=None if mean_cost is None else mean_cost * scenario.traffic.mean_items,
         replicas=count,
         hourly_cost=hourly_cost,
@@ -77,6 +81,10 @@ def judgement(court: Court, name: str, reason: str, rank: int | None, gain: Gain
         remote=candidate.remote,
         client_ms=None if client_ns is None else client_ns / 1e6,
     )
+
+
+def _interval(name: str, by_round: Mapping[int, float], evidence: Evidence) -> tuple[float, float] | None:
+    return Field({name: by_round}, bounds={name: evidence.bounds}).interval(name)
 
 
 def _lanes(candidate: Candidate) -> dict[str, Option]:

@@ -14,6 +14,7 @@ from bakeoff.decide.compare import ERROR, NO_BOUNDS, Bounds, Field
 from bakeoff.decide.evidence import Evidence, cpus_held
 from bakeoff.decide.gates import FEWEST_ROUNDS, Gate, gate, often_over_budget
 from bakeoff.decide.holding import gather_all
+from bakeoff.decide.objective import WORDS
 from bakeoff.decide.wording import percent
 from bakeoff.scenario import Scenario, restore
 from bakeoff.store.record import ScenarioRecord
@@ -73,19 +74,19 @@ def contenders(record: ScenarioRecord, limit: int = MOST_CONTENDERS, exhaustive:
     runners = [_runner(one, gates, scenario) for one in evidence if one.record.id not in hopeless]
     if exhaustive:
         return Standing(tuple(one.id for one in sorted(runners, key=lambda one: one.cheapness)), hopeless)
-    standing = narrow(runners, limit)
+    standing = narrow(runners, limit, WORDS[scenario.objective].more)
     return Standing(standing.contenders, hopeless | dict(standing.eliminated), standing.waiting)
 
 
-def narrow(runners: Sequence[Runner], limit: int = MOST_CONTENDERS) -> Standing:
-    """Who plays the next round, who is dropped as dearer than the leader, and who waits."""
+def narrow(runners: Sequence[Runner], limit: int = MOST_CONTENDERS, more: str = "dearer") -> Standing:
+    """Who plays the next round, who is dropped as dearer than the leader (or what else is `more`), and who waits."""
     alive = sorted(runners, key=lambda one: one.cheapness)
     leader = next((one for one in alive if one.judged and one.promising and one.cheapness[0] < math.inf), None)
     eliminated = {}
     if leader is not None:
         costs = _field(alive)
         for one in alive:
-            reason = None if one.protected or one is leader else _too_dear(one, leader, costs)
+            reason = None if one.protected or one is leader else _too_dear(one, leader, costs, more)
             if reason:
                 eliminated[one.id] = reason
     rest = [one for one in alive if one.id not in eliminated]
@@ -103,9 +104,9 @@ def _runner(one: Evidence, gates: Mapping[str, Gate], scenario: Scenario) -> Run
     incumbent = scenario.incumbent.candidate if scenario.incumbent else None
     return Runner(
         one.record.id,
-        one.screen_cost,
-        one.round_costs,
-        one.cpu_ms_per_request,
+        one.screen_score,
+        one.round_scores,
+        None if scenario.objective in ("memory", "energy") else one.cpu_ms_per_request,
         judged=not scenario.quality or gates[one.record.id].stage != "quality",
         promising=_promising(one, scenario),
         protected=one.record.id == incumbent and one.rounds < FEWEST_ROUNDS,
@@ -116,7 +117,7 @@ def _runner(one: Evidence, gates: Mapping[str, Gate], scenario: Scenario) -> Run
 def _promising(evidence: Evidence, scenario: Scenario) -> bool:
     """Whether others may be dropped in favour of this one: so far it is within the SLA, with room at the asked rate,
     and within the CPU budget."""
-    if evidence.mean_cost is None or often_over_budget(evidence):
+    if evidence.mean_score is None or often_over_budget(evidence):
         return False
     if scenario.sla is None or scenario.traffic.asks_capacity:
         return True
@@ -134,12 +135,12 @@ def _field(alive: Sequence[Runner]) -> Field:
     return Field(costs, ERROR / max(1, looks * (looks - 1)), {one.id: one.bounds for one in alive})
 
 
-def _too_dear(one: Runner, leader: Runner, costs: Field) -> str | None:
+def _too_dear(one: Runner, leader: Runner, costs: Field, more: str) -> str | None:
     if one.id in costs.costs and leader.id in costs.costs:
         loss = costs.dearer(one.id, leader.id)
         if loss is not None and loss.low > 0.0:
-            rounds = len(one.rounds)
-            return f"{percent(loss.value)} dearer than {leader.id} (at least {percent(loss.low)}) after {rounds} rounds"
+            least, rounds = percent(loss.low), len(one.rounds)
+            return f"{percent(loss.value)} {more} than {leader.id} (at least {least}) after {rounds} rounds"
         return None
     common = one.rounds.keys() & leader.rounds.keys()
     if common:
@@ -151,7 +152,7 @@ def _too_dear(one: Runner, leader: Runner, costs: Field) -> str | None:
         ratio, margin, where = one.screen / leader.screen, SCREEN_MARGIN, "in the screening block"
     if ratio <= 1.0 + margin or not _takes_more_cpu(one, leader, margin):
         return None
-    return f"{percent(ratio - 1.0)} dearer than {leader.id} {where}"
+    return f"{percent(ratio - 1.0)} {more} than {leader.id} {where}"
 
 
 def _takes_more_cpu(one: Runner, leader: Runner, margin: float) -> bool:

@@ -8,7 +8,7 @@ from bakeoff.decide.choice import Basis, Choice
 from bakeoff.decide.court import Court
 from bakeoff.decide.judgement import VerdictName
 from bakeoff.decide.noise import FULL_PIPE, NO_CPU, measuring
-from bakeoff.decide.wording import dearer, listed, milliseconds, percent, seconds
+from bakeoff.decide.wording import by_how_much, listed, milliseconds, percent, seconds
 
 WORTH_SAYING = 0.1
 """The share of blocks in which the load came late from which on the verdict says so."""
@@ -17,7 +17,7 @@ _BY: dict[Basis, str] = {
     "incumbent": "the tie goes to what serves today",
     "memory": "the tie goes to the one that takes less memory",
     "start-up": "the tie goes to the one that starts sooner",
-    "cheapest": "the tie goes to the cheaper on average",
+    "cheapest": "the tie goes to the {less} on average",
     "only": "",
 }
 
@@ -37,11 +37,17 @@ def _candidate(court: Court, choice: Choice | None, name: str) -> str:
     if loss is None:
         return "too few rounds had both it and the choice to tell them apart"
     if name not in choice.equals:
-        return dearer(loss)
+        return by_how_much(loss, court.words.more)
     if choice.basis == "incumbent" and loss.high < 0.0:
         saved = -loss.value
-        return f"{percent(saved)} cheaper, less than the {percent(court.scenario.matters)} that matter for a switch"
-    return f"cannot be told apart in cost ({percent(loss.low)} to {percent(loss.high)}); {_BY[choice.basis]}"
+        matters = percent(court.scenario.matters)
+        return f"{percent(saved)} {court.words.less}, less than the {matters} that matter for a switch"
+    span = f"{percent(loss.low)} to {percent(loss.high)}"
+    return f"cannot be told apart in {court.words.noun} ({span}); {_by(court, choice)}"
+
+
+def _by(court: Court, choice: Choice) -> str:
+    return _BY[choice.basis].format(less=court.words.less)
 
 
 def _with_tail(court: Court, name: str) -> str:
@@ -74,15 +80,18 @@ def _tied(court: Court, choice: Choice) -> str:
     if not others:
         return ""
     if choice.basis == "incumbent":
-        return f"What serves today stays: {listed(others)} is not cheaper by {percent(court.scenario.matters)} or more."
-    return f"{choice.candidate} cannot be told apart from {listed(others)}; {_BY[choice.basis]}."
+        matters = percent(court.scenario.matters)
+        return f"What serves today stays: {listed(others)} is not {court.words.less} by {matters} or more."
+    return f"{choice.candidate} cannot be told apart from {listed(others)}; {_by(court, choice)}."
 
 
 def _rivals(court: Court) -> str:
     rivals = court.rivals()
     if not rivals:
         return ""
-    return f"Undecided and maybe cheaper: {'; '.join(f'{one} ({court.gates[one].reason})' for one in rivals)}."
+    return (
+        f"Undecided and maybe {court.words.less}: {'; '.join(f'{one} ({court.gates[one].reason})' for one in rivals)}."
+    )
 
 
 def _missing_incumbent(court: Court) -> str:

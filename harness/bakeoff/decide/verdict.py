@@ -86,6 +86,8 @@ def judge(court: Court) -> Verdict:
         candidates=tuple(judged.values()),
         headline=headline.sentence(court.record.name, name, court, leading, judged, margin, needed_s),
         reasons=reasons.verdict(name, court, choice, needed_s),
+        objective=scenario.objective,
+        score_unit=court.words.unit or cost_unit(scenario.price, scenario.resources.gpus),
         cost_unit=cost_unit(scenario.price, scenario.resources.gpus),
         currency=scenario.price.currency if scenario.price else None,
         leader=judged[leading.candidate] if leading else None,
@@ -152,11 +154,11 @@ def _order(court: Court, choice: Choice | None) -> list[str]:
     """The choice, then the accepted by cost, then the others by how near they came."""
 
     def place(name: str) -> tuple[bool, int, float]:
-        cost = court.evidence[name].mean_cost
+        score = court.evidence[name].mean_score
         return (
             choice is None or name != choice.candidate,
             _ORDER[court.gates[name].status],
-            math.inf if cost is None else cost,
+            math.inf if score is None else score,
         )
 
     rest = [name for name in court.evidence if name not in court.accepted]

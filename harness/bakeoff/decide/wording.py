@@ -49,9 +49,9 @@ def money(amount: float, currency: str) -> str:
     return f"{amount:,.0f} {currency}" if amount >= 10 else f"{amount:.2f} {currency}"
 
 
-def dearer(loss: Interval) -> str:
-    """How much more another costs, with the interval where it says something."""
-    return f"{percent(loss.value)} dearer ({percent(loss.low)} to {percent(loss.high)})"
+def by_how_much(loss: Interval, more: str) -> str:
+    """How much dearer (or what else is `more` of what counts) another is, with the interval."""
+    return f"{percent(loss.value)} {more} ({percent(loss.low)} to {percent(loss.high)})"
 
 
 def listed(names: list[str]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bakeoff.decide.cost import replicas
 from bakeoff.decide.judgement import Judgement, Verdict
+from bakeoff.decide.objective import WORDS
 from bakeoff.show.endpoints import client_words
 from bakeoff.show.gain import gain_words
 from bakeoff.show.gates import change_words
@@ -111,9 +112,10 @@ def certainty(verdict: Verdict) -> str:
     if verdict.regret_high is None or not known(verdict.regret_high):
         return ""
     name = "the choice" if verdict.choice is not None else "the one that leads"
+    words = WORDS[verdict.objective]
     if verdict.regret_high <= 0.0:
-        return f"With 97 % confidence none of those that passed every gate costs less than {name}."
-    return f"With 97 % confidence {name} costs at most {percent(verdict.regret_high)} more than the best."
+        return f"With 97 % confidence none of those that passed every gate is {words.less} than {name}."
+    return f"With 97 % confidence {name} is at most {percent(verdict.regret_high)} {words.more} than the best."
 
 
 def sentence(text: str) -> str:
