@@ -46,6 +46,7 @@ def _scenario(verdict: Verdict) -> dict[str, Any]:
         "set": verdict.set,
         "headline": verdict.headline,
         "reasons": verdict.reasons,
+        "suspicions": [asdict(one) for one in verdict.suspicions],
         "cost_unit": verdict.cost_unit,
         "margin": verdict.margin,
         "regret_high": verdict.regret_high,

@@ -15,6 +15,7 @@ from bakeoff.decide.gains import gains
 from bakeoff.decide.judgement import Leaderboard, Verdict, VerdictName
 from bakeoff.decide.judging import judgement
 from bakeoff.decide.race import MOST_CONTENDERS
+from bakeoff.decide.sanity import suspicions
 from bakeoff.decide.wording import sentence
 from bakeoff.scenario import Scenario
 from bakeoff.store.record import RunRecord, ScenarioRecord
@@ -36,7 +37,8 @@ def verdicts(record: RunRecord, cpu_flags: Collection[str] | None = None) -> tup
 
     `cpu_flags` are those of the host that the verdict is for; None: of the host that measured.
     """
-    return tuple(judge_scenario(scenario, cpu_flags=cpu_flags) for scenario in record.scenarios)
+    here = record.host.get("cpu_flags", ())
+    return tuple(judge_scenario(scenario, cpu_flags=cpu_flags, measured_on=here) for scenario in record.scenarios)
 
 
 def verdict_of(record: RunRecord, scenario: str, error: float = ERROR_AT_THE_END) -> Verdict:
@@ -48,9 +50,15 @@ def verdict_of(record: RunRecord, scenario: str, error: float = ERROR_AT_THE_END
 
 
 def judge_scenario(
-    record: ScenarioRecord, error: float = ERROR_AT_THE_END, cpu_flags: Collection[str] | None = None
+    record: ScenarioRecord,
+    error: float = ERROR_AT_THE_END,
+    cpu_flags: Collection[str] | None = None,
+    measured_on: Collection[str] = (),
 ) -> Verdict:
-    """Gates first, then cost. A pure function of the record; `error` is the chance that its claims may be wrong."""
+    """Gates first, then cost. A pure function of the record; `error` is the chance that its claims may be wrong.
+
+    `measured_on` are the flags of the CPU that measured, which say how fast it may be.
+    """
     court = convene(record, error, cpu_flags)
     choice = choose(court) if court.accepted else None
     name = _verdict(court, choice)
@@ -91,6 +99,7 @@ def judge_scenario(
         fleet=scenario.fleet.model_dump(),
         floors={metric: floor.model_dump() for metric, floor in scenario.quality.items()},
         workload=dict(record.workload),
+        suspicions=suspicions(court, measured_on),
     )
 
 
