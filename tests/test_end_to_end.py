@@ -113,6 +113,17 @@ def test_a_stored_run_can_be_tabled_and_reported_again(finished):
 
 @pytest.mark.alone
 @pytest.mark.slow
+def test_a_stored_run_has_a_map(finished):
+    told = json.loads(bakeoff("map", "latest", "--json", "--to", "drawn", folder=finished).stdout)
+    assert {point["sla_ms"] for point in told["map"]} == {1000.0, 2000.0, 4000.0, 8000.0}
+    assert {point["extrapolated"] for point in told["map"] if point["batch_size"] != 4} == {True}, "4 were measured"
+    assert {path.suffix for path in (finished / "drawn").iterdir()} == {".png", ".svg"}
+    wrong = bakeoff("map", "--scenario", "other", folder=finished, code=2).stderr
+    assert "has no scenario other of model" in wrong
+
+
+@pytest.mark.alone
+@pytest.mark.slow
 def test_how_much_can_it_take_is_answered_between_a_rate_that_holds_and_one_that_fails(workplace):
     asked = ("run", "model.onnx", "--qps", "max", "--p99", "50ms", "--batch-size", "4", "--budget", "40s")
     bakeoff(*asked, "--candidate", "onnxruntime/fp32/1x1", "--store", "most.db", folder=workplace)
@@ -348,7 +359,7 @@ def test_help_starts_light():
 
 
 @pytest.mark.parametrize(
-    "verb", ["init", "doctor", "prepare", "run", "verdict", "table", "report", "schema", "conformance"]
+    "verb", ["init", "doctor", "prepare", "run", "verdict", "table", "report", "map", "schema", "conformance"]
 )
 def test_every_verb_has_help_with_an_example(verb, tmp_path):
     assert f"Example: bakeoff {verb}" in bakeoff(verb, "--help", folder=tmp_path).stdout

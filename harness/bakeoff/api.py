@@ -17,13 +17,14 @@ from bakeoff.errors import UserError
 from bakeoff.measure import environments
 from bakeoff.scenario import Scenario, find, from_model, load_scenarios, override, units
 from bakeoff.scenario.environment import named
-from bakeoff.store.record import RunRecord
+from bakeoff.store.record import RunRecord, ScenarioRecord
 from bakeoff.store.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from bakeoff.decide.judgement import Verdict
+    from bakeoff.decide.outlook import Outlook
     from bakeoff.show.mlperf import Written
 
 DEFAULT_STORE = Path("results/bakeoff.db")
@@ -76,20 +77,53 @@ class Run:
         with Store.open(self.store, create=False) as store:
             return verdicts(store.load(self.id), backends.cpu_flags() if cpu_flags is None else cpu_flags)
 
+    def outlook(self, scenario: str | None = None, others: Sequence[Run] = ()) -> Outlook:
+        """The decision map of a scenario and what would turn its verdict, by this run and `others` of one workload.
+
+        `scenario` may be left out where the run has one. Others at different batch sizes add to the map, those on
+        different resources to the ratio of prices. Raises UserError for unlike workloads, hosts, or no such scenario.
+        """
+        from bakeoff.decide.court import convene
+        from bakeoff.decide.outlook import outlook
+
+        records = [run.record() for run in (self, *others)]
+        asked = _one_scenario(records[0], scenario)
+        found = [asked, *(_one_scenario(record, scenario) for record in records[1:])]
+        flags = backends.cpu_flags()
+        courts = [convene(one, cpu_flags=flags) for one in found]
+        return outlook(courts, [str(record.host.get("host")) for record in records], flags)
+
+    def decision_map(self, scenario: str | None = None, others: Sequence[Run] = ()) -> pd.DataFrame:
+        """The winner over fleet QPS, batch size and SLA: a row per point (docs: decide/map_frames.py)."""
+        from bakeoff.decide.map_frames import map_frame
+
+        return map_frame(self.outlook(scenario, others).map)
+
+    def sensitivity(self, scenario: str | None = None, others: Sequence[Run] = ()) -> pd.DataFrame:
+        """Between which floors, headrooms and ratios of prices who wins: a row per stretch."""
+        from bakeoff.decide.map_frames import sensitivity_frame
+
+        return sensitivity_frame(self.outlook(scenario, others).stretches)
+
     def report(self, folder: str | Path | None = None) -> Path:
         """Write the HTML page, the charts and the Markdown summary, and give the page's path.
 
         `folder` defaults to reports/RUN under the current folder.
         """
-        from bakeoff.show import charts, markdown, page
+        from bakeoff.decide.outlook import outlooks
+        from bakeoff.show import charts, mapping, markdown, page
 
         place = DEFAULT_REPORTS / self.id if folder is None else Path(folder)
         found, record = self.verdict(), self.record()
         place.mkdir(parents=True, exist_ok=True)
         charts.save(found, place)
+        mapped = outlooks(record, backends.cpu_flags())
+        for number, one in enumerate(record.scenarios, 1):
+            if one.name in mapped:
+                mapping.save(mapped[one.name], place, f"{number:02d}-")
         (place / "summary.md").write_text(markdown.markdown(record, found), encoding="utf-8")
         path = place / "index.html"
-        path.write_text(page.page(record, found), encoding="utf-8")
+        path.write_text(page.page(record, found, mapped), encoding="utf-8")
         return path
 
     def export_mlperf(self, folder: str | Path) -> Written:
@@ -171,6 +205,16 @@ def quality(
     if seeds < 1:
         raise UserError(f"--seeds {seeds}: must be 1 or more")
     return appraisal.appraise(scenario, asking.read(scenario, recipes), backends, seeds, reporter)
+
+
+def _one_scenario(record: RunRecord, name: str | None) -> ScenarioRecord:
+    """The scenario named, or the only one; raises UserError where that is none."""
+    known = [one.name for one in record.scenarios]
+    found = [one for one in record.scenarios if name in (None, one.name)]
+    if len(found) != 1:
+        wrong = "name one" if name is None else f"has no scenario {name}"
+        raise UserError(f"run {record.run}: {wrong} of {', '.join(known) or 'none'}")
+    return found[0]
 
 
 def _names_scenario(what: str | Path | Scenario) -> bool:

@@ -161,7 +161,7 @@ def likely_capacity(record: CandidateRecord, scenario: Scenario) -> float | None
     found = gather(record, scenario, 1)
     if found.replayed_qps is not None or found.mean_ms is None:
         return found.replayed_qps
-    return UNCLEAR_LOAD * _at_once(record, scenario) / (found.mean_ms / 1e3)
+    return UNCLEAR_LOAD * at_once(record, scenario) / (found.mean_ms / 1e3)
 
 
 def decided(record: CandidateRecord, scenario: Scenario) -> Bracket:
@@ -240,14 +240,14 @@ def _rates(
         return count / seconds, items / seconds
     if count < FEWEST_SERVICES:
         return None
-    lanes, setting = _at_once(record, scenario), record.candidate.setting
+    lanes, setting = at_once(record, scenario), record.candidate.setting
     qps = _capacity_qps(blocks, setting, lanes, scenario, scenario.sla, scenario.seed + number)
     if qps is not None and scenario.traffic.trace is not None:
         qps *= _asked_over_had(blocks)
     return None if qps is None else (qps, qps * items / count)
 
 
-def _at_once(record: CandidateRecord, scenario: Scenario) -> int:
+def at_once(record: CandidateRecord, scenario: Scenario) -> int:
     """The requests that a candidate works on at once: one on each lane, on a server no more than it is known to have
     cores for, since connections are not what limits it."""
     instances = record.candidate.setting.instances
@@ -258,7 +258,7 @@ def _capacity_qps(
     blocks: Sequence[Block], setting: Setting, lanes: int, scenario: Scenario, sla: Sla, seed: int
 ) -> float | None:
     """By replaying what calls took, through a queue for so many lanes; each round draws its own arrivals."""
-    pattern, batching = _pattern(blocks, scenario), setting.batching
+    pattern, batching = pattern_of(blocks, scenario), setting.batching
     if batching is not None:
         started, done, items = (
             stamps.joined([getattr(block, name) for block in blocks]) for name in ("started_ns", "done_ns", "items")
@@ -280,7 +280,7 @@ def _capacity_qps(
     return capacity_qps(services, lanes, dispatch, sla.percentile, sla.limit_ms, seed, pattern)
 
 
-def _pattern(blocks: Sequence[Block], scenario: Scenario) -> Pattern:
+def pattern_of(blocks: Sequence[Block], scenario: Scenario) -> Pattern:
     """How requests come: of a trace, which need not lie here any more, as they came in these blocks."""
     arrivals = [block.scheduled_ns for block in blocks if block.kind == "open"]
     if scenario.traffic.trace is None or not any(each[-1] > 0 for each in arrivals):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -31,17 +30,10 @@ def save(verdicts: Iterable[Verdict], folder: Path) -> tuple[Path, ...]:
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     for place, verdict in enumerate(map(readable, verdicts), 1):
-        stem = f"{place:02d}-{_slug(verdict.scenario)}"
+        stem = f"{place:02d}-{drawing.slug(verdict.scenario)}"
         drawn = {"cost": costs(verdict)}
         if shows_latency(verdict):
             drawn |= {"cost-latency": scatter(verdict), "latency": latencies(verdict)}
         for name, figure in drawn.items():
-            png, svg = folder / f"{stem}-{name}.png", folder / f"{stem}-{name}.svg"
-            drawing.write_png(figure, png)
-            drawing.write_svg(figure, svg)
-            written += [png, svg]
+            written += drawing.write_both(figure, folder / f"{stem}-{name}")
     return tuple(written)
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "scenario"
