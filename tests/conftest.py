@@ -9,11 +9,15 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from hypothesis import settings
 from onnx import TensorProto, helper, numpy_helper
 
 from bakeoff.backends import Tensor
 from bakeoff.workloads.prepared import Prepared
 from bakeoff.workloads.writing import write_holdout, write_manifest, write_references, write_requests
+
+settings.register_profile("bakeoff", deadline=None)
+settings.load_profile("bakeoff")
 
 
 @pytest.hookimpl(wrapper=True)

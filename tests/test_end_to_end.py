@@ -359,7 +359,23 @@ def test_help_starts_light():
 
 
 @pytest.mark.parametrize(
-    "verb", ["init", "doctor", "prepare", "run", "verdict", "table", "report", "map", "schema", "conformance"]
+    "verb",
+    [
+        "init",
+        "doctor",
+        "prepare",
+        "run",
+        "verdict",
+        "table",
+        "report",
+        "map",
+        "join",
+        "compare",
+        "bundle",
+        "verify",
+        "schema",
+        "conformance",
+    ],
 )
 def test_every_verb_has_help_with_an_example(verb, tmp_path):
     assert f"Example: bakeoff {verb}" in bakeoff(verb, "--help", folder=tmp_path).stdout

@@ -56,15 +56,15 @@ class TensorFlow(Backend):
         return Facts(tensorflow.__version__)
 
     def settings(self, resources: Resources) -> tuple[Setting, ...]:
-        """Every division of the cores compiled by XLA ("-xla"), then as a graph; on request that with oneDNN's kernels.
+        """Every division of the cores compiled by XLA ("-xla"), then as a graph, then that with oneDNN's kernels.
 
-        XLA first, which the sweep in docs/engines.md found the faster.
+        XLA first, which the sweep in docs/engines.md found the fastest of most; all three share an artifact.
         """
         plain = splits(resources)
         return (
             *(Setting(f"{s.name}-xla", s.threads, s.instances, {"xla": True}) for s in plain),
             *plain,
-            *(Setting(f"{s.name}-onednn", s.threads, s.instances, {"onednn": True}, on_request=True) for s in plain),
+            *(Setting(f"{s.name}-onednn", s.threads, s.instances, {"onednn": True}) for s in plain),
         )
 
     def build(self, model: Model, precision: str, setting: Setting, device: str, into: Path) -> Artifact:

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import statistics
 import tempfile
+import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
 from bakeoff.backends import (
     FP32,
+    Arrays,
     Artifact,
     Backend,
     Facts,
@@ -38,6 +41,7 @@ COMPILERS = ("g++", "clang++", "c++")
 NO_SHARED_HEADERS = {"aot_inductor.precompile_headers": False, "cpp_cache_precompile_headers": False}
 """Inductor would keep precompiled headers under /tmp for ever, wherever its cache is, and the first take longer."""
 NO_FUSION = {"epilogue_fusion": False, "max_fusion_size": 1}
+PASS_S, PASSES = 0.5, 5
 KERNELS_INSIDE = {"aot_inductor.embed_kernel_binary": True}
 """A GPU's kernels, which the library would otherwise look for in the folder that `_load` removes."""
 
@@ -67,8 +71,6 @@ class TorchCompile(Backend):
 
         On request, "-nofuse": Inductor's scheduler then joins no two loops, and no loop to a matrix product. What its
         lowering inlines, element-wise steps into their one user, no setting of Inductor's keeps apart.
-        On request on a CPU "-frozen": weights repacked for oneDNN when it is built (Inductor's freezing, which bf16
-        always has), the faster for a few items a call, the slower for many.
         On a GPU also "-graphs": its kernels are played back as CUDA graphs, as torch.compile's reduce-overhead does.
         On request "-autotune": that, and kernels for products chosen by timing them (max-autotune) for minutes.
         """
@@ -77,10 +79,7 @@ class TorchCompile(Backend):
             Setting(f"{s.name}-nofuse", s.threads, s.instances, {"fusion": False}, on_request=True) for s in plain
         ]
         if not resources.gpus:
-            frozen = [
-                Setting(f"{s.name}-frozen", s.threads, s.instances, {"frozen": True}, on_request=True) for s in plain
-            ]
-            return (*plain, *unfused, *frozen)
+            return (*plain, *unfused)
         graphs = [Setting(f"{s.name}-graphs", s.threads, s.instances, {"graphs": True}) for s in plain]
         both = {"graphs": True, "autotune": True}
         tuned = [Setting(f"{s.name}-autotune", s.threads, s.instances, both, on_request=True) for s in plain]
@@ -93,28 +92,24 @@ class TorchCompile(Backend):
     def build(self, model: Model, precision: str, setting: Setting, device: str, into: Path) -> Artifact:
         """Compile the program for the setting's threads; Inductor's caches live and die inside `into`.
 
-        bf16 is frozen, so that its weights are packed once and not at each call (a tenth to a fifth faster). fp32 is
-        not: the frozen fp32 kernels cost a small model three times its latency at batch 1. On a GPU nothing is frozen.
+        On a CPU weights may be frozen: repacked for oneDNN once and not at each call. bf16 always is, which is a tenth
+        to a fifth faster. For fp32 it depends on the model, the items of a call and the CPU (docs/engines.md): both are
+        built, and the sooner through the samples is kept.
         """
         self.require(precision, device)
-        source, path, caches = model.file(*self.formats), into / "model.pt2", into / "inductor"
+        path, caches = into / "model.pt2", into / "inductor"
         os.environ.update(CXX=_compiler(), TORCHINDUCTOR_CACHE_DIR=str(caches), TORCHINDUCTOR_COMPILE_THREADS="1")
         torch_session.set_threads(setting.threads)
-        import torch
-        from torch.export.passes import move_to_device_pass
-
-        program = torch_session.read(source)
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            if precision in torch_graph.HALVES:
-                program = torch_graph.in_half(program, precision)
-            options = {**NO_SHARED_HEADERS, "freezing": precision == "bf16" and device == "cpu", **_options(setting)}
-            if device == "cuda":
-                options |= KERNELS_INSIDE
-                torch_cuda.multiply_in(precision)
-                program = move_to_device_pass(program, "cuda:0")
-            torch._inductor.aoti_compile_and_package(program, package_path=str(path), inductor_configs=options)
+        on_cpu, made = device == "cpu", list[Artifact]()
+        for frozen in (False, True) if on_cpu and precision == FP32 else (on_cpu,):
+            package = into / f"model-{len(made)}.pt2"
+            _compile(model.file(*self.formats), package, precision, device, {"freezing": frozen, **_options(setting)})
+            made.append(Artifact(package, precision, model.inputs, model.outputs))
         shutil.rmtree(caches, ignore_errors=True)
+        best = soonest([self.load(each, setting, device) for each in made], model.samples) if len(made) > 1 else 0
+        made[best].path.rename(path)
+        for other in set(range(len(made))) - {best}:
+            made[other].path.unlink()
         return Artifact(path, precision, model.inputs, model.outputs)
 
     def load(self, artifact: Artifact, setting: Setting, device: str) -> Session:
@@ -137,11 +132,55 @@ class TorchCompile(Backend):
         return torch_cuda.CudaSession(runner, artifact)
 
 
+def _compile(source: Path, package: Path, precision: str, device: str, options: Mapping[str, Any]) -> None:
+    import torch
+    from torch.export.passes import move_to_device_pass
+
+    program = torch_session.read(source)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if precision in torch_graph.HALVES:
+            program = torch_graph.in_half(program, precision)
+        options = {**NO_SHARED_HEADERS, **options}
+        if device == "cuda":
+            options |= KERNELS_INSIDE
+            torch_cuda.multiply_in(precision)
+            program = move_to_device_pass(program, "cuda:0")
+        torch._inductor.aoti_compile_and_package(program, package_path=str(package), inductor_configs=options)
+
+
+def soonest(sessions: Sequence[Session], samples: Sequence[Arrays]) -> int:
+    """Which of the sessions takes the least time for the samples, or for as many of them as a pass may take; the first
+    without samples. They take turns, so that whatever else the machine does hits all alike."""
+    played = list(_until(PASS_S, sessions[0], samples))
+    if not played:
+        return 0
+    times: list[list[float]] = [[] for _ in sessions]
+    for turn in range(1 + PASSES):
+        for which, session in enumerate(sessions):
+            begun = time.perf_counter()
+            for sample in played:
+                session.infer(sample)
+            if turn:  # the first warms up
+                times[which].append(time.perf_counter() - begun)
+    medians = [statistics.median(each) for each in times]
+    return medians.index(min(medians))
+
+
+def _until(seconds: float, session: Session, samples: Sequence[Arrays]) -> Iterator[Arrays]:
+    """The samples that a session answers within that time, at least the first."""
+    begun = time.perf_counter()
+    for sample in samples:
+        session.infer(sample)
+        yield sample
+        if time.perf_counter() - begun > seconds:
+            return
+
+
 def _options(setting: Setting) -> dict[str, Any]:
     """Inductor's options for a setting's own."""
     unfused = NO_FUSION if setting.options.get("fusion") is False else {}
-    asked = {"autotune": "max_autotune", "frozen": "freezing"}
-    return {**unfused, **{name: True for option, name in asked.items() if setting.options.get(option)}}
+    return {**unfused, **({"max_autotune": True} if setting.options.get("autotune") else {})}
 
 
 def _compiler() -> str:

@@ -3,6 +3,7 @@
 run = bakeoff.run("scenarios/ctr-ranking.yaml", budget="3m")
 run.verdict(), run.table(), run.report()
 bakeoff.load("latest").table()
+bakeoff.join("cpu.db", "gpu.db"), bakeoff.compare("20261121", "latest")
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bakeoff.api import Run, load, run
+    from bakeoff.api import Run, compare, join, load, run, verify
 
-__all__ = ["Run", "load", "run"]
+__all__ = ["Run", "compare", "join", "load", "run", "verify"]
 __version__ = "0.1.0"
 
 

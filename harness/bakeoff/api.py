@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
@@ -17,12 +18,16 @@ from bakeoff.errors import UserError
 from bakeoff.measure import environments
 from bakeoff.scenario import Scenario, find, from_model, load_scenarios, override, units
 from bakeoff.scenario.environment import named
+from bakeoff.store import naming
 from bakeoff.store.record import RunRecord, ScenarioRecord
 from bakeoff.store.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bakeoff.decide.across import Across
+    from bakeoff.decide.bundling import Checked
+    from bakeoff.decide.change import Change
     from bakeoff.decide.judgement import Verdict
     from bakeoff.decide.outlook import Outlook
     from bakeoff.show.mlperf import Written
@@ -78,10 +83,10 @@ class Run:
             return verdicts(store.load(self.id), backends.cpu_flags() if cpu_flags is None else cpu_flags)
 
     def outlook(self, scenario: str | None = None, others: Sequence[Run] = ()) -> Outlook:
-        """The decision map of a scenario and what would turn its verdict, by this run and `others` of one workload.
+        """The decision map of a scenario and what would turn its verdict, by this run and `others` of one question.
 
-        `scenario` may be left out where the run has one. Others at different batch sizes add to the map, those on
-        different resources to the ratio of prices. Raises UserError for unlike workloads, hosts, or no such scenario.
+        `scenario` may be left out where the run has one; others add their batch sizes. Raises UserError for another
+        question, another host, and no such scenario.
         """
         from bakeoff.decide.court import convene
         from bakeoff.decide.outlook import outlook
@@ -131,6 +136,22 @@ class Run:
         from bakeoff.show import mlperf
 
         return mlperf.write(self.record(), Path(folder))
+
+    def bundle(self, to: str | Path | None = None, with_host: bool = False) -> Path:
+        """Write all that the verdict rests on into one zip file for `verify`, and give its path; default: RUN.zip.
+
+        Host names, the user's name and absolute paths stay out of it unless `with_host`.
+        """
+        from bakeoff.decide import bundling
+
+        place = Path(f"{self.id}.zip" if to is None else to)
+        with Store.open(self.store, create=False) as store:
+            data = bundling.bundled(store.load(self.id), with_host)
+        try:
+            place.write_bytes(data)
+        except OSError as error:
+            raise UserError(f"{place}: cannot be written: {error.strerror}") from None
+        return place
 
 
 def run(
@@ -226,6 +247,42 @@ def load(name: str = "latest", store: str | Path | None = None) -> Run:
     place = store_place(store)
     with Store.open(place, create=False) as opened:
         return Run(opened.resolve(name), place)
+
+
+def verify(bundle: str | Path) -> Checked:
+    """Check what `Run.bundle` wrote: its hashes, and that its verdict follows from its stamps; needs no engine.
+
+    Raises UserError for what is no bundle, or one of a newer format.
+    """
+    from bakeoff.decide import bundling
+
+    return bundling.check(Path(bundle))
+
+
+def join(
+    *runs: str,
+    store: str | Path | None = None,
+    scenarios: Collection[str] = (),
+    prices: Mapping[str, str] | None = None,
+) -> Across:
+    """Runs of different hosts side by side: cost at the SLA, each on its own host at that host's price.
+
+    A run is named as `load` takes it, or with its store, as in "gpu.db::latest" or "gpu.db", and a name for its host
+    before it, as in "gpu=gpu.db". `prices` such as {"gpu": "1.20 USD/gpu-hour"} replace the scenarios' own, by host.
+    """
+    from bakeoff.decide import across
+
+    named = [naming.parse(run, store_place(store)) for run in runs]
+    with ExitStack() as opened:
+        return across.join([(each.host, each.load(opened)) for each in named], scenarios, prices or {})
+
+
+def compare(older: str, newer: str, store: str | Path | None = None) -> Change:
+    """What changed from the older of two runs, named as for `join`, to the newer."""
+    from bakeoff.decide import change
+
+    with ExitStack() as opened:
+        return change.compare(*(naming.parse(run, store_place(store)).load(opened) for run in (older, newer)))
 
 
 def questions(

@@ -101,10 +101,10 @@ def test_by_default_one_core_has_one_setting_and_two_cores_are_divided(name):
         ("onnxruntime", ["1x1-nofuse", "1x1-basic"]),
         ("openvino", []),
         ("torch", []),
-        ("torch-compile", ["1x1-nofuse", "1x1-frozen"]),
+        ("torch-compile", ["1x1-nofuse"]),
     ],
 )
-def test_operator_fusion_is_switched_off_on_request_and_weights_are_frozen_where_the_engine_can(name, found):
+def test_operator_fusion_is_switched_off_on_request_where_the_engine_can(name, found):
     backend = create(registered()[name].value)
     assert [setting.name for setting in backend.settings(Resources(1)) if setting.on_request] == found
 
@@ -132,10 +132,10 @@ def test_torch_compile_without_fusion_is_an_artifact_of_its_own_with_the_same_an
     assert found["difference"] < 1e-5
 
 
-def test_torch_compile_builds_anew_without_fusion_and_with_weights_frozen():
+def test_torch_compile_builds_anew_without_fusion():
     backend = create(registered()["torch-compile"].value)
     keys = [backend.build_depends_on(setting) for setting in backend.settings(Resources(1))]
-    assert keys == [{"threads": 1}, {"threads": 1, "fusion": False}, {"threads": 1, "frozen": True}]
+    assert keys == [{"threads": 1}, {"threads": 1, "fusion": False}]
 
 
 def test_every_backend_file_with_a_backend_is_registered():

@@ -101,13 +101,14 @@ SLOW = "bakeoff_onnx_reference:OnnxReference"
 
 
 def test_a_sweep_tries_every_setting_and_says_which_is_best(built, monkeypatch):
-    knobs = loop.Knobs(session={"graph": ("ALL", "BASIC")}, process={"UNUSED": ("", "1")})
+    knobs = loop.Knobs({"graph": ("ALL", "BASIC")}, {"UNUSED": ("", "1")}, offered=({"graph": "BASIC"},))
     assert [each.name for each in sweep.choices(knobs)] == [
         "preset",
         "UNUSED=1",
         "graph=BASIC",
         "graph=BASIC, UNUSED=1",
     ]
+    assert [each.offered for each in sweep.choices(knobs)] == [True, False, True, False]
     monkeypatch.setattr(loop.module("onnxruntime"), "KNOBS", knobs)
     row = sweep.knobs("onnxruntime", "tiny", 2)
     assert row.cells[0] == "4"

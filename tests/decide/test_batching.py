@@ -88,7 +88,7 @@ class PlayedClock:
     most=st.integers(1, 300),
     wait_ms=st.sampled_from([0.0, 0.3, 2.0, 25.0]),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_the_replay_is_what_the_workers_loop_does(tmp_path_factory, seed, count, load, most, wait_ms):
     folder, rng = tmp_path_factory.mktemp("pool"), np.random.default_rng(seed)
     items = rng.integers(1, 100, count)

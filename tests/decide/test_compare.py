@@ -80,6 +80,42 @@ def test_the_other_way_round_says_the_same(ratio, one, other):
     assert there.low <= there.value <= there.high
 
 
+def test_the_regret_is_exceeded_as_seldom_as_is_claimed_and_sharper_than_intervals():
+    """Eight candidates, three of them near each other: the cheapest by the rounds is chosen."""
+    dice = np.random.default_rng(7)
+    true = np.array([0.0, 0.005, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5])
+    missed, sharper, excluded = 0, 0, 0
+    for _ in range(600):
+        noise = dice.normal(0.0, 0.02, (len(true), 5))
+        costs = {
+            str(i): {r: float(np.exp(true[i] + noise[i, r])) for r in range(noise.shape[1])} for i in range(len(true))
+        }
+        found = Field(costs)
+        means = (true[:, None] + noise).mean(axis=1)
+        choice = str(int(means.argmin()))
+        regret = found.regret(choice, list(costs))
+        highest = max(found.dearer(choice, other).high for other in costs if other != choice)
+        sharper += regret < highest
+        missed += np.expm1(true[int(choice)]) > regret
+        excluded += "0" not in found.may_be_best(list(costs))
+    assert missed / 600 <= 0.03
+    assert excluded / 600 <= 0.03
+    assert sharper / 600 > 0.95
+
+
+def test_no_regret_is_known_beside_one_that_had_too_few_rounds():
+    costs = {"one": dict.fromkeys(range(5), 1.0), "young": {0: 0.5}}
+    assert Field(costs).regret("one", costs) is None
+    assert Field(costs).regret("one", ["one"]) == 0.0
+    assert Field(costs).may_be_best(list(costs)) == ("one", "young")
+
+
+def test_what_brackets_moved_counts_in_the_regret_too():
+    sure, moved = field(0.9), field(0.9, one=Bounds(moved=0.25))
+    assert sure.regret("one", ["one", "other"]) < 0.02
+    assert moved.regret("one", ["one", "other"]) > 0.1
+
+
 def test_twins_are_told_apart_as_seldom_as_is_claimed():
     dice = np.random.default_rng(5)
     missed = 0

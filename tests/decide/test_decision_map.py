@@ -144,17 +144,19 @@ def test_the_frame_has_a_row_for_each_point(found):
 
 
 def test_other_runs_of_the_same_workload_add_their_sizes(scenario, engine):
-    def at_size(size, workload="ctr-dlrm"):
-        record = scenario({"one": line(engine, 0.5, 0.01, np.full(800, size))}, workload=workload)
-        return replace(record, workload={"name": workload, "data": "real"})
+    def at_size(size, **changed):
+        traffic = {"kind": "server", "qps": 100, "fleet_qps": 6000, "batch_size": size}
+        return scenario({"one": line(engine, 0.5, 0.01, np.full(800, size))}, traffic=traffic, **changed)
 
     first, second = convene(at_size(100)), convene(at_size(400))
     (curve,) = outlook([first, second]).map.curves
     assert curve.sizes == (100, 400)
-    (alone,) = outlook([first, second], hosts=["here", "there"]).map.curves
-    assert alone.sizes == (100,), "stamps of unlike machines are never put together"
-    with pytest.raises(UserError, match="another workload \\(ctr-dlrm and two-tower\\); a map is of one"):
-        outlook([first, convene(at_size(400, "two-tower"))])
+    with pytest.raises(UserError, match="measured on another host; `bakeoff join` puts such runs side by side"):
+        outlook([first, second], hosts=["here", "there"])
+    with pytest.raises(UserError, match="measured on other resources"):
+        outlook([first, convene(at_size(400, resources={"cpus": 2}))])
+    with pytest.raises(UserError, match="another question than the first run's"):
+        outlook([first, convene(at_size(400, sla={"p99": "10ms"}))])
 
 
 def test_without_a_rate_or_a_limit_there_is_no_map(scenario, engine, run):

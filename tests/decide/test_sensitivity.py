@@ -22,7 +22,7 @@ def field(engine, quality, delta=-0.0033, rounds=4, **more):
 
 
 def floors(scenario, engines, **changed):
-    return [one for one in sensitivity([convene(scenario(engines, **changed))]) if "floor" in one.varied]
+    return [one for one in sensitivity(convene(scenario(engines, **changed))) if "floor" in one.varied]
 
 
 def test_a_lossy_one_would_win_at_a_looser_floor(scenario, engine, quality):
@@ -66,7 +66,7 @@ def test_headroom_turns_a_tie_by_replicas(scenario, engine):
     engines = {"a": engine(3.0, noise=0.001), "b": engine(1.5, noise=0.001)}
     traffic = {"kind": "server", "qps": 100, "fleet_qps": 150, "batch_size": 100}
     court = convene(scenario(engines, traffic=traffic))
-    found = [one for one in sensitivity([court]) if one.varied == "the headroom"]
+    found = [one for one in sensitivity(court) if one.varied == "the headroom"]
     assert [(one.winner, one.holds_asked) for one in found] == [("tie", True), ("b/fp32/1x1", False)]
     room = np.mean(list(court.evidence["a/fp32/1x1"].capacity_qps.values())) / 150 - 1.0
     assert found[0].high == found[1].low == pytest.approx(room, abs=0.05)
@@ -75,20 +75,18 @@ def test_headroom_turns_a_tie_by_replicas(scenario, engine):
     assert frame.high.isna().tolist() == [False] * (len(found) - 1) + [True]
 
 
-def test_where_a_gpu_pays_is_a_ratio_of_prices(scenario, engine):
-    on_gpu = {"resources": {"device": "cuda"}, "price": "0.832 USD/gpu-hour"}
-    courts = [
-        convene(scenario({"cpu": engine(4.0, noise=0.002)})),
-        convene(scenario({"gpu": engine(0.25, noise=0.002)}, **on_gpu)),
-    ]
-    gpu, *between, cpu = [one for one in sensitivity(courts) if "GPU" in one.varied]
-    assert (gpu.winner, cpu.winner) == ("gpu/fp32/1x1", "cpu/fp32/1x1")
-    assert gpu.asked == pytest.approx(20.0), "0.832 over 0.0416"
-    rates = [np.mean(list(court.evidence[next(iter(court.evidence))].items_per_s.values())) for court in courts]
-    assert gpu.high / 2**0.25 <= rates[1] / rates[0] <= cpu.low * 2**0.25
+def test_where_replicas_hold_unlike_cores_it_matters_what_is_paid_for(scenario, engine):
+    court = convene(scenario({"lean": engine(3.0, noise=0.002), "broad": engine(1.4, noise=0.002)}))
+    cores = {"lean/fp32/1x1": 1, "broad/fp32/1x1": 4}
+    court = replace(court, evidence={name: replace(one, cpus=cores[name]) for name, one in court.evidence.items()})
+    host, *between, core = [one for one in sensitivity(court) if "cores" in one.varied]
+    assert (host.winner, core.winner, core.asked) == ("broad/fp32/1x1", "lean/fp32/1x1", 1.0)
+    assert core.holds_asked
+    broad, lean = (np.mean(list(court.evidence[name].items_per_s.values())) for name in sorted(cores))
+    assert host.high - 0.05 <= (broad / lean - 1) / 3 <= core.low
     assert all(one.winner == "tie" for one in between)
 
 
-def test_where_all_hold_the_same_no_ratio_of_prices_turns_anything(scenario, engine, quality):
-    found = sensitivity([convene(scenario(field(engine, quality)))])
+def test_where_all_hold_the_same_no_price_turns_anything(scenario, engine, quality):
+    found = sensitivity(convene(scenario(field(engine, quality))))
     assert {one.varied for one in found} == {"the auc floor", "the headroom"}

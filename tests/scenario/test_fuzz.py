@@ -51,9 +51,7 @@ nearly_right = st.fixed_dictionaries(
     {"workload": st.just("ctr-dlrm") | values, "traffic": st.just({"kind": "offline"}) | traffic | values},
     optional={key: values for key in json_schema()["properties"] if key not in ("workload", "traffic")},
 )
-calm = settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+calm = settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 def check(read) -> None:

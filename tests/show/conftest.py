@@ -171,6 +171,7 @@ WIN = Verdict(
     verdict="WIN",
     provisional=False,
     choice=CHOICE,
+    leader=CHOICE,
     incumbent=RANKED[4],
     production=None,
     answer="SWITCH",

@@ -9,7 +9,7 @@ from bakeoff.workloads import pool
 SIZES = st.lists(st.tuples(st.integers(1, 5000), st.floats(0.01, 10)), min_size=1, max_size=6, unique_by=lambda s: s[0])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SIZES, st.integers(1, 4096), st.integers(0, 4096), st.integers(0, 1 << 24))
 def test_every_size_occurs_as_often_as_it_is_due(sizes, row_bytes, request_bytes, pool_bytes) -> None:
     total = sum(weight for _, weight in sizes)

@@ -16,7 +16,7 @@ app = typer.Typer()
 def map_(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN]...", help="Runs of one workload; the first asks. Default: latest."),
+        typer.Argument(metavar="[RUN]...", help="Runs of one question at several batch sizes. Default: latest."),
     ] = None,
     scenario: Annotated[str | None, typer.Option(help="Which scenario, where a run has several.")] = None,
     store: StoreOption = None,

@@ -25,10 +25,10 @@ from bakeoff.measure.engine_room import HERE, Interpreter, Probed, StageFailed, 
 from bakeoff.scenario import Scenario, restore
 from bakeoff.scenario.endpoint import ENDPOINT
 from bakeoff.scenario.environment import APART, Environment
-from bakeoff.store.record import RunRecord
+from bakeoff.store.record import FILES, RunRecord
 from bakeoff.store.store import Store
 from bakeoff.workloads import prepare
-from bakeoff.workloads.prepared import Prepared, Refusal
+from bakeoff.workloads.prepared import Refusal
 from bakeoff.workloads.preparing import spec_of
 
 PLANNING = "planning"
@@ -302,16 +302,18 @@ def _narrowed(entries: tuple[Entry, ...], candidates: Sequence[str]) -> tuple[En
 
 def _write_down(question: Question, store: Store, run: str) -> None:
     name = question.scenario.name
-    store.add_scenario(run, name, question.scenario.definition(), _workload(question.prepared))
+    store.add_scenario(run, name, question.scenario.definition(), _workload(question))
     for entry in question.entries:
         store.add_candidate(run, name, entry.candidate, {"version": entry.version})
 
 
-def _workload(prepared: Prepared) -> dict[str, object]:
+def _workload(question: Question) -> dict[str, object]:
     """What the record keeps of a prepared workload."""
+    prepared = question.prepared
     return {
         "name": prepared.name,
         "key": prepared.key,
+        FILES: spec_of(question.scenario, 0).own,
         "data": prepared.data,
         "provisional": prepared.provisional,
         "licence": prepared.licence,

@@ -40,6 +40,7 @@ def _scenario(verdict: Verdict) -> dict[str, Any]:
         "verdict": verdict.verdict,
         "provisional": verdict.provisional,
         "choice": verdict.choice.candidate if verdict.choice else None,
+        "leader": verdict.leader.candidate if verdict.leader else None,
         "incumbent": verdict.incumbent.candidate if verdict.incumbent else None,
         "production": verdict.production,
         "answer": verdict.answer,

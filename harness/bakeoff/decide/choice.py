@@ -1,4 +1,5 @@
-"""Which of the accepted to serve with: the cheapest, by tie-break among equals, no switch for less than matters."""
+"""Which of the accepted to serve with: of those that surely cost next to nothing more than the best, by tie-break; no
+switch for less than matters."""
 
 from __future__ import annotations
 
@@ -21,8 +22,10 @@ Basis = Literal["cheapest", "only", "incumbent", "memory", "start-up"]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What to serve with, the accepted it cannot be told apart from (itself included), and what decided among them.
+    """What to serve with, the accepted that may be the best (and itself), and what decided among them.
 
+    `regret` is how much dearer it may be than the best of the accepted (a fraction; None: unknown), with the chance of
+    error that the court's field has.
     `gain` is how much cheaper the choice is than what serves today, as a fraction with its interval.
     """
 
@@ -31,20 +34,25 @@ class Choice:
     basis: Basis
     answer: Answer | None
     gain: Interval | None
+    regret: float | None
 
 
 def choose(court: Court) -> Choice:
     """Choose among the accepted, of whom there is at least one."""
-    equals = court.inseparable()
+    candidate, equals, basis, answer, gain = _chosen(court)
+    return Choice(candidate, equals, basis, answer, gain, court.field.regret(candidate, court.accepted))
+
+
+def _chosen(court: Court) -> tuple[str, tuple[str, ...], Basis, Answer | None, Interval | None]:
+    equals = court.field.may_be_best(court.accepted)
     incumbent = court.incumbent
     if incumbent in court.accepted and incumbent is not None:
         loss = court.loss(incumbent, equals[0]) if incumbent != equals[0] else None
         if incumbent in equals or (loss is not None and loss.saved.value < court.scenario.matters):
             equals = tuple(dict.fromkeys([*equals, incumbent]))
-            return Choice(incumbent, equals, "incumbent" if len(equals) > 1 else _alone(court), "STAY", None)
+            return incumbent, equals, "incumbent" if len(equals) > 1 else _alone(court), "STAY", None
     chosen, basis = _tie_break(court, equals)
-    answer, gain = _against_today(court, chosen)
-    return Choice(chosen, equals, basis, answer, gain)
+    return chosen, equals, basis, *_against_today(court, chosen)
 
 
 def _alone(court: Court) -> Basis:
@@ -52,10 +60,13 @@ def _alone(court: Court) -> Basis:
 
 
 def _tie_break(court: Court, equals: Sequence[str]) -> tuple[str, Basis]:
-    """Memory, then start-up; the first by cost where these are alike too."""
+    """Among those whose regret is too small to matter: memory, then start-up; the first by cost where these are alike
+    too, and where no regret is known to be that small."""
     if len(equals) == 1:
         return equals[0], _alone(court)
-    lean = _least(equals, {name: memory_bytes(court.evidence[name]) for name in equals})
+    regrets = {name: court.field.regret(name, court.accepted) for name in equals}
+    sound = [name for name, regret in regrets.items() if regret is not None and regret <= court.scenario.matters]
+    lean = _least(sound, {name: memory_bytes(court.evidence[name]) for name in sound}) or list(equals[:1])
     if len(lean) == 1:
         return lean[0], "memory"
     quick = _least(lean, {name: startup_s(court.evidence[name]) for name in lean})

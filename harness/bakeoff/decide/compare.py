@@ -4,13 +4,16 @@ The unit is the round. A difference's interval is Student's t on the rounds' dif
 the larger of the pair's own and that of the whole field (candidates x rounds, two-way), and never under FLOOR, so that
 a pair that happens to agree in three rounds claims no small difference; simultaneous over all rivals by Bonferroni.
 
+Which may be the best is told by multiple comparisons with the best (Hsu, 1984); how much a choice may lose against it,
+by the posterior of the rounds' means (multivariate t, flat priors), which is the sharper of the two.
+
 Costs come from capacities, and where blocks at nearby rates showed what those are, comparisons heed it: see Bounds.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +21,8 @@ from scipy import special
 
 ERROR = 0.03
 """The chance that a verdict's claims may be wrong: all intervals hold together with 97 %."""
+DRAWS = 20_000
+"""From the posterior, always the same: the same record gives the same verdict."""
 FLOOR = 0.01
 """The least standard deviation that a difference of two candidates is taken to have: few rounds may agree by chance."""
 
@@ -59,29 +64,65 @@ ONE = Bounds(0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
+class _Apart:
+    """A difference of log costs: its mean over the rounds, that mean's standard error, a round's variance paired and
+    unpaired, and the variance's degrees of freedom."""
+
+    value: float
+    error: float
+    variance: float
+    unpaired: float
+    freedom: int
+
+
+@dataclass(frozen=True, slots=True)
 class Field:
     """The costs of the candidates by round, the chance of error that all intervals together may have, and bounds."""
 
     costs: Mapping[str, Mapping[int, float]]
     error: float = ERROR
     bounds: Mapping[str, Bounds] = field(default_factory=dict)
+    _whole: tuple[float, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """What is the same for all pairs."""
+        object.__setattr__(self, "_whole", self._field_variance())
 
     def dearer(self, one: str, other: str) -> Interval | None:
         """How much dearer `one` is than `other`, over the rounds that both had; None with fewer than two."""
-        common = sorted(self.costs[one].keys() & self.costs[other].keys())
-        if len(common) < 2:
+        apart = self._apart(one, other)
+        if apart is None:
             return None
-        logs = np.log([[self.costs[one][r], self.costs[other][r]] for r in common])
-        apart = logs[:, 0] - logs[:, 1]
-        own, whole, freedom = float(apart.var(ddof=1)), *self._field_variance()
-        freedom = max(freedom, len(common) - 1) if whole >= 0.0 else len(common) - 1
-        variance, quantile = max(own, whole, FLOOR**2), self._quantile(freedom)
-        half = quantile * math.sqrt(variance / len(common))
-        of_brackets = quantile * math.sqrt(max(variance, float(logs.var(axis=0, ddof=1).sum())))
+        quantile = self._quantile(apart.freedom)
+        of_brackets = quantile * math.sqrt(max(apart.variance, apart.unpaired))
         mine, theirs = self.bounds.get(one, NO_BOUNDS), self.bounds.get(other, NO_BOUNDS)
-        value = float(apart.mean())
-        low, high = _ends(value, half, mine.moved - theirs.moved, mine.over(theirs), of_brackets)
-        return Interval(math.expm1(value), math.expm1(low), math.expm1(high))
+        low, high = ends(apart.value, quantile * apart.error, mine.moved - theirs.moved, mine.over(theirs), of_brackets)
+        return Interval(math.expm1(apart.value), math.expm1(low), math.expm1(high))
+
+    def may_be_best(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Those of `names` than which no other of them is cheaper beyond doubt: the best is among them."""
+
+        def beaten(one: str) -> bool:
+            losses = (self.dearer(one, other) for other in names if other != one)
+            return any(loss is not None and loss.low > 0.0 for loss in losses)
+
+        return tuple(one for one in names if not beaten(one))
+
+    def regret(self, choice: str, names: Iterable[str]) -> float | None:
+        """How much dearer `choice` may be than the best of `names`, a fraction that is exceeded with a chance of
+        `error`; None where it had too few rounds with one of them. Where brackets moved one of two and not the other,
+        their simultaneous interval tells."""
+        found, apart = [0.0], []
+        for other in names:
+            pair = self._apart(choice, other) if other != choice else None
+            loss = None if pair is None else self.dearer(choice, other)
+            if other != choice and (pair is None or loss is None):
+                return None
+            if pair is not None and loss is not None:
+                apart.append(pair)
+                moved = self.bounds.get(choice, NO_BOUNDS).moved != self.bounds.get(other, NO_BOUNDS).moved
+                found.append(loss.high if moved else 0.0)
+        return max([*found, _posterior_regret(apart, 1.0 - self.error)])
 
     def interval(self, name: str) -> tuple[float, float] | None:
         """The 95 % interval of one candidate's own cost, over its rounds; None with fewer than two."""
@@ -91,8 +132,21 @@ class Field:
         of_a_round = float(special.stdtrit(len(logs) - 1, 0.975) * logs.std(ddof=1))
         mine = self.bounds.get(name, NO_BOUNDS)
         half = of_a_round / math.sqrt(len(logs))
-        low, high = _ends(float(logs.mean()), half, mine.moved, mine.over(ONE), of_a_round)
+        low, high = ends(float(logs.mean()), half, mine.moved, mine.over(ONE), of_a_round)
         return math.exp(low), math.exp(high)
+
+    def _apart(self, one: str, other: str) -> _Apart | None:
+        """How far the logs of two costs are apart, over the rounds that both had; None with fewer than two."""
+        common = sorted(self.costs[one].keys() & self.costs[other].keys())
+        if len(common) < 2:
+            return None
+        logs = np.log([[self.costs[one][r], self.costs[other][r]] for r in common])
+        apart = logs[:, 0] - logs[:, 1]
+        whole, freedom = self._whole
+        freedom = max(freedom, len(common) - 1) if whole >= 0.0 else len(common) - 1
+        variance = max(float(apart.var(ddof=1)), whole, FLOOR**2)
+        unpaired = float(logs.var(axis=0, ddof=1).sum())
+        return _Apart(float(apart.mean()), math.sqrt(variance / len(common)), variance, unpaired, freedom)
 
     def _quantile(self, freedom: int) -> float:
         rivals = max(1, len(self.costs) - 1)
@@ -110,7 +164,20 @@ class Field:
         return 2.0 * float((rest**2).sum()) / freedom, freedom
 
 
-def _ends(
+def _posterior_regret(apart: Sequence[_Apart], probability: float) -> float:
+    """The quantile of the greatest difference: all have the choice in common, and one estimate of the variance."""
+    if not apart:
+        return 0.0
+    dice = np.random.default_rng(0)
+    own, choices = dice.standard_normal((DRAWS, len(apart))), dice.standard_normal((DRAWS, 1))
+    freedom = min(each.freedom for each in apart)
+    scale = np.sqrt(dice.chisquare(freedom, (DRAWS, 1)) / freedom)
+    values, errors = (np.array([getattr(each, name) for each in apart]) for name in ("value", "error"))
+    losses = values + errors * (own + choices) / math.sqrt(2.0) / scale
+    return float(np.expm1(np.quantile(np.maximum(losses.max(axis=1), 0.0), probability)))
+
+
+def ends(
     value: float, half: float, moved: float, outer: tuple[float, float], of_brackets: float
 ) -> tuple[float, float]:
     """The ends of an interval: the rounds' own, widened by what moved the value, as far as the brackets allow.

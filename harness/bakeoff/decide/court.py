@@ -43,21 +43,16 @@ class Court:
         """How much dearer `one` is than `other`, both accepted; None where too few rounds had both."""
         return self.field.dearer(one, other)
 
-    def inseparable(self) -> tuple[str, ...]:
-        """The accepted that cannot be told apart from the cheapest, which comes first."""
-        best = self.accepted[:1]
-        losses = [(one, self.loss(one, best[0])) for one in self.accepted[1:]]
-        return (*best, *(one for one, loss in losses if loss is None or loss.low <= 0.0))
-
-    def rivals(self) -> tuple[str, ...]:
-        """The undecided that more time would settle and that may be cheaper than the cheapest accepted."""
+    def rivals(self, by: float = 0.0) -> tuple[str, ...]:
+        """The undecided that more time would settle and that may be cheaper by more than `by` (a fraction) than the
+        cheapest accepted."""
         if not self.accepted:
             return ()
         best = self.evidence[self.accepted[0]]
         return tuple(
             one
             for one, found in self.gates.items()
-            if (found.status == "open" and _may_be_cheaper(self.evidence[one], best, self.field.error))
+            if (found.status == "open" and _may_be_cheaper(self.evidence[one], best, self.field.error, by))
             or (found.status == "eliminated" and _close_in_screen(self.evidence[one], best))
         )
 
@@ -91,11 +86,11 @@ def _close_in_screen(one: Evidence, best: Evidence) -> bool:
     return not one.rounds and mine is not None and theirs is not None and mine <= theirs * (1.0 + CLOSE)
 
 
-def _may_be_cheaper(one: Evidence, best: Evidence, error: float) -> bool:
+def _may_be_cheaper(one: Evidence, best: Evidence, error: float, by: float) -> bool:
     bounds = {"one": one.bounds, "best": best.bounds}
     loss = Field({"one": one.round_costs, "best": best.round_costs}, error, bounds).dearer("one", "best")
     if loss is not None:
-        return loss.low <= 0.0
+        return loss.low <= -by
     if one.mean_cost is None or best.mean_cost is None:
         return False
     mine, theirs = (one.screen_cost, best.screen_cost)

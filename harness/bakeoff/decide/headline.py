@@ -15,18 +15,20 @@ def sentence(
     scenario: str,
     name: VerdictName,
     court: Court,
-    choice: Choice | None,
+    leading: Choice | None,
     judged: Mapping[str, Judgement],
     margin: float | None,
     needed_s: float | None,
 ) -> str:
     """Such as "Serve ctr-ranking with onnxruntime int8-dynamic (1x1): 41 % cheaper than …, p99 8.1 ms of 20 ms, …"."""
-    if choice is None:
-        return _infeasible(scenario, court, judged) if name == "INFEASIBLE" else _insufficient(scenario, needed_s)
-    opening = _opening(scenario, court, choice)
-    chosen = judged[choice.candidate]
-    facts = [_standing(court, choice, judged, margin), *_figures(court, chosen)]
-    return f"{opening}: {', '.join(fact for fact in facts if fact)}{_today(court, choice)}."
+    if name == "INFEASIBLE":
+        return _infeasible(scenario, court, judged)
+    if name == "INSUFFICIENT" or leading is None:
+        return _insufficient(scenario, court, leading, needed_s)
+    opening = _opening(scenario, court, leading)
+    chosen = judged[leading.candidate]
+    facts = [_standing(court, leading, judged, margin), _regret(leading), *_figures(court, chosen)]
+    return f"{opening}: {', '.join(fact for fact in facts if fact)}{_today(court, leading)}."
 
 
 def _named(court: Court, candidate: str) -> str:
@@ -79,6 +81,11 @@ def _standing(court: Court, choice: Choice, judged: Mapping[str, Judgement], mar
     return f"{percent(margin)} cheaper than {_named(court, runner_up)}"
 
 
+def _regret(choice: Choice) -> str:
+    """The guarantee, where others are near enough for it to say something."""
+    return f"at most {percent(choice.regret)} dearer than the best" if choice.regret else ""
+
+
 def _next_eliminated(court: Court, choice: Choice) -> str:
     """How much dearer the nearest of those that lost the race was, by the rounds or the screen that both had."""
     best = court.evidence[choice.candidate]
@@ -121,6 +128,14 @@ def _infeasible(scenario: str, court: Court, judged: Mapping[str, Judgement]) ->
     return f"Nothing tried can serve {scenario}: the nearest, {_named(court, miss)}, fails as {judged[miss].reason}."
 
 
-def _insufficient(scenario: str, needed_s: float | None) -> str:
+def _insufficient(scenario: str, court: Court, leading: Choice | None, needed_s: float | None) -> str:
+    so_far = ""
+    if leading is not None:
+        rivals = court.rivals(by=court.scenario.matters)
+        unclear = f"is not told apart yet from {listed([_named(court, one) for one in rivals])}"
+        if not rivals:
+            regret = "a sum not known yet" if leading.regret is None else percent(leading.regret)
+            unclear = f"may cost up to {regret} more than the best, where {percent(court.scenario.matters)} matter"
+        so_far = f": {_named(court, leading.candidate)} leads, but {unclear}"
     more = f"; about {seconds(needed_s)} more of measuring would settle it" if needed_s else ""
-    return f"Not enough evidence to say what should serve {scenario}{more}."
+    return f"Not enough evidence to say what should serve {scenario}{so_far}{more}."

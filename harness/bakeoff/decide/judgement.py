@@ -118,9 +118,11 @@ class Suspicion:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One scenario's answer. `set` holds the ids that cannot be told apart from the best.
+    """One scenario's answer. `set` holds the ids that may be the best. `leader` is the choice, or what would be chosen
+    where the evidence is not enough.
 
-    `regret_high` bounds, with 97 % confidence, how much more the choice may cost than the best (a fraction); `margin`
+    `regret_high` bounds, with 97 % confidence, how much more the leader may cost than the best of those that passed
+    every gate (a fraction): at most what matters, where it is a tie; `margin`
     is the fraction by which it is cheaper than the next; `more_needed_s` estimates what would settle what is open.
     """
 
@@ -130,6 +132,7 @@ class Verdict:
     verdict: VerdictName
     provisional: bool
     choice: Judgement | None
+    leader: Judgement | None
     incumbent: Judgement | None
     production: Mapping[str, Any] | None
     answer: Answer | None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bakeoff.decide.court import Court, convene
 from bakeoff.decide.decision_map import DecisionMap, decision_map, has_map
+from bakeoff.decide.question import same_but_sizes
 from bakeoff.decide.sensitivity import Stretch, sensitivity
 from bakeoff.errors import UserError
 from bakeoff.scenario import restore
@@ -23,22 +24,20 @@ class Outlook:
 
 
 def outlook(courts: Sequence[Court], hosts: Sequence[str] = (), cpu_flags: Collection[str] | None = None) -> Outlook:
-    """The outlook of the first court's scenario, for a host with these CPU flags.
+    """The outlook of one question, asked by each court at its own batch sizes on the same host, with these CPU flags.
 
-    Runs of the same workload on the same host and resources share its map; those on others enter where prices vary:
-    service times from unlike machines are never put together. Raises UserError for unlike workloads, and for a scenario
-    that has no map.
+    Raises UserError for another question, for service times from unlike machines or replicas, which are never put
+    together, and for a scenario that has no map.
     """
-    first = courts[0]
-    for court in courts[1:]:
-        if court.record.workload.get("name") != first.record.workload.get("name"):
-            names = " and ".join(str(each.record.workload.get("name")) for each in (first, court))
-            raise UserError(f"{court.record.name}: another workload ({names}); a map is of one")
-    places = list(zip(courts, hosts or [""] * len(courts), strict=True))
-    alike = [court for court, host in places if _replica(court) == _replica(first) and host == places[0][1]]
+    first, *others = courts
+    for court in others:
+        if not same_but_sizes(first.record, court.record):
+            raise UserError(f"{court.record.name}: another question than the first run's; a map is of one")
+        if _replica(court) != _replica(first) or len(set(hosts)) > 1:
+            unlike = "another host" if len(set(hosts)) > 1 else "other resources"
+            raise UserError(f"{court.record.name}: measured on {unlike}; `bakeoff join` puts such runs side by side")
     try:
-        others = [court for court in courts if court not in alike]
-        return Outlook(decision_map(alike, cpu_flags), sensitivity([first, *others], cpu_flags))
+        return Outlook(decision_map(courts, cpu_flags), sensitivity(first, cpu_flags))
     except ValueError as error:
         raise UserError(str(error)) from None
 

@@ -57,7 +57,7 @@ def verdict(name: VerdictName, court: Court, choice: Choice | None, needed_s: fl
     """What to know beside the headline."""
     notes = [
         _tied(court, choice) if name == "TIE" and choice else "",
-        _rivals(court) if choice else "",
+        _rivals(court),
         _missing_incumbent(court),
         "Inputs were generated: they decide speed, never quality, so no lossy candidate may win."
         if court.provisional

@@ -1,4 +1,4 @@
-"""What would turn the verdict: the winner as the quality floors, the headroom and the ratio of prices vary.
+"""What would turn the verdict: the winner as the quality floors, the headroom and what is paid for vary.
 
 All is told by the rounds that the run measured, at the scenario's own traffic and limit.
 """
@@ -18,8 +18,6 @@ from bakeoff.decide.settling import NONE, TIE, Costs, Settled, settle
 from bakeoff.decide.wording import listed
 
 HEADROOMS = tuple(step / 20 for step in range(21))
-PRICE_RATIOS = tuple(2.0 ** (step / 4) for step in range(-8, 41))
-"""What a GPU-hour costs over a core-hour: 0.25 to 1,024."""
 CORE_SHARES = HEADROOMS
 _STANDING = frozenset({"ok", "open", "eliminated"})
 _DIGITS = 2
@@ -48,14 +46,12 @@ class Stretch:
         return self.asked is not None and self.low <= self.asked < self.high
 
 
-def sensitivity(courts: Sequence[Court], cpu_flags: Collection[str] | None = None) -> tuple[Stretch, ...]:
-    """The stretches of each parameter in turn, for the first court's scenario, on a host with these CPU flags.
+def sensitivity(court: Court, cpu_flags: Collection[str] | None = None) -> tuple[Stretch, ...]:
+    """The stretches of each parameter in turn, for a host with these CPU flags.
 
-    Further courts on replicas of other cores or devices enter where the ratio of prices varies: each is measured at its
-    own SLA, on its own host.
+    What another host or device may cost is `bakeoff join`'s to say (break_even.py).
     """
-    court = courts[0]
-    return (*_floors(court, cpu_flags), *_headrooms(court), *_prices(courts))
+    return (*_floors(court, cpu_flags), *_headrooms(court), *_prices(court))
 
 
 def told(stretches: Iterable[Stretch]) -> list[str]:
@@ -169,53 +165,22 @@ def _fleet_cost(court: Court, name: str, fleet_qps: float, capacity_qps: float, 
     return cost_per_million(items_per_s, court.evidence[name].cpus or 1, scenario.price, scenario.resources.gpus)
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """What one replica holds, and how long it takes for a million items by round."""
+def _prices(court: Court) -> list[Stretch]:
+    """Where replicas hold unlike numbers of cores, as servers may, it matters whether cores or hosts are paid for."""
+    held = {name: court.evidence[name].cpus or 1 for name in _running(court)}
+    if court.scenario.resources.gpus or len(set(held.values())) < 2:
+        return []
+    price = court.scenario.price
+    asked = 0.0 if price is not None and price.per == "host-hour" else 1.0
 
-    cpus: int
-    gpus: int
-    seconds: Mapping[int, float]
+    carried = {name: court.evidence[name].items_per_s or {} for name in held}
 
+    def answer(share: float) -> Settled:
+        return settle(
+            {
+                name: {number: (1.0 - share + share * held[name]) / rate for number, rate in each.items()}
+                for name, each in carried.items()
+            }
+        )
 
-def _prices(courts: Sequence[Court]) -> list[Stretch]:
-    """Where replicas hold GPUs and cores, or unlike numbers of cores, the ratio of their prices decides."""
-    held = dict[str, _Held]()
-    for court in courts:
-        for name in _running(court):
-            one, gpus = court.evidence[name], court.scenario.resources.gpus
-            seconds = {number: 1e6 / rate for number, rate in (one.items_per_s or {}).items()}
-            if one.cpus is not None:
-                label = name if name not in held else f"{name} on {one.cpus} cores"
-                held.setdefault(label, _Held(one.cpus, gpus, seconds))
-    if {bool(one.gpus) for one in held.values()} == {False, True}:
-        return _joined("a GPU-hour's price in core-hours", _price_ratio(courts), PRICE_RATIOS, _priced(held, _by_gpu))
-    if len({one.cpus for one in held.values()}) > 1:
-        price = courts[0].scenario.price
-        asked = 0.0 if price is not None and price.per == "host-hour" else 1.0
-        return _joined("the share of the price that goes by cores", asked, CORE_SHARES, _priced(held, _by_cores))
-    return []
-
-
-def _priced(held: Mapping[str, _Held], hourly: Callable[[_Held, float], float]) -> Callable[[float], Settled]:
-    return lambda value: settle(
-        {
-            name: {number: seconds * hourly(one, value) for number, seconds in one.seconds.items()}
-            for name, one in held.items()
-        }
-    )
-
-
-def _by_gpu(one: _Held, ratio: float) -> float:
-    return one.gpus * ratio if one.gpus else float(one.cpus)
-
-
-def _by_cores(one: _Held, share: float) -> float:
-    return 1.0 - share + share * one.cpus
-
-
-def _price_ratio(courts: Sequence[Court]) -> float | None:
-    """What the scenarios themselves say, where one prices cores and another GPUs."""
-    prices = {court.scenario.price.per: court.scenario.price for court in courts if court.scenario.price}
-    core, gpu = prices.get("core-hour"), prices.get("gpu-hour")
-    return gpu.amount / core.amount if core and gpu and core.currency == gpu.currency else None
+    return _joined("the share of the price that goes by cores", asked, CORE_SHARES, answer)

@@ -59,23 +59,28 @@ def judge_scenario(
 
     `measured_on` are the flags of the CPU that measured, which say how fast it may be.
     """
-    court = convene(record, error, cpu_flags)
-    choice = choose(court) if court.accepted else None
-    name = _verdict(court, choice)
-    equals = (*choice.equals, *court.rivals()) if choice else ()
+    return judge(convene(record, error, cpu_flags), measured_on)
+
+
+def judge(court: Court, measured_on: Collection[str] = ()) -> Verdict:
+    """The verdict that a court's evidence gives."""
+    leading = choose(court) if court.accepted else None
+    name = _verdict(court, leading)
+    choice = None if name == "INSUFFICIENT" else leading
+    equals = (*leading.equals, *court.rivals()) if leading else ()
     why = reasons.candidates(court, choice)
     gained = gains(court)
-    order = _order(court, choice)
+    order = _order(court, leading)
     judged = {
         one: judgement(court, one, why[one], place if one in court.accepted else None, gained.get(one))
         for place, one in enumerate(order, start=1)
     }
     chosen = judged[choice.candidate] if choice else None
     margin = _margin(court, choice, order)
-    needed_s = None if name == "WIN" else more_needed_s(court)
+    needed_s = None if name == "WIN" else more_needed_s(court, leading)
     scenario = court.scenario
     return Verdict(
-        scenario=record.name,
+        scenario=court.record.name,
         kind=scenario.traffic.kind,
         description=scenario.description,
         verdict=name,
@@ -86,11 +91,12 @@ def judge_scenario(
         answer=choice.answer if choice else None,
         set=equals,
         candidates=tuple(judged.values()),
-        headline=headline.sentence(record.name, name, court, choice, judged, margin, needed_s),
+        headline=headline.sentence(court.record.name, name, court, leading, judged, margin, needed_s),
         reasons=reasons.verdict(name, court, choice, needed_s),
         cost_unit=cost_unit(scenario.price, scenario.resources.gpus),
         currency=scenario.price.currency if scenario.price else None,
-        regret_high=_regret_high(court, choice),
+        leader=judged[leading.candidate] if leading else None,
+        regret_high=leading.regret if leading else None,
         margin=margin,
         more_needed_s=needed_s,
         leaderboard=_leaderboard(court, choice, why),
@@ -98,7 +104,7 @@ def judge_scenario(
         traffic=_traffic(scenario),
         fleet=scenario.fleet.model_dump(),
         floors={metric: floor.model_dump() for metric, floor in scenario.quality.items()},
-        workload=dict(record.workload),
+        workload=dict(court.record.workload),
         suspicions=suspicions(court, measured_on),
     )
 
@@ -110,22 +116,37 @@ def _traffic(scenario: Scenario) -> dict[str, Any]:
     return traffic.model_dump(mode="json") | derived
 
 
-def more_needed_s(court: Court) -> float | None:
+def more_needed_s(court: Court, leading: Choice | None) -> float | None:
     """About how long it takes to settle what is open, contenders measured in turn; None where time settles none.
 
-    Of many that are open, the race keeps a few after the screen, so only their time counts in full.
+    Of many that are open, the race keeps a few after the screen, so only their time counts in full. Where what is open
+    is the regret alone, as many rounds more as narrow it to what matters.
     """
     still_open = [found for found in court.gates.values() if found.status == "open" and found.needed_s > 0.0]
     if not still_open:
-        return None
+        return None if leading is None else _narrowing_s(court, leading)
     taking_turns = min(len(still_open) + len(court.accepted), MOST_CONTENDERS + 1)
     screens_s = (len(still_open) - 1) * court.scenario.traffic.duration_s
     return max(found.needed_s for found in still_open) * taking_turns + screens_s
 
 
-def _verdict(court: Court, choice: Choice | None) -> VerdictName:
-    if choice is not None:
-        return "WIN" if len(choice.equals) == 1 and not court.rivals() else "TIE"
+def _narrowing_s(court: Court, leading: Choice) -> float | None:
+    regret, matters = leading.regret, court.scenario.matters
+    if regret is None or regret <= matters or matters <= 0.0:
+        return None
+    more = (math.log1p(regret) / math.log1p(matters)) ** 2 - 1.0
+    return more * sum(court.evidence[name].wall_s for name in leading.equals)
+
+
+def _verdict(court: Court, leading: Choice | None) -> VerdictName:
+    """A WIN has no equal; a TIE has, and a regret that is known to be too small to matter."""
+    if leading is not None:
+        matters = court.scenario.matters
+        if court.rivals(by=matters):
+            return "INSUFFICIENT"
+        if len(leading.equals) == 1 and not court.rivals():
+            return "WIN"
+        return "TIE" if leading.regret is not None and leading.regret <= matters else "INSUFFICIENT"
     statuses = {found.status for found in court.gates.values()}
     return "INFEASIBLE" if "failed" in statuses and statuses <= {"failed", "settled"} else "INSUFFICIENT"
 
@@ -151,15 +172,6 @@ def _margin(court: Court, choice: Choice | None, order: Sequence[str]) -> float 
         return None
     loss = court.loss(order[1], choice.candidate)
     return loss.value / (1.0 + loss.value) if loss is not None and loss.value >= 0.0 else None
-
-
-def _regret_high(court: Court, choice: Choice | None) -> float | None:
-    if choice is None:
-        return None
-    losses = [court.loss(choice.candidate, other) for other in court.accepted if other != choice.candidate]
-    if any(loss is None for loss in losses):
-        return None
-    return max([0.0, *(loss.high for loss in losses if loss is not None)])
 
 
 def _leaderboard(court: Court, choice: Choice | None, why: dict[str, str]) -> Leaderboard | None:

@@ -48,6 +48,7 @@ def facts() -> dict[str, Any]:
     cpuinfo = linux.text("/proc/cpuinfo")
     return {
         "host": host_id(),
+        "product": product(),
         "cpu": cpu_model(),
         "cpu_flags": cpu_flags(),
         "cores": os.cpu_count() or 1,
@@ -79,6 +80,11 @@ def host_id() -> str:
     identity = linux.text("/etc/machine-id").strip() or platform.node()
     cpu = linux.field(linux.text("/proc/cpuinfo"), "model name")
     return hashlib.sha256(f"bakeoff {identity} {cpu}".encode()).hexdigest()[:12]
+
+
+def product() -> str:
+    """What the machine was sold as: some clouds' instance type, as in "c7i.4xlarge"; empty where nothing tells."""
+    return linux.text("/sys/class/dmi/id/product_name").strip()
 
 
 def cpu_model() -> str:

@@ -26,7 +26,7 @@ from bakeoff.store.record import OK
 
 MEANINGS = {
     "WIN": "one candidate is separated from all others",
-    "TIE": "several candidates cannot be told apart from the best",
+    "TIE": "several candidates may be the best, and the choice surely costs too little more to matter",
     "INFEASIBLE": "no candidate passes every gate",
     "INSUFFICIENT": "not enough evidence to decide",
 }
@@ -118,9 +118,10 @@ def certainty(verdict: Verdict) -> str:
     """How sure the recommendation is, in one sentence; empty where there is nothing to say."""
     if verdict.regret_high is None or not known(verdict.regret_high):
         return ""
+    name = "the choice" if verdict.choice is not None else "the one that leads"
     if verdict.regret_high <= 0.0:
-        return "With 97 % confidence none of those that passed every gate costs less than the choice."
-    return f"With 97 % confidence the choice costs at most {percent(verdict.regret_high)} more than the best."
+        return f"With 97 % confidence none of those that passed every gate costs less than {name}."
+    return f"With 97 % confidence {name} costs at most {percent(verdict.regret_high)} more than the best."
 
 
 def sentence(text: str) -> str:
@@ -232,6 +233,8 @@ def fate(one: Judgement, verdict: Verdict) -> str:
     """How a candidate ended, in a word or two."""
     if verdict.choice is not None and one.candidate == verdict.choice.candidate:
         return "choice"
+    if verdict.leader is not None and one.candidate == verdict.leader.candidate:
+        return "leads"
     if one.outcome == OK:
         return "tied" if one.candidate in verdict.set else "ok"
     return clean(one.outcome).replace("-", " ").replace("sla ", "SLA ")

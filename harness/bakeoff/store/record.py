@@ -25,6 +25,8 @@ OK = "ok"
 
 NOISE = "noise"
 """Where the host's facts hold the looks at its noise: a list of what `host.noise` gave, each with its "when"."""
+FILES = "files"
+"""Where a workload's facts hold the digest of the person's own files, by which another host's run knows it again."""
 
 
 @dataclass(frozen=True, slots=True)

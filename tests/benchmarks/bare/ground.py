@@ -38,10 +38,9 @@ class Built:
 
 
 @cache
-def workload(name: str) -> Prepared:
-    """The workload with requests of ITEMS items, as many of each; made by a child process where it is not there."""
-    sizes = [{"items": items, "weight": 1} for items in ITEMS]
-    traffic = {"kind": "single_stream", "batch_size": sizes}
+def workload(name: str, sizes: tuple[int, ...] = ITEMS) -> Prepared:
+    """The workload with requests of these sizes, as many of each; made by a child process where it is not there."""
+    traffic = {"kind": "single_stream", "batch_size": [{"items": items, "weight": 1} for items in sizes]}
     asked = {"name": "engines", "workload": name, "traffic": traffic, "sla": {"p99": "1s"}}
     return prepare(from_dict(asked), POOL_BYTES)
 
@@ -61,9 +60,10 @@ def parallel(engine: str) -> Setting:
     return next(each for each in plugin(engine).settings(Resources(cpus=2)) if each.instances == 2)
 
 
-def built(engine: str, name: str, setting: Setting) -> Built:
-    """The engine's artifact; raises StageFailed where the engine is not here or does not take the model."""
-    target, found, prepared = registered()[engine].value, _probed(engine), workload(name)
+def built(engine: str, name: str, setting: Setting, sizes: tuple[int, ...] = ITEMS) -> Built:
+    """The engine's artifact for requests of these sizes; raises StageFailed where the engine is not here or does not
+    take the model."""
+    target, found, prepared = registered()[engine].value, _probed(engine), workload(name, sizes)
     candidate = Candidate(engine, FP32, setting, BASE, DEVICE)
     entry = Entry(candidate, target, found.instances, found.facts.version, build_key(plugin(engine), setting))
     place = artifacts.folder(prepared, entry, " ".join(host.cpu_flags()), run="")

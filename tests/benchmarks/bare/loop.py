@@ -35,11 +35,15 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class Knobs:
-    """Values by a knob's name, the preset's first: of a session, of a process (environment variables), of a build."""
+    """Values by a knob's name, the preset's first: of a session, of a process (environment variables), of a build.
+
+    `offered` are the plugin's further settings, which a run measures without being asked, by the values they change.
+    """
 
     session: Mapping[str, tuple[Option, ...]] = field(default_factory=dict)
     process: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     build: Mapping[str, tuple[Option, ...]] = field(default_factory=dict)
+    offered: tuple[Mapping[str, Option], ...] = ()
 
 
 def module(engine: str) -> ModuleType:

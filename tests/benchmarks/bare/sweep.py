@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -23,9 +23,11 @@ LOOKS, FINALISTS, LOADS = 2, 3, 5
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One value for each knob; `name` tells those that are not the preset's."""
+    """One value for each knob; `name` tells those that are not the preset's. One `offered` is a setting of the plugin's
+    that a run measures without being asked."""
 
     name: str
+    offered: bool
     session: Mapping[str, Option]
     process: Mapping[str, str]
     build: Mapping[str, Option]
@@ -37,75 +39,81 @@ def choices(knobs: loop.Knobs) -> list[Choice]:
     found = []
     for values in product(*offered.values()):
         chosen = dict(zip(offered, values, strict=True))
-        changed = [f"{name}={value}" for name, value in chosen.items() if value != offered[name][0]]
+        changed = {name: value for name, value in chosen.items() if value != offered[name][0]}
+        name = ", ".join(f"{name}={value}" for name, value in changed.items())
         parts = [{name: chosen[name] for name in part} for part in (knobs.session, knobs.process, knobs.build)]
-        found.append(Choice(", ".join(changed) or "preset", *parts))
+        found.append(Choice(name or "preset", changed in ({}, *knobs.offered), *parts))
     return found
 
 
 def knobs(engine: str, workload: str, repeats: int) -> Row:
-    """At each size of request: the preset's p50 over the best setting's, and which that is.
+    """At each size of request, with an artifact for that size: the preset's p50 over the best setting's, and which
+    that is. Of several settings that the plugin offers by itself the best is the preset.
 
-    Every setting has a look beside the preset; the best few meet again, and what then is best is held against the
-    preset once more, in blocks that had no part in choosing it. For these both are loaded anew several times: where an
+    Every setting has a look beside the first; the best few meet again, and what then is best is held against the preset
+    once more, in blocks that had no part in choosing it. For these both are loaded anew several times: where an
     engine's memory happens to lie alone makes one load of a setting some percent faster than another.
     """
-    built = ground.built(engine, workload, ground.preset(engine))
     every = choices(loop.module(engine).KNOBS)
-    with ExitStack() as stack:
-        field = _Field(built, every, stack)
-        looked = {items: list(field.looks(items)) for items in ground.ITEMS}
-        tried = {name for looks in looked.values() for _, name in looks}
-        found = [field.final(items, [name for _, name in sorted(looks)], repeats) for items, looks in looked.items()]
+    found, tried = list[tuple[Ratio, str]](), {every[0].name}
+    for items in ground.ITEMS:
+        built = ground.built(engine, workload, ground.preset(engine), (items,))
+        with ExitStack() as stack:
+            field = _Field(built, every, items, stack)
+            looks = sorted(field.looks())
+            tried |= {name for _, name in looks}
+            found.append(field.final([name for _, name in looks], repeats))
     cells = [f"{ratio}: {name}{'' if ratio.value <= KNOB_RATIO else ' **missed**'}" for ratio, name in found]
-    counted = f"{len(tried) + 1}" + (f" ({len(every) - 1 - len(tried)} refused)" if len(tried) + 1 < len(every) else "")
+    counted = f"{len(tried)}" + (f" ({len(every) - len(tried)} refused)" if len(tried) < len(every) else "")
     return Row((counted, *cells), all(ratio.value <= KNOB_RATIO for ratio, _ in found))
 
 
 class _Field:
-    """Processes by their environment, with the preset loaded in the first; the others' settings come and go."""
+    """Processes by their environment, with the preset loaded in its own; the others' settings come and go."""
 
-    def __init__(self, built: ground.Built, every: Sequence[Choice], stack: ExitStack) -> None:
-        self._built, self._preset, self._stack = built, every[0], stack
-        self._others = {choice.name: choice for choice in every[1:]}
+    def __init__(self, built: ground.Built, every: Sequence[Choice], items: int, stack: ExitStack) -> None:
+        self._built, self._items, self._stack = built, items, stack
+        self._first, self._choices = every[0], {choice.name: choice for choice in every}
         self._players: dict[str, Player] = {}
-        self._load_preset()
+        self._load_preset(self._first)
 
-    def looks(self, items: int) -> Iterator[tuple[float, str]]:
-        """Each setting's p50 over the preset's, and its name; what is refused is left out."""
-        for name, choice in list(self._others.items()):
-            try:
-                with self._loaded(choice):
-                    ratios = [one / other for one, other in self._beside(choice, items, LOOKS)]
-                yield statistics.median(ratios), name
-            except Failed:
-                del self._others[name]
+    def looks(self) -> Iterator[tuple[float, str]]:
+        """Each setting's p50 over that of the first, and its name; what is refused is left out."""
+        yield 1.0, self._first.name
+        for name, choice in self._choices.items():
+            with suppress(Failed):
+                if choice is not self._first:
+                    yield self._ratio(choice, self._first, LOOKS), name
 
-    def final(self, items: int, best_first: Sequence[str], repeats: int) -> tuple[Ratio, str]:
+    def final(self, best_first: Sequence[str], repeats: int) -> tuple[Ratio, str]:
         """The preset over the best of the finalists, and that one's name."""
-        finalists = [self._others[name] for name in best_first[:FINALISTS] if name in self._others]
-        again: list[tuple[float, Choice]] = []
-        for choice in finalists:
-            with self._loaded(choice):
-                pairs = self._beside(choice, items, max(repeats // 2, 1))
-            again.append((statistics.median(one / other for one, other in pairs), choice))
+        looked = [self._choices[name] for name in best_first]
+        preset = next(choice for choice in looked if choice.offered)
+        self._load_preset(preset)
+        rivals = [choice for choice in looked if choice is not preset][:FINALISTS]
+        again = [(self._ratio(choice, preset, max(repeats // 2, 1)), choice) for choice in rivals]
         below = [each for each in again if each[0] < 1]
         if not below:
-            return Ratio(1.0, 1.0, 1.0), "the preset"
+            return Ratio(1.0, 1.0, 1.0), preset.name if preset is not self._first else "the preset"
         best = min(below, key=lambda each: each[0])[1]
-        final: list[tuple[float, float]] = []
+        pairs: list[tuple[float, float]] = []
         for _ in range(LOADS):
-            self._load_preset()
+            self._load_preset(preset)
             with self._loaded(best):
-                final += self._beside(best, items, max(repeats // LOADS, 1))
-        return Ratio.of([(other, one) for one, other in final]), best.name
+                pairs += self._beside(best, preset, max(repeats // LOADS, 1))
+        over = f" over {preset.name}" if preset is not self._first else ""
+        return Ratio.of([(other, one) for one, other in pairs]), best.name + over
 
-    def _load_preset(self) -> None:
+    def _ratio(self, choice: Choice, preset: Choice, repeats: int) -> float:
+        with self._loaded(choice):
+            return statistics.median(one / other for one, other in self._beside(choice, preset, repeats))
+
+    def _load_preset(self, preset: Choice) -> None:
         """In place of the one that is loaded."""
-        self._player(self._preset).load("preset", self._preset.session)
+        self._player(preset).load("preset", preset.session, self._file(preset))
 
-    def _beside(self, choice: Choice, items: int, repeats: int) -> Sequence[tuple[float, float]]:
-        mine, presets = self._player(choice), self._player(self._preset)
+    def _beside(self, choice: Choice, preset: Choice, repeats: int) -> Sequence[tuple[float, float]]:
+        mine, presets, items = self._player(choice), self._player(preset), self._items
         if mine is presets:
             return alternate(mine, (choice.name, "preset"), items, repeats)
         return [
@@ -126,7 +134,7 @@ class _Field:
 
     def _file(self, choice: Choice) -> str:
         """What the engine builds with the choice's options, in bakeoff's cache; "" for the artifact as it is."""
-        if choice.build == self._preset.build:
+        if choice.build == self._first.build:
             return ""
         digest = hashlib.sha256(f"{self._built.artifact.path} {choice.build}".encode()).hexdigest()[:16]
         place = cache_dir() / "sweep" / f"{self._built.engine}-{digest}"

@@ -8,7 +8,11 @@ from typing import Any
 from bakeoff.backends import Arrays, Artifact, Option
 from bare.loop import Knobs, Loop
 
-KNOBS = Knobs(session={"jit_compile": (True, False)}, process={"TF_ENABLE_ONEDNN_OPTS": ("0", "1")})
+KNOBS = Knobs(
+    session={"jit_compile": (True, False)},
+    process={"TF_ENABLE_ONEDNN_OPTS": ("0", "1")},
+    offered=({"jit_compile": False}, {"jit_compile": False, "TF_ENABLE_ONEDNN_OPTS": "1"}),
+)
 
 
 def loop(artifact: Artifact, options: Mapping[str, Option]) -> Loop:

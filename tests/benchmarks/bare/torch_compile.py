@@ -13,7 +13,7 @@ from bare.loop import Knobs, Loop
 
 KNOBS = Knobs(
     session={"run_single_threaded": (False, True)},
-    build={"freezing": (False, True), "max_autotune": (False, True)},
+    build={"freezing": ("the sooner", False, True), "max_autotune": (False, True)},
 )
 
 
@@ -41,9 +41,9 @@ def build(model: Model, options: Mapping[str, Option], into: Path) -> Path:
     import torch
 
     torch.set_num_threads(1)
-    path = into / "model.pt2"
+    path, asked = into / "model.pt2", {**options, "freezing": options["freezing"] is True}
     with torch.no_grad():
         program = torch.export.load(model.file("exported"))
-        torch._inductor.aoti_compile_and_package(program, package_path=str(path), inductor_configs=dict(options))
+        torch._inductor.aoti_compile_and_package(program, package_path=str(path), inductor_configs=asked)
     shutil.rmtree(into / "inductor", ignore_errors=True)
     return path
