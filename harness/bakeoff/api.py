@@ -54,6 +54,8 @@ class Overrides(TypedDict, total=False):
     seed: int | None
     workload: str | None
     device: str | None
+    objective: str | None
+    exhaustive: bool | None
     backends: Sequence[str] | None
     versus: Sequence[str] | None
 
@@ -369,7 +371,8 @@ def _command(what: Sequence[object], budget: str | None, candidates: Sequence[st
     given: dict[str, Any] = {"budget": budget} | dict(overrides)
     backends, versus = (given.pop(name, None) or () for name in ("backends", "versus"))
     for option, value in given.items():
-        words += [] if value is None else [f"--{option.replace('_', '-')}", str(value)]
+        words += [] if value in (None, False) else [f"--{option.replace('_', '-')}"]
+        words += [] if value in (None, False, True) else [str(value)]
     for option, values in (("--backend", backends), ("--versus", versus), ("--candidate", candidates)):
         words += [word for value in values for word in (option, value)]
     return shlex.join(words)

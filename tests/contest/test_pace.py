@@ -11,8 +11,8 @@ from bakeoff.decide.gates import BLOCKS_A_ROUND, FEWEST_ROUNDS
 @pytest.mark.parametrize(
     ("number", "left_s", "start_s", "turn_s", "blocks"),
     [
-        pytest.param(1, 160.0, 4.0, 2.0, 8, id="eight rounds of four and sixteen seconds"),
-        pytest.param(8, 20.0, 4.0, 2.0, 8, id="what the last round has left"),
+        pytest.param(1, 400.0, 4.0, 2.0, 8, id="twenty rounds of four and sixteen seconds"),
+        pytest.param(20, 20.0, 4.0, 2.0, 8, id="what the last round has left"),
         pytest.param(1, 60.0, 10.0, 2.0, 5, id="three rounds, for starts are dear"),
         pytest.param(1, 60.0, 4.0, 2.0, FEW_BLOCKS_A_ROUND, id="of seven rounds blocks of two: four blocks come first"),
         pytest.param(1, 30.0, 4.0, 2.0, 3, id="and fewer where three rounds have no time for four"),

@@ -4,27 +4,38 @@ from bakeoff.decide.race import contenders
 from bakeoff.store.record import LedgerRow
 
 
-def test_after_the_screen_the_clearly_dearer_and_those_beyond_the_limit_go(scenario, engine, quality):
+def test_after_the_screen_the_clearly_dearer_go_and_those_beyond_the_limit_wait(scenario, engine, quality):
     field = {f"e{i}": engine(2.0 + 0.1 * i, rounds=0, blocks={"seconds": 16.0}) for i in range(5)}
     field["slow"] = engine(3.5, rounds=0, blocks={"seconds": 16.0})
-    found = contenders(scenario(field))
+    found = contenders(scenario(field), limit=3)
     assert found.contenders == ("e0/fp32/1x1", "e1/fp32/1x1", "e2/fp32/1x1")
-    assert set(found.eliminated) == {"e3/fp32/1x1", "e4/fp32/1x1", "slow/fp32/1x1"}
+    assert found.waiting == ("e3/fp32/1x1", "e4/fp32/1x1")
+    assert set(found.eliminated) == {"slow/fp32/1x1"}
     assert "dearer than e0/fp32/1x1 in the screening block" in found.eliminated["slow/fp32/1x1"]
-    assert "not among the 3 cheapest" in found.eliminated["e4/fp32/1x1"]
-    assert len(contenders(scenario(field), limit=2).contenders) == 2
 
 
-def test_nobody_goes_for_the_limit_before_the_quality_of_those_kept_is_known(scenario, engine, quality):
+def test_who_falls_short_of_quality_makes_room_for_another(scenario, engine, quality):
     field = {f"e{i}": engine(2.0 + 0.1 * i, rounds=0, quality=()) for i in range(5)}
-    found = contenders(scenario(field))
-    assert len(found.contenders) == 3
-    assert found.eliminated == {}
+    found = contenders(scenario(field), limit=3)
+    assert (len(found.contenders), found.eliminated) == (3, {})
     field["e0"].quality = (quality(-0.01),)
-    found = contenders(scenario(field))
+    found = contenders(scenario(field), limit=3)
     assert found.contenders == ("e1/fp32/1x1", "e2/fp32/1x1", "e3/fp32/1x1")
     assert "auc falls" in found.eliminated["e0/fp32/1x1"]
-    assert len(contenders(scenario(field, quality=None)).eliminated) == 2
+
+
+def test_after_one_round_the_clearly_dearer_go(scenario, engine):
+    field = {"one": engine(2.0, rounds=1), "near": engine(2.1, rounds=1), "dearer": engine(2.45, rounds=1)}
+    found = contenders(scenario(field))
+    assert found.contenders == ("one/fp32/1x1", "near/fp32/1x1")
+    assert "dearer than one/fp32/1x1 in one round" in found.eliminated["dearer/fp32/1x1"]
+
+
+def test_an_exhaustive_race_drops_those_alone_that_miss_a_gate(scenario, engine):
+    field = {"one": engine(2.0), "slow": engine(4.0), "late": engine(15.0)}
+    found = contenders(scenario(field), limit=1, exhaustive=True)
+    assert found.contenders == ("one/fp32/1x1", "slow/fp32/1x1")
+    assert set(found.eliminated) == {"late/fp32/1x1"}
 
 
 def test_those_that_miss_a_gate_go(scenario, engine):
@@ -60,7 +71,7 @@ def test_those_that_failed_or_were_dropped_before_are_not_dropped_again(scenario
 
 def test_the_incumbent_stays_until_it_has_its_figures(scenario, engine):
     field = {f"e{i}": engine(2.0 + 0.1 * i, rounds=0) for i in range(4)} | {"today": engine(4.0, rounds=0)}
-    found = contenders(scenario(field, incumbent="today/fp32/1x1"))
+    found = contenders(scenario(field, incumbent="today/fp32/1x1"), limit=3)
     assert found.contenders[-1] == "today/fp32/1x1"
     assert len(found.contenders) == 4
     measured = {"e0": engine(2.0, noise=0.002), "today": engine(4.0, noise=0.002)}

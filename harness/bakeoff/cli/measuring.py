@@ -94,6 +94,12 @@ def run(
     batch_size: Annotated[int | None, typer.Option(help="Items scored per request.")] = None,
     p99: Annotated[str | None, typer.Option(help="The limit of the 99th percentile of latency, as in 20ms.")] = None,
     device: Annotated[str | None, typer.Option(help="Where the model runs: cpu, cuda or cuda:1.")] = None,
+    objective: Annotated[
+        str | None, typer.Option(help="What the best has the least of: cost, throughput, p99, memory or energy.")
+    ] = None,
+    exhaustive: Annotated[
+        bool | None, typer.Option("--exhaustive", help="Every candidate plays every round; none is dropped as dearer.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all that is random.")] = None,
     store: StoreOption = None,
     resume: Annotated[str | None, typer.Option(help="Finish this run: latest, or its id.")] = None,
@@ -111,7 +117,7 @@ def run(
     check_fail_on(fail_on)
     options: dict[str, Any] = {
         "qps": _number(qps), "batch_size": batch_size, "p99": p99, "device": device, "seed": seed,
-        "workload": workload, "backends": backend, "versus": versus,
+        "workload": workload, "objective": objective, "exhaustive": exhaustive, "backends": backend, "versus": versus,
     }  # fmt: skip
     if resume and (what or candidate or any(value is not None for value in options.values())):
         raise UserError("--resume: takes --budget and --store alone; the run keeps its scenarios and options")

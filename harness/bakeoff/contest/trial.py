@@ -44,6 +44,8 @@ CAPACITY_SHARE, CAPACITY_SHARE_WHERE_ASKED = 0.2, 0.5
 question."""
 SCORE_LIMIT_S = 900.0
 LOADED_TOGETHER = 3
+FEW = 3
+"""As many contenders the screens leave time for, whose number is not known before."""
 AGAIN = MOST_BLOCKS_A_ROUND
 """Position p + AGAIN holds the block that was taken because the generator was too late in that of position p."""
 
@@ -66,6 +68,7 @@ class Trial:
         self.fleet = Fleet(question, self.places, self.notebook, logs, budget, reporter)
         self.load = load_for(self.scenario, self._affordable_s())
         self.limit = MOST_CONTENDERS
+        self.waiting: tuple[str, ...] = ()
         self.capacities = Capacities(self.scenario, self.fleet, self.notebook, budget, self.load, reporter)
 
     def hold(self) -> None:
@@ -118,7 +121,7 @@ class Trial:
         waiting = self.notebook.alive(without="screen")
         most_s, first = RESERVED * self.budget.left, True
         while waiting:
-            if not first and self.budget.left < min(most_s, self._fewest_rounds_s(self._likely_contenders())):
+            if not first and self.budget.left < min(most_s, self._fewest_rounds_s(self._likely_contenders()[:FEW])):
                 return self.notebook.no_time(waiting, "screen")
             first, group, waiting = False, waiting[:LOADED_TOGETHER], waiting[LOADED_TOGETHER:]
             with self.fleet.loaded(group) as engines:
@@ -162,7 +165,8 @@ class Trial:
 
     def play_rounds(self) -> None:
         """Rounds of fresh processes until the verdict stands or the time is used up. Their blocks come in random order
-        and in the reverse of it by turns, so that on average everybody's come at the same time."""
+        and in the reverse of it by turns, so that on average everybody's come at the same time. Who waited for a turn
+        to the end is written down as not reached."""
         asks_capacity = self.scenario.traffic.asks_capacity
         kept_s = 0.0 if asks_capacity or math.isinf(self.budget.left) else CAPACITY_SHARE * self.budget.left
         for number in range(1, MOST_ROUNDS + 1):
@@ -171,14 +175,15 @@ class Trial:
             loads = {name: load for name in self._contenders() if (load := self.capacities.load_of(name)) is not None}
             start_s, turn_s = self.fleet.start_s(loads), sum(load.seconds for load in loads.values())
             if number == FEWEST_ROUNDS + 1 and not asks_capacity:
-                done = self.budget.left < start_s + turn_s or self.notebook.judged().verdict == "WIN"
+                done = self.budget.left < start_s + turn_s or self._settled()
                 self.capacities.find(list(loads), 1.0 if done else CAPACITY_SHARE)
-            settled = number > FEWEST_ROUNDS and self.notebook.judged().verdict == "WIN"
+            settled = number > FEWEST_ROUNDS and self._settled()
             if not loads or settled or (number > 1 and self.budget.left < start_s + turn_s):
                 break
             left_s = self.budget.left - (kept_s if number <= FEWEST_ROUNDS else 0.0)
             planned = blocks_in(number, left_s, start_s, turn_s)
             self._play_round(number, loads, self._as_begun(number, planned))
+        self.notebook.no_time(self.waiting, "serve")
         for candidate in self.notebook.record().candidates:
             played = [block for block in candidate.blocks if block.round > SCREEN_ROUND]
             if candidate.failure is None and played:
@@ -211,9 +216,14 @@ class Trial:
         sla = self.scenario.sla
         return sla is not None and disturbed(block, sla.limit_ms, sla.percentile) not in ("", FULL_PIPE)
 
+    def _settled(self) -> bool:
+        """Whether more rounds are not worth their time."""
+        return not self.scenario.exhaustive and self.notebook.judged().verdict in ("WIN", "TIE")
+
     def _contenders(self) -> list[str]:
-        standing = contenders(self.notebook.record(), self.limit)
+        standing = contenders(self.notebook.record(), self.limit, self.scenario.exhaustive)
         self.notebook.eliminated(standing.eliminated)
+        self.waiting = standing.waiting
         if not standing.contenders and self.notebook.readmitted("those that it lost to dropped out", self.limit):
             return self._contenders()
         return list(standing.contenders)
@@ -260,5 +270,7 @@ class Trial:
         return FEWEST_ROUNDS * (self.fleet.start_s(rivals) + len(rivals) * self.load.seconds)
 
     def _most_contenders(self) -> int:
-        """With little time left two see it through; more would see no one through."""
-        return MOST_CONTENDERS if self.budget.left >= self._fewest_rounds_s(self._likely_contenders()) else 2
+        """As many as the time left sees through, at least two; more would see no one through."""
+        likely = self._likely_contenders()
+        affordable = (n for n in range(len(likely), 2, -1) if self._fewest_rounds_s(likely[:n]) <= self.budget.left)
+        return MOST_CONTENDERS if len(likely) <= 2 else next(affordable, 2)

@@ -10,15 +10,15 @@ from bakeoff.decide.compare import ERROR, Field, Interval
 from bakeoff.decide.evidence import Evidence, cpus_held
 from bakeoff.decide.gates import Gate, gate
 from bakeoff.decide.holding import gather_all
-from bakeoff.decide.race import SCREEN_MARGIN, is_provisional
+from bakeoff.decide.race import ROUND_MARGIN, is_provisional
 from bakeoff.scenario import Scenario, restore
 from bakeoff.store.record import ScenarioRecord
 
 EARLY_LOOKS = 5
-ERROR_AT_THE_END, ERROR_OF_AN_EARLY_LOOK = 0.75 * ERROR, 0.25 * ERROR / EARLY_LOOKS
-"""A run may stop at an early look, if the evidence is strong enough; all looks together keep to ERROR."""
 CLOSE = 0.1
 """A screening block tells costs apart that differ by more than this."""
+ERROR_AT_THE_END, ERROR_OF_AN_EARLY_LOOK = 0.75 * ERROR, 0.25 * ERROR / EARLY_LOOKS
+"""A run may stop at an early look, if the evidence is strong enough; all looks together keep to ERROR."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,7 @@ class Court:
         return tuple(
             one
             for one, found in self.gates.items()
-            if (found.status == "open" and _may_be_cheaper(self.evidence[one], best, self.field.error, by))
-            or (found.status == "eliminated" and _close_in_screen(self.evidence[one], best))
+            if found.status == "open" and _may_be_cheaper(self.evidence[one], best, self.field.error, by)
         )
 
 
@@ -80,12 +79,6 @@ def by_cost(costs: Mapping[str, Mapping[int, float]]) -> tuple[str, ...]:
     return tuple(sorted(costs, key=lambda name: (mean(name), name)))
 
 
-def _close_in_screen(one: Evidence, best: Evidence) -> bool:
-    """Whether it left the race after its screen alone, with nearly the cost of the best: no win was shown over it."""
-    mine, theirs = one.screen_cost, best.screen_cost
-    return not one.rounds and mine is not None and theirs is not None and mine <= theirs * (1.0 + CLOSE)
-
-
 def _may_be_cheaper(one: Evidence, best: Evidence, error: float, by: float) -> bool:
     bounds = {"one": one.bounds, "best": best.bounds}
     loss = Field({"one": one.round_costs, "best": best.round_costs}, error, bounds).dearer("one", "best")
@@ -95,4 +88,4 @@ def _may_be_cheaper(one: Evidence, best: Evidence, error: float, by: float) -> b
         return False
     mine, theirs = (one.screen_cost, best.screen_cost)
     ratio = one.mean_cost / best.mean_cost if mine is None or theirs is None else mine / theirs
-    return ratio <= 1.0 + SCREEN_MARGIN
+    return ratio <= 1.0 + ROUND_MARGIN

@@ -1,4 +1,8 @@
-"""Who stays in the race: by what is recorded so far, which candidates the next round's time is worth."""
+"""Who stays in the race: by what is recorded so far, which candidates the next round's time is worth.
+
+Nobody goes but on evidence: a gate that was missed, a margin that neither a screening block nor a round errs by, or
+rounds that show it dearer, with the chance of error spent over the looks. Those for whom there is no time yet wait.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bakeoff.decide.compare import ERROR, Field
+from bakeoff.decide.compare import ERROR, NO_BOUNDS, Bounds, Field
 from bakeoff.decide.evidence import Evidence, cpus_held
 from bakeoff.decide.gates import FEWEST_ROUNDS, Gate, gate, often_over_budget
 from bakeoff.decide.holding import gather_all
@@ -14,55 +18,80 @@ from bakeoff.decide.wording import percent
 from bakeoff.scenario import Scenario, restore
 from bakeoff.store.record import ScenarioRecord
 
-SCREEN_MARGIN = 0.3
-"""After one screening block each, a candidate this much dearer than the leader is dropped, if its CPU time is higher by
-half of that: rounds differ by a tenth of it."""
+SCREEN_MARGIN, ROUND_MARGIN = 0.3, 0.15
+"""After one screening block each, or after one round, a candidate this much dearer than the leader is dropped, if its
+CPU time is higher by half of that: screens differ by a fifth of it, and so do rounds."""
+MOST_CONTENDERS = 12
+"""As many play a round at most."""
 
-MOST_CONTENDERS = 3
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """What the race knows of one that passed its gates so far: its cost by the screen and by round.
+
+    One not `judged` may yet make room for another; in favour of one that is not `promising` nobody is dropped; one
+    `protected` stays.
+    """
+
+    id: str
+    screen: float | None
+    rounds: Mapping[int, float]
+    cpu_ms: float | None = None
+    judged: bool = True
+    promising: bool = True
+    protected: bool = False
+    bounds: Bounds = NO_BOUNDS
+
+    @property
+    def cheapness(self) -> tuple[float, str]:
+        """By the rounds' mean where it has any, else by the screen."""
+        known = list(self.rounds.values()) or ([] if self.screen is None else [self.screen])
+        return (math.exp(math.fsum(map(math.log, known)) / len(known)) if known else math.inf), self.id
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Ids that stay in the rounds, the cheapest first, and why the newly dropped ones go.
-
-    Ids in neither were dropped before, were not measured yet, or wait until a contender's quality is known.
-    """
+    """Ids that stay in the rounds, the cheapest first, why the newly dropped ones go, and who waits for a turn."""
 
     contenders: tuple[str, ...]
     eliminated: Mapping[str, str] = field(default_factory=dict)
+    waiting: tuple[str, ...] = ()
 
 
-def contenders(record: ScenarioRecord, limit: int = MOST_CONTENDERS) -> Standing:
-    """At most `limit` candidates, and the incumbent until it has its figures.
+def contenders(record: ScenarioRecord, limit: int = MOST_CONTENDERS, exhaustive: bool = False) -> Standing:
+    """At most `limit` candidates, and the incumbent until it has its figures; where the race is `exhaustive`, all that
+    miss no gate.
 
-    Dropped are those that missed a gate, that are `SCREEN_MARGIN` dearer than the leader by the screen, that are dearer
-    by the rounds (the chance of error spent over the looks), and those beyond the limit. Generated inputs let no lossy
-    candidate win, so none stays.
+    Generated inputs let no lossy candidate win, so none stays.
     """
     scenario = restore(dict(record.definition))
     provisional = is_provisional(record)
-    cpus = cpus_held(record, scenario)
     running = [one for one in record.candidates if one.blocks and one.failure is None]
-    evidence = gather_all(running, scenario, cpus)
+    evidence = gather_all(running, scenario, cpus_held(record, scenario))
     gates = {one.record.id: gate(one, scenario, provisional) for one in evidence}
-    incumbent = scenario.incumbent.candidate if scenario.incumbent else None
-    eliminated = {one: found.reason for one, found in gates.items() if _hopeless(found)}
-    alive = sorted((one for one in evidence if one.record.id not in eliminated), key=_cheapness)
-    leader = next((one for one in alive if _judged([one], gates, scenario) and _promising(one, scenario)), None)
+    hopeless = {one: found.reason for one, found in gates.items() if found.status in ("failed", "settled")}
+    runners = [_runner(one, gates, scenario) for one in evidence if one.record.id not in hopeless]
+    if exhaustive:
+        return Standing(tuple(one.id for one in sorted(runners, key=lambda one: one.cheapness)), hopeless)
+    standing = narrow(runners, limit)
+    return Standing(standing.contenders, hopeless | dict(standing.eliminated), standing.waiting)
+
+
+def narrow(runners: Sequence[Runner], limit: int = MOST_CONTENDERS) -> Standing:
+    """Who plays the next round, who is dropped as dearer than the leader, and who waits."""
+    alive = sorted(runners, key=lambda one: one.cheapness)
+    leader = next((one for one in alive if one.judged and one.promising and one.cheapness[0] < math.inf), None)
+    eliminated = {}
     if leader is not None:
-        field_ = _field(alive)
+        costs = _field(alive)
         for one in alive:
-            protected = one.record.id == incumbent and one.rounds < FEWEST_ROUNDS
-            reason = None if protected or one is leader else _too_dear(one, leader, field_)
+            reason = None if one.protected or one is leader else _too_dear(one, leader, costs)
             if reason:
-                eliminated[one.record.id] = reason
-    rest = [one for one in alive if one.record.id not in eliminated]
-    kept = rest[:limit] + [one for one in rest[limit:] if one.record.id == incumbent]
-    if _judged(kept, gates, scenario):
-        for one in rest:
-            if one not in kept:
-                eliminated[one.record.id] = _beyond(one, rest[0], limit)
-    return Standing(tuple(one.record.id for one in kept), eliminated)
+                eliminated[one.id] = reason
+    rest = [one for one in alive if one.id not in eliminated]
+    playing = [one for place, one in enumerate(rest) if place < limit or one.protected]
+    waiting = tuple(one.id for one in rest if one not in playing)
+    return Standing(tuple(one.id for one in playing), eliminated, waiting)
 
 
 def is_provisional(record: ScenarioRecord) -> bool:
@@ -70,13 +99,18 @@ def is_provisional(record: ScenarioRecord) -> bool:
     return record.workload.get("data") == "generated"
 
 
-def _hopeless(found: Gate) -> bool:
-    return found.status in ("failed", "settled")
-
-
-def _cheapness(evidence: Evidence) -> tuple[float, str]:
-    cost = evidence.mean_cost
-    return (math.inf if cost is None else cost, evidence.record.id)
+def _runner(one: Evidence, gates: Mapping[str, Gate], scenario: Scenario) -> Runner:
+    incumbent = scenario.incumbent.candidate if scenario.incumbent else None
+    return Runner(
+        one.record.id,
+        one.screen_cost,
+        one.round_costs,
+        one.cpu_ms_per_request,
+        judged=not scenario.quality or gates[one.record.id].stage != "quality",
+        promising=_promising(one, scenario),
+        protected=one.record.id == incumbent and one.rounds < FEWEST_ROUNDS,
+        bounds=one.bounds,
+    )
 
 
 def _promising(evidence: Evidence, scenario: Scenario) -> bool:
@@ -93,46 +127,34 @@ def _promising(evidence: Evidence, scenario: Scenario) -> bool:
     return enough and evidence.sla.exceeding <= 1.0 - scenario.sla.percentile / 100.0
 
 
-def _field(alive: Sequence[Evidence]) -> Field:
+def _field(alive: Sequence[Runner]) -> Field:
     """The rounds' costs, with the error of one look of many: over all looks together it stays within ERROR."""
-    costs = {one.record.id: one.round_costs for one in alive if len(one.round_costs) >= 2}
-    looks = max((one.rounds for one in alive), default=0)
-    bounds = {one.record.id: one.bounds for one in alive}
-    return Field(costs, ERROR / max(1, looks * (looks - 1)), bounds)
+    costs = {one.id: one.rounds for one in alive if len(one.rounds) >= 2}
+    looks = max((len(one.rounds) for one in alive), default=0)
+    return Field(costs, ERROR / max(1, looks * (looks - 1)), {one.id: one.bounds for one in alive})
 
 
-def _too_dear(one: Evidence, leader: Evidence, field_: Field) -> str | None:
-    mine, best = one.record.id, leader.record.id
-    if mine in field_.costs and best in field_.costs:
-        loss = field_.dearer(mine, best)
+def _too_dear(one: Runner, leader: Runner, costs: Field) -> str | None:
+    if one.id in costs.costs and leader.id in costs.costs:
+        loss = costs.dearer(one.id, leader.id)
         if loss is not None and loss.low > 0.0:
-            return f"{percent(loss.value)} dearer than {best} (at least {percent(loss.low)}) after {one.rounds} rounds"
+            rounds = len(one.rounds)
+            return f"{percent(loss.value)} dearer than {leader.id} (at least {percent(loss.low)}) after {rounds} rounds"
         return None
-    ratio = _screen_ratio(one, leader)
-    if ratio is None or ratio <= 1.0 + SCREEN_MARGIN or not _takes_more_cpu(one, leader):
+    common = one.rounds.keys() & leader.rounds.keys()
+    if common:
+        number, margin, where = max(common), ROUND_MARGIN, "in one round"
+        ratio = one.rounds[number] / leader.rounds[number]
+    elif one.rounds or one.screen is None or leader.screen is None:
         return None
-    return f"{percent(ratio - 1.0)} dearer than {best} in the screening block"
-
-
-def _screen_ratio(one: Evidence, leader: Evidence) -> float | None:
-    mine, best = one.screen_cost, leader.screen_cost
-    if one.rounds or mine is None or best is None:
+    else:
+        ratio, margin, where = one.screen / leader.screen, SCREEN_MARGIN, "in the screening block"
+    if ratio <= 1.0 + margin or not _takes_more_cpu(one, leader, margin):
         return None
-    return mine / best
+    return f"{percent(ratio - 1.0)} dearer than {leader.id} {where}"
 
 
-def _takes_more_cpu(one: Evidence, leader: Evidence) -> bool:
+def _takes_more_cpu(one: Runner, leader: Runner, margin: float) -> bool:
     """Whether the CPU time of a request bears out that it is dearer: a stall in one short block does not show there."""
-    mine, best = one.cpu_ms_per_request, leader.cpu_ms_per_request
-    return mine is None or best is None or mine > best * (1.0 + SCREEN_MARGIN / 2)
-
-
-def _judged(kept: Sequence[Evidence], gates: Mapping[str, Gate], scenario: Scenario) -> bool:
-    """Whether the quality of all these is known, so that none of them may yet make room for another."""
-    return not scenario.quality or all(gates[one.record.id].stage != "quality" for one in kept)
-
-
-def _beyond(one: Evidence, leader: Evidence, limit: int) -> str:
-    ratio = _screen_ratio(one, leader)
-    by = "" if ratio is None else f": {percent(ratio - 1.0)} dearer than {leader.record.id} in the screening block"
-    return f"not among the {limit} cheapest that may still win{by}"
+    mine, best = one.cpu_ms, leader.cpu_ms
+    return mine is None or best is None or mine > best * (1.0 + margin / 2)

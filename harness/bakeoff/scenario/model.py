@@ -21,6 +21,8 @@ from bakeoff.scenario.recipe import BASE, Recipe
 from bakeoff.scenario.sla import Sla
 from bakeoff.scenario.traffic import Traffic
 
+Objective = Literal["cost", "throughput", "p99", "memory", "energy"]
+
 
 class Scenario(Part):
     """Which engine, compression and settings should serve this model, for this traffic?"""
@@ -79,8 +81,20 @@ class Scenario(Part):
     )
     matters: Fraction = Field(
         default=0.02,
-        description="The smallest difference in cost that is worth a switch.",
+        description="The smallest difference in cost (or in what else the objective counts) that is worth a switch.",
         json_schema_extra={"default": "2%"},
+    )
+    objective: Objective = Field(
+        default="cost",
+        description="What the best has the least of, among those that pass every gate. cost: of a million items at the"
+        " SLA; throughput: time for a million items on a replica, whatever it costs; p99: latency, at the SLA's"
+        " percentile; memory: of a replica, at its peak; energy: of a million items, as the machine's counters tell.",
+        examples=["cost"],
+    )
+    exhaustive: bool = Field(
+        default=False,
+        strict=True,
+        description="Whether every candidate plays every round, and none is dropped for being dearer.",
     )
     candidates: CandidateFilter = Field(
         default=CandidateFilter(),

@@ -26,6 +26,8 @@ def from_model(
     batch_size: int | None = None,
     seed: int | None = None,
     device: str | None = None,
+    objective: str | None = None,
+    exhaustive: bool | None = None,
     backends: Sequence[str] | None = None,
     environments: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Scenario:
@@ -45,6 +47,8 @@ def from_model(
         batch_size=batch_size,
         seed=seed,
         device=device,
+        objective=objective,
+        exhaustive=exhaustive,
         backends=backends,
         environments=environments,
     )
@@ -59,6 +63,8 @@ def override(
     seed: int | None = None,
     workload: str | None = None,
     device: str | None = None,
+    objective: str | None = None,
+    exhaustive: bool | None = None,
     backends: Sequence[str] | None = None,
     environments: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Scenario:
@@ -86,6 +92,10 @@ def override(
         values |= {"workload": reference, "variants": {}, "requests": None}
     if device is not None:
         values["resources"]["device"] = _option(label, "device", check_device, device)
+    if objective is not None:
+        values["objective"] = objective
+    if exhaustive is not None:
+        values["exhaustive"] = exhaustive
     if backends:
         values["candidates"]["backends"] = list(backends)
     values["candidates"]["environments"] |= dict(environments or {})
