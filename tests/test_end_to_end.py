@@ -119,7 +119,22 @@ def test_a_stored_run_has_a_map(finished):
     assert {point["extrapolated"] for point in told["map"] if point["batch_size"] != 4} == {True}, "4 were measured"
     assert {path.suffix for path in (finished / "drawn").iterdir()} == {".png", ".svg"}
     wrong = bakeoff("map", "--scenario", "other", folder=finished, code=2).stderr
-    assert "has no scenario other of model" in wrong
+    assert "--scenario other: not in run" in wrong
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+def test_a_stored_run_can_be_planned_for_a_fleet(finished):
+    (answer,) = json.loads(bakeoff("verdict", "--json", folder=finished).stdout)["scenarios"]
+    known = next(each["candidate"] for each in answer["candidates"] if each["capacity_qps"])
+    words = ("plan", "--candidate", known, "--fleet-qps", "1M", "--lost", "2")
+    told = json.loads(bakeoff(*words, "--to", "charts", "--json", folder=finished).stdout)
+    assert (told["candidate"], told["fleet_qps"], told["lost"]) == (known, 1e6, 2)
+    assert told["peak"]["replicas"] == told["formula"] > told["fewest"]["replicas"] > 1
+    assert told["without"]["replicas"] == told["formula"] - 2
+    assert (finished / "charts" / "fleet-model.png").stat().st_size > 0
+    assert "scaled by the hour" in bakeoff(*words, folder=finished).stdout
+    assert "--fleet-qps: missing" in bakeoff("plan", "--candidate", known, folder=finished, code=2).stderr
 
 
 @pytest.mark.alone
@@ -309,6 +324,7 @@ def test_the_version_is_told(workplace):
         (("run", "model.onnx", "--versus", "leftpad==1"), "no installed backend needs that project"),
         (("verdict", "--fail-on", "rain"), "infeasible"),
         (("verdict", "--store", "none.db"), "none.db"),
+        (("plan", "--store", "none.db", "--fleet-qps", "1M"), "none.db"),
         (("run",), "bakeoff init"),
     ],
 )
@@ -366,6 +382,7 @@ def test_help_starts_light():
         "prepare",
         "run",
         "verdict",
+        "plan",
         "table",
         "report",
         "map",

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from bakeoff import backends
 from bakeoff.contest import appraisal, asking, contest
 from bakeoff.contest.reporter import Reporter
-from bakeoff.decide.verdict import verdicts
+from bakeoff.decide import wish
+from bakeoff.decide.verdict import judge_scenario, verdicts
 from bakeoff.errors import UserError
 from bakeoff.measure import environments
 from bakeoff.scenario import Scenario, find, from_model, load_scenarios, override, units
 from bakeoff.scenario.environment import named
 from bakeoff.store import naming
-from bakeoff.store.record import RunRecord, ScenarioRecord
+from bakeoff.store.record import RunRecord
 from bakeoff.store.store import Store
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from bakeoff.decide.change import Change
     from bakeoff.decide.judgement import Verdict
     from bakeoff.decide.outlook import Outlook
+    from bakeoff.decide.planning import Plan
     from bakeoff.show.mlperf import Written
 
 DEFAULT_STORE = Path("results/bakeoff.db")
@@ -94,8 +96,7 @@ class Run:
         from bakeoff.decide.outlook import outlook
 
         records = [run.record() for run in (self, *others)]
-        asked = _one_scenario(records[0], scenario)
-        found = [asked, *(_one_scenario(record, scenario) for record in records[1:])]
+        found = [wish.one_scenario(record, scenario) for record in records]
         flags = backends.cpu_flags()
         courts = [convene(one, cpu_flags=flags) for one in found]
         return outlook(courts, [str(record.host.get("host")) for record in records], flags)
@@ -132,6 +133,28 @@ class Run:
         path = place / "index.html"
         path.write_text(page.page(record, found, mapped), encoding="utf-8")
         return path
+
+    def plan(
+        self,
+        scenario: str | None = None,
+        candidate: str | None = None,
+        *,
+        fleet_qps: float | str | None = None,
+        replicas: int | None = None,
+        balancing: str = "random",
+        trace: str | Path = wish.DAILY,
+        lost: int = 1,
+    ) -> Plan:
+        """Simulate the fleet that serves a scenario with the verdict's choice, or with another candidate.
+
+        `fleet_qps` is a number, or text such as "1M"; None is the scenario's. `trace` is "daily", a typical day, or a
+        file (see scenario/day.py). A run of several scenarios takes one's name. Raises UserError.
+        """
+        from bakeoff.decide import planning
+
+        asked = wish.read(candidate, fleet_qps, replicas, balancing, trace, lost)
+        record = wish.one_scenario(self.record(), scenario)
+        return planning.plan(record, judge_scenario(record, cpu_flags=backends.cpu_flags()), asked)
 
     def export_mlperf(self, folder: str | Path) -> Written:
         """Write MLPerf LoadGen's summary and detail logs of every measured candidate; say where, and who is missing."""
@@ -228,16 +251,6 @@ def quality(
     if seeds < 1:
         raise UserError(f"--seeds {seeds}: must be 1 or more")
     return appraisal.appraise(scenario, asking.read(scenario, recipes), backends, seeds, reporter)
-
-
-def _one_scenario(record: RunRecord, name: str | None) -> ScenarioRecord:
-    """The scenario named, or the only one; raises UserError where that is none."""
-    known = [one.name for one in record.scenarios]
-    found = [one for one in record.scenarios if name in (None, one.name)]
-    if len(found) != 1:
-        wrong = "name one" if name is None else f"has no scenario {name}"
-        raise UserError(f"run {record.run}: {wrong} of {', '.join(known) or 'none'}")
-    return found[0]
 
 
 def _names_scenario(what: str | Path | Scenario) -> bool:

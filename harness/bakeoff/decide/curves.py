@@ -18,9 +18,10 @@ import numpy as np
 
 from bakeoff.backends import Batching
 from bakeoff.decide import stamps
-from bakeoff.decide.batching import Service, batched_capacity_qps, batched_dispatch_s, calls, fit_service
+from bakeoff.decide.batching import Service, batched_capacity_qps, calls, fit_service
 from bakeoff.decide.capacity import FEWEST_SERVICES, capacity_qps
 from bakeoff.decide.evidence import Evidence, at_once, pattern_of
+from bakeoff.decide.replica import read
 from bakeoff.measure.block import Block
 from bakeoff.measure.traffic import Pattern
 from bakeoff.scenario import Scenario
@@ -167,16 +168,12 @@ def _rounds(sources: Sequence[Evidence]) -> dict[int, list[Block]]:
 
 
 def _queue(source: Evidence, blocks: Sequence[Block], scenario: Scenario) -> Queue:
-    record, setting, sla = source.record, source.record.candidate.setting, scenario.sla
-    batching = setting.batching
-    costs = [
-        stamps.dispatch_s(block, setting.instances) if batching is None else batched_dispatch_s(block, batching)
-        for block in blocks
-    ]
+    setting, sla = source.record.candidate.setting, scenario.sla
+    replica = read(blocks, setting, at_once(source.record, scenario))
     return Queue(
-        lanes=at_once(record, scenario),
-        batching=batching,
-        dispatch_s=float(np.median(costs)),
+        lanes=replica.lanes,
+        batching=setting.batching,
+        dispatch_s=replica.dispatch_s,
         percentile=sla.percentile if sla else 99.0,
         seed=scenario.seed,
         pattern=pattern_of(blocks, scenario),

@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from bakeoff.backends import Setting
 from bakeoff.decide import stamps
-from bakeoff.decide.batching import batched_capacity_qps, batched_dispatch_s, fit_service
-from bakeoff.decide.capacity import FEWEST_SERVICES, capacity_qps, made_up
+from bakeoff.decide.capacity import FEWEST_SERVICES, made_up
 from bakeoff.decide.compare import NO_BOUNDS, Bounds
 from bakeoff.decide.cost import cost_per_million
 from bakeoff.decide.noise import left_cpus, over_budget
+from bakeoff.decide.replica import read
 from bakeoff.decide.search import Bracket, bracket, judged
 from bakeoff.decide.sla import Percentile, SlaResult, judge_errors, judge_sla, percentile_ms
 from bakeoff.measure.block import Block
@@ -229,7 +228,8 @@ def _rates(
 ) -> tuple[float, float] | None:
     """Requests and items per second that a replica can carry, by one round's blocks; None where they cannot say.
 
-    Live traffic: the highest rate within the SLA, by replaying service times. Else what was carried.
+    Live traffic: the highest rate within the SLA, by replaying service times through a queue; each round draws its own
+    arrivals. Else what was carried.
     """
     items = sum(int(block.items[stamps.answered(block)].sum()) for block in blocks)
     count = sum(int(stamps.answered(block).sum()) for block in blocks)
@@ -240,8 +240,8 @@ def _rates(
         return count / seconds, items / seconds
     if count < FEWEST_SERVICES:
         return None
-    lanes, setting = at_once(record, scenario), record.candidate.setting
-    qps = _capacity_qps(blocks, setting, lanes, scenario, scenario.sla, scenario.seed + number)
+    replica = read(blocks, record.candidate.setting, at_once(record, scenario))
+    qps = replica.capacity_qps(scenario.sla, scenario.seed + number, pattern_of(blocks, scenario))
     if qps is not None and scenario.traffic.trace is not None:
         qps *= _asked_over_had(blocks)
     return None if qps is None else (qps, qps * items / count)
@@ -252,32 +252,6 @@ def at_once(record: CandidateRecord, scenario: Scenario) -> int:
     cores for, since connections are not what limits it."""
     instances = record.candidate.setting.instances
     return min(instances, cpus_of(record, scenario, 1) or 1) if record.candidate.remote else instances
-
-
-def _capacity_qps(
-    blocks: Sequence[Block], setting: Setting, lanes: int, scenario: Scenario, sla: Sla, seed: int
-) -> float | None:
-    """By replaying what calls took, through a queue for so many lanes; each round draws its own arrivals."""
-    pattern, batching = pattern_of(blocks, scenario), setting.batching
-    if batching is not None:
-        started, done, items = (
-            stamps.joined([getattr(block, name) for block in blocks]) for name in ("started_ns", "done_ns", "items")
-        )
-        dispatch = float(np.median([batched_dispatch_s(block, batching) for block in blocks]))
-        return batched_capacity_qps(
-            fit_service(started, done, items),
-            tuple(min(blocks, key=stamps.mean_items).items.tolist()),
-            lanes,
-            batching,
-            dispatch,
-            sla.percentile,
-            sla.limit_ms,
-            seed,
-            pattern,
-        )
-    services = stamps.joined([stamps.service_s(block) for block in blocks])
-    dispatch = float(np.median([stamps.dispatch_s(block, setting.instances) for block in blocks]))
-    return capacity_qps(services, lanes, dispatch, sla.percentile, sla.limit_ms, seed, pattern)
 
 
 def pattern_of(blocks: Sequence[Block], scenario: Scenario) -> Pattern:

@@ -87,22 +87,30 @@ def request_count(qps: float, seconds: float) -> int:
     return max(1, round(qps * seconds))
 
 
-def _bursts(pattern: Pattern, qps: float, seconds: float, seed: int) -> Int64:
-    """Poisson arrivals of two rates: independent moments of the cumulated rate, taken back to times along a path.
+def burst_path(pattern: Pattern, span_s: float, rng: np.random.Generator) -> tuple[Float64, Float64]:
+    """Moments (seconds from 0 to `span_s`, ascending) at which bursts begin and end, and the cumulated rate at each of
+    them, in seconds of the mean rate.
 
-    The path is that of an on/off Markov chain on a ring as long as the block, begun at a random place, given that
-    bursts take exactly their share of it: so the rate and the height of the bursts are as asked in every block.
+    The path is that of an on/off Markov chain on a ring of this length, given that bursts take exactly their share of
+    it: so the rate and the height of the bursts are as asked in every block. It begins with a quiet stretch.
     """
-    rng = np.random.default_rng(seed)
-    count = request_count(qps, seconds)
-    span_s = count / qps
     bursts = _how_many(span_s * pattern.share / pattern.length_s, rng)
     quiet = max(0.0, 1 - pattern.peak * pattern.share) / (1 - pattern.share)
     stretches_s, rates = np.empty(2 * bursts), np.resize([quiet, pattern.peak], 2 * bursts)
     stretches_s[::2] = _parts(bursts, rng) * span_s * (1 - pattern.share)
     stretches_s[1::2] = _parts(bursts, rng) * span_s * pattern.share
-    ends_s, mass = (np.append(0.0, np.cumsum(each)) for each in (stretches_s, stretches_s * rates))
-    moments_s = np.interp(rng.uniform(0, mass[-1], count), mass, ends_s)
+    ends_s, mass_s = (np.append(0.0, np.cumsum(each)) for each in (stretches_s, stretches_s * rates))
+    return ends_s, mass_s
+
+
+def _bursts(pattern: Pattern, qps: float, seconds: float, seed: int) -> Int64:
+    """Poisson arrivals of two rates: independent moments of the cumulated rate, taken back to times along a path that
+    begins at a random place of its ring."""
+    rng = np.random.default_rng(seed)
+    count = request_count(qps, seconds)
+    span_s = count / qps
+    ends_s, mass_s = burst_path(pattern, span_s, rng)
+    moments_s = np.interp(rng.uniform(0, mass_s[-1], count), mass_s, ends_s)
     return (np.sort((moments_s + rng.uniform(0, span_s)) % span_s) * 1e9).astype(np.int64)
 
 

@@ -10,6 +10,7 @@ import re
 _NUMBER = r"([0-9]{1,15}(?:\.[0-9]{1,15})?)"
 _QUANTITY = re.compile(_NUMBER + r" ?([A-Za-zµ]{1,10})")
 _PERCENT = re.compile(_NUMBER + r" ?%")
+_RATE = re.compile(_NUMBER + r"([kM]?)")
 _PRICE = re.compile(_NUMBER + r" ([A-Z]{3})/(core-hour|gpu-hour|host-hour)")
 
 _SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
@@ -27,6 +28,7 @@ PRICE_PATTERN = r"^[0-9]+(\.[0-9]+)? [A-Z]{3}/(core-hour|gpu-hour|host-hour)$"
 _LONGEST_S = 24 * 3600.0
 _LONGEST_WAIT_S = 10.0
 _LARGEST_BYTES = 1024**5
+_HIGHEST_QPS = 1e9
 
 
 def seconds(value: object) -> float:
@@ -68,6 +70,15 @@ def fraction(value: object) -> float:
     if float(match[1]) > 100:
         raise ValueError("must be from 0% to 100%, as in 0.1%")
     return round(float(match[1]) / 100, 15)
+
+
+def rate(value: object) -> float:
+    """Such as "12000", "12k" or "1M", in requests per second: above 0 and at most a billion."""
+    match = _RATE.fullmatch(value) if isinstance(value, str) else None
+    qps = float(match[1]) * {"": 1.0, "k": 1e3, "M": 1e6}[match[2]] if match else 0.0
+    if not 0 < qps <= _HIGHEST_QPS:
+        raise ValueError("must be requests per second above 0, as in 12000, 12k or 1M")
+    return qps
 
 
 def price(value: object) -> tuple[float, str, str]:

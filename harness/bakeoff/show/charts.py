@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -30,10 +31,15 @@ def save(verdicts: Iterable[Verdict], folder: Path) -> tuple[Path, ...]:
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     for place, verdict in enumerate(map(readable, verdicts), 1):
-        stem = f"{place:02d}-{drawing.slug(verdict.scenario)}"
+        stem = f"{place:02d}-{slug(verdict.scenario)}"
         drawn = {"cost": costs(verdict)}
         if shows_latency(verdict):
             drawn |= {"cost-latency": scatter(verdict), "latency": latencies(verdict)}
         for name, figure in drawn.items():
             written += drawing.write_both(figure, folder / f"{stem}-{name}")
     return tuple(written)
+
+
+def slug(name: str) -> str:
+    """A scenario's name as a part of a file's."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "scenario"

@@ -131,11 +131,6 @@ def write_both(figure: Figure, stem: Path) -> tuple[Path, Path]:
     return png, svg
 
 
-def slug(name: str) -> str:
-    """A scenario's name as a part of a file's."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "scenario"
-
-
 def page_svg(figure: Figure, salt: str, label: str) -> str:
     """An SVG to put into a page: text stays text in the page's font, colours are CSS variables.
 

@@ -15,6 +15,7 @@ from bakeoff.decide.decision_map import Point
 from bakeoff.decide.outlook import Outlook
 from bakeoff.decide.sensitivity import told
 from bakeoff.show import drawing
+from bakeoff.show.charts import slug
 from bakeoff.show.map_figure import map_figure, map_words
 from bakeoff.show.numbers import clean, exact, number, shorten
 from bakeoff.show.sensitivity_figure import sensitivity_figure
@@ -61,7 +62,7 @@ def save(found: Outlook, folder: Path, before: str = "") -> tuple[Path, ...]:
     `before` stands before the files' names, which are the scenario's.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    stem = f"{before}{drawing.slug(found.map.name)}"
+    stem = f"{before}{slug(found.map.name)}"
     drawn = {f"{stem}-map": map_figure(found.map)} if found.map.points else {}
     if found.stretches:
         drawn[f"{stem}-sensitivity"] = sensitivity_figure(found.stretches, found.map.winners)

@@ -1,0 +1,180 @@
+"""Whether a simulated fleet waits as a real engine does: open-loop runs of one and of two instances beside it.
+
+    python tests/benchmarks/fleet.py [--engine onnxruntime] [--instances 1 2] [--loads 0.3 0.5 0.7 0.8]
+                                     [--seconds 10] [--blocks 4] [--into docs/measurement.md]
+
+A small model is made, and served as a run would serve it. Blocks at half of what its lanes can carry give the service
+times and the pipe's cost, as `bakeoff plan` reads them; then the percentiles of other blocks at each load stand beside
+those that are simulated for that rate. It wants a machine that does nothing else, with a CPU for each instance and one
+for the load generator. `--into` puts the table between the marks of a Markdown file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from marked import rewrite_file
+from onnx import TensorProto, helper, numpy_helper
+from proofs import shop
+
+from bakeoff.contest.contest import ask
+from bakeoff.decide import stamps
+from bakeoff.decide.fleet import Fleet, Served
+from bakeoff.decide.replica import read
+from bakeoff.decide.sla import Percentile, percentile_ms
+from bakeoff.measure.block import Block
+from bakeoff.measure.engine_room import Engine
+from bakeoff.measure.traffic import Pattern, arrivals
+from bakeoff.scenario import Scenario, from_dict
+
+HERE = Path(__file__).resolve().parent
+MARK = "fleet"
+TITLES = ("engine", "instances", "load", "requests/s", "p50, measured", "p50, simulated", "p99, measured",
+          "p99, simulated", "p99 off", "command")  # fmt: skip
+WIDTH, LAYERS, ITEMS = 768, 4, 32
+REFERENCE_LOAD = 0.5
+GRACE_S, START_S, CLOSED_S = 5.0, 60.0, 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One load on so many instances, measured and simulated."""
+
+    instances: int
+    load: float
+    qps: float
+    p50_ms: float
+    p99: Percentile
+    simulated: Served
+
+
+def model(folder: Path) -> Path:
+    """A perceptron of a few layers, whose calls take about a millisecond."""
+    rng = np.random.default_rng(1)
+    weights = [rng.normal(0, WIDTH**-0.5, (WIDTH, WIDTH)).astype(np.float32) for _ in range(LAYERS)]
+    nodes, last = [], "x"
+    for layer in range(LAYERS):
+        nodes += [
+            helper.make_node("MatMul", [last, f"w{layer}"], [f"m{layer}"]),
+            helper.make_node("Relu", [f"m{layer}"], [f"r{layer}"]),
+        ]
+        last = f"r{layer}"
+    nodes.append(helper.make_node("ReduceMean", [last], ["score"], axes=[1], keepdims=0))
+    graph = helper.make_graph(
+        nodes,
+        "perceptron",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["items", WIDTH])],
+        [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["items"])],
+        [numpy_helper.from_array(array, f"w{layer}") for layer, array in enumerate(weights)],
+    )
+    path = folder / "perceptron.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def question(path: Path, engine: str, instances: int) -> Scenario:
+    """The scenario whose candidate has so many instances of one thread."""
+    return from_dict(
+        {
+            "name": f"fleet-{instances}",
+            "workload": str(path),
+            "traffic": {"kind": "server", "qps": 100, "batch_size": ITEMS},
+            "sla": {"p99": "1s"},
+            "resources": {"cpus": instances},
+            "candidates": {"backends": [engine], "settings": [f"{instances}x1"], "precisions": ["fp32"]},
+        }
+    )
+
+
+def rows(engine: str, instances: int, loads: Sequence[float], seconds: float, blocks: int) -> Iterator[Row]:
+    """A row for each load, when it is there."""
+    with tempfile.TemporaryDirectory(prefix="bakeoff-fleet-") as place:
+        folder = Path(place)
+        scenario = question(model(folder), engine, instances)
+        (asked,) = ask([scenario])
+        candidate = asked.entries[0].candidate
+        with Engine.start(shop.order(asked, candidate.id, folder), START_S) as started:
+            busy_s = float(stamps.service_s(started.closed(CLOSED_S)).mean())
+
+            def play(load: float, seed: int) -> Block:
+                qps = load * instances / busy_s
+                return started.open(arrivals(Pattern(), qps, seconds, seed), GRACE_S, seed, offered_qps=qps)
+
+            reference = [play(REFERENCE_LOAD, seed) for seed in range(blocks)]
+            replica = read(reference, candidate.setting, instances)
+            if scenario.sla is None:
+                raise ValueError("the question has an sla")
+            fleet = Fleet(replica, Pattern(), "random", scenario.sla)
+            for load in loads:
+                played = [stamps.latency_ms(play(load, blocks + seed)) for seed in range(blocks)]
+                qps = load * instances / busy_s
+                p50_ms, p99 = float(np.median(stamps.joined(played))), percentile_ms(played, 99.0)
+                yield Row(instances, load, qps, p50_ms, p99, fleet.at(1, qps))
+
+
+def line(engine: str, row: Row, command: str) -> str:
+    """A row of the table."""
+    off = (
+        "-"
+        if row.p99.value is None or row.simulated.p99_ms is None
+        else f"{row.simulated.p99_ms / row.p99.value - 1:+.0%}"
+    )
+    cells = (
+        engine,
+        f"{row.instances}",
+        f"{row.load:.0%}",
+        f"{row.qps:,.0f}",
+        f"{row.p50_ms:.2f} ms",
+        _ms(row.simulated.p50_ms),
+        f"{_ms(row.p99.value)} ({_ms(row.p99.low)} to {_ms(row.p99.high)})",
+        _ms(row.simulated.p99_ms),
+        off,
+        f"`{command}`",
+    )
+    return _line(cells)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Print each row when it is there."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--engine", default="onnxruntime", help="a backend that takes ONNX and offers one thread each")
+    parser.add_argument("--instances", type=int, nargs="+", default=[1, 2])
+    parser.add_argument(
+        "--loads", type=float, nargs="+", default=[0.3, 0.5, 0.7, 0.8], help="shares of the lanes' time"
+    )
+    parser.add_argument("--seconds", type=float, default=10.0, help="of a block")
+    parser.add_argument("--blocks", type=int, default=4, help="at each load")
+    parser.add_argument("--into", type=Path, metavar="FILE", help="put the table into this Markdown file")
+    asked = parser.parse_args(words)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH", "")]))
+    told = [_line(TITLES), _line(["---"] * len(TITLES))]
+    sys.stdout.write("\n".join(told) + "\n")
+    for instances in asked.instances:
+        command = f"python tests/benchmarks/fleet.py --engine {asked.engine} --instances {instances}"
+        for row in rows(asked.engine, instances, asked.loads, asked.seconds, asked.blocks):
+            told.append(line(asked.engine, row, command))
+            sys.stdout.write(told[-1] + "\n")
+            sys.stdout.flush()
+    if asked.into:
+        rewrite_file(asked.into, MARK, lambda _: "\n".join(told))
+    return 0
+
+
+def _ms(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f} ms"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
