@@ -113,6 +113,17 @@ def test_a_stored_run_can_be_tabled_and_reported_again(finished):
 
 @pytest.mark.alone
 @pytest.mark.slow
+def test_a_stored_run_has_a_map(finished):
+    told = json.loads(bakeoff("map", "latest", "--json", "--to", "drawn", folder=finished).stdout)
+    assert {point["sla_ms"] for point in told["map"]} == {1000.0, 2000.0, 4000.0, 8000.0}
+    assert {point["extrapolated"] for point in told["map"] if point["batch_size"] != 4} == {True}, "4 were measured"
+    assert {path.suffix for path in (finished / "drawn").iterdir()} == {".png", ".svg"}
+    wrong = bakeoff("map", "--scenario", "other", folder=finished, code=2).stderr
+    assert "--scenario other: not in run" in wrong
+
+
+@pytest.mark.alone
+@pytest.mark.slow
 def test_a_stored_run_can_be_planned_for_a_fleet(finished):
     (answer,) = json.loads(bakeoff("verdict", "--json", folder=finished).stdout)["scenarios"]
     known = next(each["candidate"] for each in answer["candidates"] if each["capacity_qps"])
@@ -374,6 +385,7 @@ def test_help_starts_light():
         "plan",
         "table",
         "report",
+        "map",
         "join",
         "compare",
         "bundle",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bakeoff.decide.bundling import Checked
     from bakeoff.decide.change import Change
     from bakeoff.decide.judgement import Verdict
+    from bakeoff.decide.outlook import Outlook
     from bakeoff.decide.planning import Plan
     from bakeoff.show.mlperf import Written
 
@@ -85,20 +86,52 @@ class Run:
         with Store.open(self.store, create=False) as store:
             return verdicts(store.load(self.id), backends.cpu_flags() if cpu_flags is None else cpu_flags)
 
+    def outlook(self, scenario: str | None = None, others: Sequence[Run] = ()) -> Outlook:
+        """The decision map of a scenario and what would turn its verdict, by this run and `others` of one question.
+
+        `scenario` may be left out where the run has one; others add their batch sizes. Raises UserError for another
+        question, another host, and no such scenario.
+        """
+        from bakeoff.decide.court import convene
+        from bakeoff.decide.outlook import outlook
+
+        records = [run.record() for run in (self, *others)]
+        found = [wish.one_scenario(record, scenario) for record in records]
+        flags = backends.cpu_flags()
+        courts = [convene(one, cpu_flags=flags) for one in found]
+        return outlook(courts, [str(record.host.get("host")) for record in records], flags)
+
+    def decision_map(self, scenario: str | None = None, others: Sequence[Run] = ()) -> pd.DataFrame:
+        """The winner over fleet QPS, batch size and SLA: a row per point (docs: decide/map_frames.py)."""
+        from bakeoff.decide.map_frames import map_frame
+
+        return map_frame(self.outlook(scenario, others).map)
+
+    def sensitivity(self, scenario: str | None = None, others: Sequence[Run] = ()) -> pd.DataFrame:
+        """Between which floors, headrooms and ratios of prices who wins: a row per stretch."""
+        from bakeoff.decide.map_frames import sensitivity_frame
+
+        return sensitivity_frame(self.outlook(scenario, others).stretches)
+
     def report(self, folder: str | Path | None = None) -> Path:
         """Write the HTML page, the charts and the Markdown summary, and give the page's path.
 
         `folder` defaults to reports/RUN under the current folder.
         """
-        from bakeoff.show import charts, markdown, page
+        from bakeoff.decide.outlook import outlooks
+        from bakeoff.show import charts, mapping, markdown, page
 
         place = DEFAULT_REPORTS / self.id if folder is None else Path(folder)
         found, record = self.verdict(), self.record()
         place.mkdir(parents=True, exist_ok=True)
         charts.save(found, place)
+        mapped = outlooks(record, backends.cpu_flags())
+        for number, one in enumerate(record.scenarios, 1):
+            if one.name in mapped:
+                mapping.save(mapped[one.name], place, f"{number:02d}-")
         (place / "summary.md").write_text(markdown.markdown(record, found), encoding="utf-8")
         path = place / "index.html"
-        path.write_text(page.page(record, found), encoding="utf-8")
+        path.write_text(page.page(record, found, mapped), encoding="utf-8")
         return path
 
     def plan(

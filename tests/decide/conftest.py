@@ -102,7 +102,7 @@ def record_of(name, engine, definition, seed):
     return CandidateRecord(candidate, {}, ledger, tuple(measured), quality)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def scenario():
     """A scenario's record: engines by name, and what differs from 100 QPS within 20 ms at p99."""
 
@@ -123,7 +123,7 @@ def scenario():
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run():
     def make(*scenarios):
         at = datetime(2026, 1, 1, tzinfo=UTC)
@@ -132,16 +132,16 @@ def run():
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def block():
     return make_block
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def engine():
     return Engine
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def quality():
     return auc

@@ -168,4 +168,8 @@ def over(row: Row) -> str:
     """How an accepted row stands against the first; empty for the others, and for the first itself."""
     if row.over is None:
         return "too few rounds to tell" if row.alike else ""
-    return f"not told apart ({percent(row.over.low)} to {percent(row.over.high)})" if row.alike else dearer(row.over)
+    return (
+        f"not told apart ({percent(row.over.low)} to {percent(row.over.high)})"
+        if row.alike
+        else by_how_much(row.over, "dearer")
+    )

@@ -49,6 +49,7 @@ def _scenario(verdict: Verdict) -> dict[str, Any]:
         "reasons": verdict.reasons,
         "objective": verdict.objective,
         "score_unit": verdict.score_unit,
+        "suspicions": [asdict(one) for one in verdict.suspicions],
         "cost_unit": verdict.cost_unit,
         "margin": verdict.margin,
         "regret_high": verdict.regret_high,

@@ -43,15 +43,20 @@ def fit_service(started_ns: Numbers, done_ns: Numbers, items: Numbers) -> Servic
     be negative. Where all calls have one size, the whole time counts as per item: the most cautious guess at a larger
     one. Raises ValueError where no request was answered.
     """
-    answered = (started_ns >= 0) & (done_ns > started_ns)
-    if not answered.any():
+    sizes, seconds = calls(started_ns, done_ns, items)
+    if not len(sizes):
         raise ValueError("no batch was answered")
-    pairs = np.stack([started_ns[answered], done_ns[answered]], axis=1)
-    calls, call_of = np.unique(pairs, axis=0, return_inverse=True)
-    sizes = np.bincount(call_of.reshape(-1), weights=items[answered]).astype(np.float64)
-    seconds = (calls[:, 1] - calls[:, 0]) / stamps.S
     base_s, per_item_s = _affine(sizes, seconds)
     return Service(base_s, per_item_s, tuple((seconds / (base_s + per_item_s * sizes)).tolist()))
+
+
+def calls(started_ns: Numbers, done_ns: Numbers, items: Numbers) -> tuple[Floats, Floats]:
+    """The items and the seconds of each answered call, in the order begun."""
+    answered = (started_ns >= 0) & (done_ns > started_ns)
+    pairs = np.stack([started_ns[answered], done_ns[answered]], axis=1)
+    found, call_of = np.unique(pairs, axis=0, return_inverse=True)
+    sizes = np.bincount(call_of.reshape(-1), weights=items[answered], minlength=len(found)).astype(np.float64)
+    return sizes, np.asarray((found[:, 1] - found[:, 0]) / stamps.S)
 
 
 def _affine(sizes: Floats, seconds: Floats) -> tuple[float, float]:

@@ -71,10 +71,10 @@ def convene(record: ScenarioRecord, error: float = ERROR_AT_THE_END, cpu_flags: 
     gates = {name: gate(one, scenario, provisional, cpu_flags) for name, one in evidence.items()}
     costs = {name: evidence[name].round_scores for name, found in gates.items() if found.status == "ok"}
     bounds = {name: one.bounds for name, one in evidence.items()}
-    return Court(record, scenario, provisional, cpus, evidence, gates, _by_cost(costs), Field(costs, error, bounds))
+    return Court(record, scenario, provisional, cpus, evidence, gates, by_cost(costs), Field(costs, error, bounds))
 
 
-def _by_cost(costs: Mapping[str, Mapping[int, float]]) -> tuple[str, ...]:
+def by_cost(costs: Mapping[str, Mapping[int, float]]) -> tuple[str, ...]:
     """By mean log cost, over the rounds that all had where there are any: rounds differ."""
     common = set.intersection(*(set(each) for each in costs.values())) if costs else set()
 

@@ -10,7 +10,7 @@ from typing import Literal
 from bakeoff.decide.evidence import Evidence, has_cost
 from bakeoff.decide.features import lacking
 from bakeoff.decide.objective import MISSING
-from bakeoff.decide.quality import allowed_loss, judge
+from bakeoff.decide.quality import allowed_loss, judge, worst_loss
 from bakeoff.scenario import Floor, Scenario
 from bakeoff.scenario.environment import APART
 from bakeoff.store.record import OK, CandidateRecord, Quality
@@ -103,7 +103,7 @@ def _quality(record: CandidateRecord, scenario: Scenario, provisional: bool, els
 def _unclear(metric: str, quality: Quality | None, floor: Floor, elsewhere: str) -> Gate:
     if quality is None:
         return Gate("open", "quality", "undecided", elsewhere or f"{metric} was not measured")
-    worst, allowed = -quality.low if quality.higher_is_better else quality.high, allowed_loss(floor, quality.base)
+    worst, allowed = worst_loss(quality), allowed_loss(floor, quality.base)
     reason = f"the loss of {metric} may be as large as {worst:.2g}; the floor allows {allowed:.2g}"
     return Gate("settled", "quality", "undecided", reason)
 

@@ -108,6 +108,20 @@ class Leaderboard:
 
 
 @dataclass(frozen=True, slots=True)
+class Suspicion:
+    """A speed outside the band that was published (`low` None: no lower end): `candidate` is `ratio` times as fast as
+    `against`. Something to check, which `sentence` tells with the usual cause."""
+
+    name: str
+    candidate: str
+    against: str
+    ratio: float
+    low: float | None
+    high: float
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """One scenario's answer. `set` holds the ids that may be the best. `leader` is the choice, or what would be chosen
     where the evidence is not enough.
@@ -144,3 +158,4 @@ class Verdict:
     fleet: Mapping[str, Any]
     floors: Mapping[str, Any]
     workload: Mapping[str, Any]
+    suspicions: tuple[Suspicion, ...] = ()

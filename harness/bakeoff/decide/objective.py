@@ -71,6 +71,10 @@ def _each(by_round: ByRound, figure: Callable[[Sequence[Block]], float | None]) 
     return {number: figure(blocks) for number, blocks in by_round.items() if number != CAPACITY_ROUND}
 
 
+def _tail_ms(blocks: Sequence[Block], percentile: float) -> float | None:
+    return percentile_ms([stamps.latency_ms(block) for block in blocks], percentile).value
+
+
 def _joules_per_million(blocks: Sequence[Block]) -> float | None:
     """Of the whole machine, for a million items of answered requests."""
     read = [block for block in blocks if isinstance(block.facts.get("energy_j"), int | float)]

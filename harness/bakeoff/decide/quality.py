@@ -20,7 +20,7 @@ from bakeoff.metrics.examples import column, labels_of
 from bakeoff.scenario.parts import Floor
 from bakeoff.store.record import Quality
 
-__all__ = ["Examples", "Quality", "allowed_loss", "evaluate", "judge"]
+__all__ = ["Examples", "Quality", "allowed_loss", "evaluate", "judge", "worst_loss"]
 
 Outcome = Literal["ok", "missed", "undecided"]
 Interval = tuple[float, float]
@@ -60,6 +60,11 @@ def allowed_loss(floor: Floor, base: float) -> float:
     return floor.amount * abs(base) if floor.relative else floor.amount
 
 
+def worst_loss(quality: Quality) -> float:
+    """The largest loss that the interval leaves open, in the metric's own units."""
+    return -quality.low if quality.higher_is_better else quality.high
+
+
 def judge(quality: Quality, floor: Floor) -> Outcome:
     """ok where even the worst end of the loss's interval is allowed, missed where even the best end is not."""
     figures = (quality.value, quality.base, quality.delta, quality.low, quality.high)
@@ -67,7 +72,7 @@ def judge(quality: Quality, floor: Floor) -> Outcome:
         return "missed"
     if not all(math.isfinite(figure) for figure in figures):
         return "undecided"
-    worst, best = (-quality.low, -quality.high) if quality.higher_is_better else (quality.high, quality.low)
+    worst, best = worst_loss(quality), -quality.high if quality.higher_is_better else quality.low
     allowed = allowed_loss(floor, quality.base)
     if worst <= allowed:
         return "ok"

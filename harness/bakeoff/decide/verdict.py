@@ -14,6 +14,7 @@ from bakeoff.decide.court import ERROR_AT_THE_END, Court, convene
 from bakeoff.decide.gains import gains
 from bakeoff.decide.judgement import Leaderboard, Verdict, VerdictName
 from bakeoff.decide.judging import judgement
+from bakeoff.decide.sanity import suspicions
 from bakeoff.decide.wording import sentence
 from bakeoff.scenario import Scenario
 from bakeoff.store.record import RunRecord, ScenarioRecord
@@ -37,7 +38,8 @@ def verdicts(record: RunRecord, cpu_flags: Collection[str] | None = None) -> tup
 
     `cpu_flags` are those of the host that the verdict is for; None: of the host that measured.
     """
-    return tuple(judge_scenario(scenario, cpu_flags=cpu_flags) for scenario in record.scenarios)
+    here = record.host.get("cpu_flags", ())
+    return tuple(judge_scenario(scenario, cpu_flags=cpu_flags, measured_on=here) for scenario in record.scenarios)
 
 
 def verdict_of(record: RunRecord, scenario: str, error: float = ERROR_AT_THE_END) -> Verdict:
@@ -49,13 +51,19 @@ def verdict_of(record: RunRecord, scenario: str, error: float = ERROR_AT_THE_END
 
 
 def judge_scenario(
-    record: ScenarioRecord, error: float = ERROR_AT_THE_END, cpu_flags: Collection[str] | None = None
+    record: ScenarioRecord,
+    error: float = ERROR_AT_THE_END,
+    cpu_flags: Collection[str] | None = None,
+    measured_on: Collection[str] = (),
 ) -> Verdict:
-    """Gates first, then cost. A pure function of the record; `error` is the chance that its claims may be wrong."""
-    return judge(convene(record, error, cpu_flags))
+    """Gates first, then cost. A pure function of the record; `error` is the chance that its claims may be wrong.
+
+    `measured_on` are the flags of the CPU that measured, which say how fast it may be.
+    """
+    return judge(convene(record, error, cpu_flags), measured_on)
 
 
-def judge(court: Court) -> Verdict:
+def judge(court: Court, measured_on: Collection[str] = ()) -> Verdict:
     """The verdict that a court's evidence gives."""
     leading = choose(court) if court.accepted else None
     name = _verdict(court, leading)
@@ -100,6 +108,7 @@ def judge(court: Court) -> Verdict:
         fleet=scenario.fleet.model_dump(),
         floors={metric: floor.model_dump() for metric, floor in scenario.quality.items()},
         workload=dict(court.record.workload),
+        suspicions=suspicions(court, measured_on),
     )
 
 

@@ -36,10 +36,7 @@ def save(verdicts: Iterable[Verdict], folder: Path) -> tuple[Path, ...]:
         if shows_latency(verdict):
             drawn |= {"cost-latency": scatter(verdict), "latency": latencies(verdict)}
         for name, figure in drawn.items():
-            png, svg = folder / f"{stem}-{name}.png", folder / f"{stem}-{name}.svg"
-            drawing.write_png(figure, png)
-            drawing.write_svg(figure, svg)
-            written += [png, svg]
+            written += drawing.write_both(figure, folder / f"{stem}-{name}")
     return tuple(written)
 
 

@@ -204,7 +204,7 @@ def _quality(verdict: Verdict, judged: Judgement) -> str:
 
 
 def _closing(verdict: Verdict) -> list[str]:
-    lines = [clean(reason) for reason in verdict.reasons]
+    lines = [clean(line) for line in (*verdict.reasons, *views.doubts(verdict))]
     lines += [
         line for line in (views.certainty(verdict), views.money_words(verdict), preparation_words(verdict)) if line
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.text import Text
 
 from bakeoff.show.numbers import clean
@@ -38,12 +40,14 @@ ROLES = {
 """Colour -> role. They stay apart for colour-blind readers, and shapes tell the same story without colour."""
 
 FONT, SMALL = 9.0, 8.0
-_STYLE: Any = {"svg.hashsalt": "bakeoff", "font.family": "DejaVu Sans", "font.size": FONT}
+_STYLE: Any = {"svg.hashsalt": "bakeoff", "font.family": "DejaVu Sans", "font.size": FONT, "hatch.linewidth": 0.7}
 _PNG_DPI = 200
+HOLLOW: Any = {"linestyle": "none", "markerfacecolor": PAPER, "markeredgecolor": INK}
+"""A mark that stands out on any colour."""
 
 
 @contextmanager
-def _quiet_style(**settings: Any) -> Iterator[None]:
+def quiet_style(**settings: Any) -> Iterator[None]:
     """Our settings for the time of a drawing; a name in a script that the font lacks is no reason to complain."""
     with mpl.rc_context(_STYLE | settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
@@ -53,7 +57,7 @@ def _quiet_style(**settings: Any) -> Iterator[None]:
 
 def blank(size: tuple[float, float]) -> Figure:
     """An empty figure of `size` in inches on an Agg canvas."""
-    with _quiet_style():
+    with quiet_style():
         figure = Figure(figsize=size, facecolor=PAPER)
         FigureCanvasAgg(figure)
         return figure
@@ -61,7 +65,7 @@ def blank(size: tuple[float, float]) -> Figure:
 
 def axes(figure: Figure, place: tuple[float, float, float, float]) -> Axes:
     """Axes at `place` (left, bottom, width, height as fractions) with a quiet frame and light grid lines."""
-    with _quiet_style():
+    with quiet_style():
         made = figure.add_axes(place)
     made.set_facecolor(PAPER)
     made.set_axisbelow(True)
@@ -76,26 +80,55 @@ def axes(figure: Figure, place: tuple[float, float, float, float]) -> Axes:
 def write(on: Axes, x: float, y: float, text: object, **style: Any) -> Text:
     """Text at a place, never read as TeX: names come from users and engines."""
     options = {"fontsize": FONT, "color": INK, "parse_math": False, **style}
-    with _quiet_style():
+    with quiet_style():
         return on.text(x, y, clean(text), **options)
 
 
 def text_size(text: Text) -> tuple[float, float]:
     """Width and height of a text in pixels."""
-    with _quiet_style():
+    with quiet_style():
         extent = text.get_window_extent()
     return extent.width, extent.height
 
 
+def swatch(name: str, colour: str, hatch: str | None = None) -> Patch:
+    """A patch of colour for a legend."""
+    return Patch(facecolor=colour, edgecolor=PAPER if hatch else LINE, linewidth=0.5, hatch=hatch, label=name)
+
+
+def mark(name: str, marker: str, size: float) -> Line2D:
+    """A hollow mark for a legend."""
+    return Line2D([], [], marker=marker, markersize=size, label=name, **HOLLOW)
+
+
+def legend(figure: Figure, handles: Sequence[Patch | Line2D], columns: int) -> None:
+    """Names for colours and marks at the bottom, read along the columns; no name is read as TeX."""
+    with quiet_style():
+        made = figure.legend(
+            handles=handles, loc="lower left", ncols=columns, frameon=False, fontsize=SMALL, labelcolor=INK,
+            handlelength=1.3, handleheight=0.9, labelspacing=0.35, columnspacing=1.6, borderaxespad=0.4,
+        )  # fmt: skip
+    for text in made.get_texts():
+        text.set_parse_math(False)
+
+
 def write_png(figure: Figure, path: Path) -> None:
     """A picture for slides and issues, the same bytes for the same figures."""
-    with _quiet_style():
+    with quiet_style():
         figure.savefig(path, format="png", dpi=_PNG_DPI, metadata={"Software": None})
 
 
 def write_svg(figure: Figure, path: Path) -> None:
     """An SVG that looks the same everywhere: its text is drawn as paths."""
     path.write_text(_svg(figure, "path"), encoding="utf-8")
+
+
+def write_both(figure: Figure, stem: Path) -> tuple[Path, Path]:
+    """The same figure as PNG and as SVG; gives the paths."""
+    png, svg = (stem.parent / f"{stem.name}.{kind}" for kind in ("png", "svg"))
+    write_png(figure, png)
+    write_svg(figure, svg)
+    return png, svg
 
 
 def page_svg(figure: Figure, salt: str, label: str) -> str:
@@ -117,7 +150,7 @@ def page_svg(figure: Figure, salt: str, label: str) -> str:
 
 def _svg(figure: Figure, text_as: str, salt: str = "bakeoff") -> str:
     buffer = io.StringIO()
-    with _quiet_style(**{"svg.fonttype": text_as, "svg.hashsalt": salt}):
+    with quiet_style(**{"svg.fonttype": text_as, "svg.hashsalt": salt}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
 

@@ -88,7 +88,7 @@ def _candidates(verdict: Verdict) -> list[str]:
 
 
 def _notes(verdict: Verdict) -> list[str]:
-    notes = [clean(reason) for reason in verdict.reasons]
+    notes = [clean(note) for note in (*verdict.reasons, *views.doubts(verdict))]
     notes += [views.certainty(verdict), views.money_words(verdict), preparation_words(verdict)]
     if verdict.leaderboard is not None:
         board = verdict.leaderboard

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from bakeoff.decide.decision_map import DecisionMap
 from bakeoff.decide.judgement import Judgement, Verdict
+from bakeoff.decide.outlook import Outlook
 from bakeoff.show import numbers, provenance, recipes, views
 from bakeoff.show.charts import chart, latencies
 from bakeoff.show.drawing import page_svg
 from bakeoff.show.endpoints import endpoint_words
 from bakeoff.show.gates import Gate, gates, subject
+from bakeoff.show.map_figure import map_figure, map_words
+from bakeoff.show.mapping import turns
 from bakeoff.show.measuring import measuring_words
 from bakeoff.show.scale import readable
 from bakeoff.show.scatter import alt_text
 from bakeoff.store.record import RunRecord
+
+NO_OUTLOOKS: Mapping[str, Outlook] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +53,20 @@ class Section:
     rivals: tuple[views.Row, ...]
     yaml: str
     calls: str
+    map: Chart | None
+    turns: tuple[str, ...]
     measuring: tuple[str, ...]
 
 
-def page(record: RunRecord, verdicts: Sequence[Verdict]) -> str:
-    """The whole report of a run as HTML, at most a few hundred kilobytes for a run of ordinary size."""
-    sections = tuple(_section(record, place, readable(verdict)) for place, verdict in enumerate(verdicts, 1))
+def page(record: RunRecord, verdicts: Sequence[Verdict], outlooks: Mapping[str, Outlook] = NO_OUTLOOKS) -> str:
+    """The whole report of a run as HTML, at most a few hundred kilobytes for a run of ordinary size.
+
+    `outlooks` are the decision maps of its scenarios by name.
+    """
+    sections = tuple(
+        _section(record, place, readable(verdict), outlooks.get(verdict.scenario))
+        for place, verdict in enumerate(verdicts, 1)
+    )
     script = _source("copy.js")
     return (
         _environment()
@@ -71,7 +86,7 @@ def page(record: RunRecord, verdicts: Sequence[Verdict]) -> str:
     )
 
 
-def _section(record: RunRecord, place: int, verdict: Verdict) -> Section:
+def _section(record: RunRecord, place: int, verdict: Verdict, outlook: Outlook | None) -> Section:
     anchor = f"scenario-{place}"
     judged = subject(verdict)
     label = "Each candidate's latency with its interval; the table holds the figures."
@@ -86,12 +101,14 @@ def _section(record: RunRecord, place: int, verdict: Verdict) -> Section:
         rivals=views.rivals(verdict),
         yaml=recipes.as_yaml(verdict.choice) if verdict.choice else "",
         calls=recipes.engine_calls(verdict.choice) if verdict.choice else "",
+        map=_chart(map_figure, outlook.map, f"{anchor}-map", map_words(outlook.map)) if outlook else None,
+        turns=tuple(turns(outlook)) if outlook else (),
         measuring=(*measuring_words(record, verdict), *endpoint_words(verdict)),
     )
 
 
-def _chart(draw: Callable[..., Figure], verdict: Verdict, salt: str, label: str) -> Chart:
-    wide, narrow = (page_svg(draw(verdict, narrow=slim), f"{salt}-{slim}", label) for slim in (False, True))
+def _chart(draw: Callable[..., Figure], drawn: Verdict | DecisionMap, salt: str, label: str) -> Chart:
+    wide, narrow = (page_svg(draw(drawn, narrow=slim), f"{salt}-{slim}", label) for slim in (False, True))
     return Chart(Markup(wide), Markup(narrow))
 
 

@@ -33,6 +33,7 @@ MEANINGS = {
 }
 NO_FAILURE = frozenset({OK, "eliminated", "undecided", "not-reached"})
 """Outcomes that are no fault of the candidate's."""
+_MOST_DOUBTS = 6
 PROVISIONAL = "decided on generated inputs: they can settle speed, never quality"
 
 
@@ -105,6 +106,13 @@ def trust(verdict: Verdict) -> tuple[str, ...]:
     """What speaks against the figures: each doubtful candidate with its marks."""
     doubtful = [one for one in verdict.candidates if one.trust_notes or not one.trusted]
     return tuple(f"{clean(one.candidate)}: {clean('; '.join(one.trust_notes) or 'not trusted')}" for one in doubtful)
+
+
+def doubts(verdict: Verdict) -> tuple[str, ...]:
+    """Speeds outside what was published, each with what to check; of many the first, and how many more."""
+    told = tuple(one.sentence for one in verdict.suspicions[:_MOST_DOUBTS])
+    more = len(verdict.suspicions) - len(told)
+    return (*told, f"{more} more such ratios are in the JSON of the verdict.") if more > 0 else told
 
 
 def certainty(verdict: Verdict) -> str:
