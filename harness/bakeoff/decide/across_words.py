@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bakeoff.decide.break_even import BreakEven, Crossing
 from bakeoff.decide.court import CLOSE
 from bakeoff.decide.sides import Side
-from bakeoff.decide.wording import listed, named, percent, whole
+from bakeoff.decide.wording import by_how_much, listed, named, percent, whole
 
 if TYPE_CHECKING:
     from bakeoff.decide.across import Row

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bakeoff.decide.compare import Field
 from bakeoff.decide.court import CLOSE, ERROR_AT_THE_END, by_cost
 from bakeoff.decide.race import SCREEN_MARGIN
-from bakeoff.decide.wording import dearer, listed, percent
+from bakeoff.decide.wording import by_how_much, listed, percent
 from bakeoff.store.record import SCREEN_ROUND
 
 TIE, NONE = "tie", "none"
@@ -73,7 +73,7 @@ def _pair(costs: Costs, field: Field, best: str, other: str, slack: float) -> Pa
     loss = field.dearer(other, best)
     if loss is not None:
         span = f"{percent(loss.low)} to {percent(loss.high)} dearer"
-        return Pair(loss.value, loss.low > math.expm1(slack), dearer(loss), span)
+        return Pair(loss.value, loss.low > math.expm1(slack), by_how_much(loss, "dearer"), span)
     ratio = _alone(costs[other]) / _alone(costs[best])
     words = f"{percent(ratio - 1.0)} dearer by a screening block alone"
     screened = not any(number > SCREEN_ROUND for number in costs[best])
