@@ -68,3 +68,12 @@ def test_a_verdict_elsewhere_refuses_what_it_was_not_judged_for(pages, tmp_path,
     shown = CliRunner().invoke(app, ["verdict", "latest", "--json", "--store", str(tmp_path / "runs.db")])
     (scenario,) = json.loads(shown.stdout)["scenarios"]
     assert next(one["reason"] for one in scenario["candidates"] if one["candidate"] == int8).startswith(refused)
+
+
+def test_who_lost_the_race_comes_back_once(pages):
+    notebook, int8, _ = pages
+    here = notebook({"avx2"})
+    here.eliminated({int8: "dearer than another, which then dropped out"})
+    assert here.readmitted("that one dropped out", 3) == [int8]
+    here.eliminated({int8: "generated inputs cannot judge it"})
+    assert here.readmitted("that one dropped out", 3) == [], "it would go on for ever"

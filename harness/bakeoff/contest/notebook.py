@@ -118,10 +118,13 @@ class Notebook:
         """The nearest of those that lost the race, back in it once, since none that they lost to is left."""
         judged = self.judged().candidates
         back = [each.candidate for each in judged if each.outcome == "eliminated"]
-        back = [name for name in back if not passed(self.candidate(name), "race")][:limit]
+        back = [name for name in back if not self._came_back(name)][:limit]
         for name in back:
             self.row(name, "race", reason=lost_to)
         return back
+
+    def _came_back(self, name: str) -> bool:
+        return any(row.stage == "race" and row.outcome == OK for row in self.candidate(name).ledger)
 
     def no_time(self, names: Iterable[str], stage: str) -> None:
         """Candidates whose turn did not come."""
