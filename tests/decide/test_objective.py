@@ -110,7 +110,7 @@ def test_production_is_held_against_by_the_same_figure(field, objective, figures
 def test_what_goes_by_cost_says_so(field, run):
     record = field("memory")
     with pytest.raises(UserError, match="its objective is memory; join goes by cost"):
-        join([("a", run(record)), ("b", run(record))])
+        join([("a", run(record)), ("b", replace(run(record), run="another"))])
     with pytest.raises(UserError, match="its objective is memory; map goes by cost"):
         outlook([convene(record)])
     assert outlooks(run(record)) == {}
