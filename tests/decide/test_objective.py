@@ -5,7 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from bakeoff.decide.across import join
+from bakeoff.decide.court import convene
+from bakeoff.decide.outlook import outlook, outlooks
 from bakeoff.decide.verdict import judge_scenario
+from bakeoff.errors import UserError
 
 OBJECTIVES = ("cost", "throughput", "p99", "memory", "energy")
 
@@ -101,3 +105,12 @@ def test_production_is_held_against_by_the_same_figure(field, objective, figures
     assert judge_scenario(field(objective, incumbent=today)).answer == ("STAY" if objective == "p99" else "SWITCH")
     unknown = {"name": "the old one", "qps": 50, "cpus": 1}
     assert judge_scenario(field(objective, incumbent=unknown)).answer is None
+
+
+def test_what_goes_by_cost_says_so(field, run):
+    record = field("memory")
+    with pytest.raises(UserError, match="its objective is memory; join goes by cost"):
+        join([("a", run(record)), ("b", replace(run(record), run="another"))])
+    with pytest.raises(UserError, match="its objective is memory; map goes by cost"):
+        outlook([convene(record)])
+    assert outlooks(run(record)) == {}

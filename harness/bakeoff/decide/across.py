@@ -14,10 +14,12 @@ from bakeoff.decide import across_words as words
 from bakeoff.decide.break_even import BreakEven, Crossing, break_even, crossings
 from bakeoff.decide.compare import ERROR, Interval
 from bakeoff.decide.judgement import Judgement
+from bakeoff.decide.objective import require_cost
 from bakeoff.decide.question import not_the_same, same_but_sizes
 from bakeoff.decide.sides import Host, Side, hosts, read_prices, side
 from bakeoff.decide.unpaired import dearer
 from bakeoff.errors import UserError
+from bakeoff.scenario import restore
 from bakeoff.store.plain import plain
 from bakeoff.store.record import RunRecord, ScenarioRecord
 
@@ -135,6 +137,8 @@ def _check_shared(shared: Collection[str], parts: Collection[str], asked: Collec
 
 
 def _check_one_question(parts: Sequence[tuple[Host, ScenarioRecord]]) -> None:
+    for _, record in parts:
+        require_cost(restore(dict(record.definition)), "join")
     (first, asked), *others = parts
     for host, record in others:
         for one in not_the_same(asked, record)[:1]:

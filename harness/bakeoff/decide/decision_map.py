@@ -77,8 +77,8 @@ class DecisionMap:
 
 
 def has_map(scenario: Scenario) -> bool:
-    """Whether there is a rate and a limit to vary."""
-    return scenario.sla is not None and scenario.traffic.open_loop
+    """Whether there is a rate and a limit to vary, and what is to be least is the cost."""
+    return scenario.sla is not None and scenario.traffic.open_loop and scenario.objective == "cost"
 
 
 def decision_map(courts: Sequence[Court], cpu_flags: Collection[str] | None = None) -> DecisionMap:

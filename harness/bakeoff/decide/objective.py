@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from bakeoff.decide import stamps
 from bakeoff.decide.sla import percentile_ms
+from bakeoff.errors import UserError
 from bakeoff.measure.block import Block
 from bakeoff.scenario import Scenario
 from bakeoff.scenario.model import Objective
@@ -40,6 +41,12 @@ MISSING: Mapping[Objective, str] = {
     "energy": "the energy that it takes cannot be read here; `bakeoff doctor` says what counters there are",
 }
 """Why there is no figure, where more measuring brings none either."""
+
+
+def require_cost(scenario: Scenario, what: str) -> None:
+    """Raise UserError where a scenario's objective is another than the cost by which `what` goes."""
+    if scenario.objective != "cost":
+        raise UserError(f"{scenario.name}: its objective is {scenario.objective}; {what} goes by cost")
 
 
 def scores(

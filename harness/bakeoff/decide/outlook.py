@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bakeoff.decide.court import Court, convene
 from bakeoff.decide.decision_map import DecisionMap, decision_map, has_map
+from bakeoff.decide.objective import require_cost
 from bakeoff.decide.question import same_but_sizes
 from bakeoff.decide.sensitivity import Stretch, sensitivity
 from bakeoff.errors import UserError
@@ -30,6 +31,7 @@ def outlook(courts: Sequence[Court], hosts: Sequence[str] = (), cpu_flags: Colle
     together, and for a scenario that has no map.
     """
     first, *others = courts
+    require_cost(first.scenario, "map")
     for court in others:
         if not same_but_sizes(first.record, court.record):
             raise UserError(f"{court.record.name}: another question than the first run's; a map is of one")
