@@ -8,7 +8,7 @@ import marked
 import numpy as np
 import pytest
 import trust
-from proofs import against, losses, million, saturated, simulated, tables, twins, worker
+from proofs import against, losses, million, saturated, simulated, tables, telling, twins, worker
 from proofs.echo import echo_order
 from proofs.proof import Proof
 from proofs.queues import SERVICES, block, latencies_s
@@ -184,7 +184,9 @@ PROVED = Proof("a claim", "at most 1", "2", held=False, figures={"figure": 2})
 def test_the_table_and_the_status_say_what_was_missed(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(trust, "proof", lambda name: lambda: PROVED)
     page = tmp_path / "page.md"
-    page.write_text(f"before\n<!-- proofs -->\n{trust.row('worker', PROVED)}\n<!-- /proofs -->\nafter\n")
+    page.write_text(
+        f"before\n<!-- proofs -->\n{telling.row(trust.COMMAND, 'worker', PROVED)}\n<!-- /proofs -->\nafter\n"
+    )
     assert trust.main(["--only", "rate", "--into", str(page)]) == 1
     assert (
         "| a claim | at most 1 | 2 | **no** | `python tests/benchmarks/trust.py --only rate` |"

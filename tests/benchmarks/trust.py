@@ -10,16 +10,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from marked import rewrite_file
 from proofs.proof import Proof
+from proofs.telling import tell
 
 HERE = Path(__file__).resolve().parent
 PROOFS = {
@@ -37,8 +34,8 @@ PROOFS = {
     "tables": "tables:tables",
     "losses": "losses:losses",
 }
+COMMAND = "python tests/benchmarks/trust.py"
 MARK = "proofs"
-HEADER = "| claim | bar | measured | held | command |\n|---|---|---|---|---|"
 
 
 def proof(name: str) -> Callable[[], Proof]:
@@ -46,20 +43,6 @@ def proof(name: str) -> Callable[[], Proof]:
     module, _, function = PROOFS[name].partition(":")
     found: Callable[[], Proof] = getattr(importlib.import_module(f"proofs.{module}"), function)
     return found
-
-
-def row(name: str, found: Proof) -> str:
-    """A line of the table."""
-    held = "yes" if found.held else "**no**"
-    command = f"`python tests/benchmarks/trust.py --only {name}`"
-    return f"| {found.claim} | {found.bar} | {found.measured} | {held} | {command} |"
-
-
-def with_rows(inside: str, rows: Mapping[str, str]) -> str:
-    """The table between the marks with these rows made anew."""
-    known = {line.rpartition("--only ")[2].partition("`")[0]: line for line in inside.splitlines() if "--only " in line}
-    known |= rows
-    return "\n".join([HEADER, *(known[name] for name in PROOFS if name in known)])
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -70,20 +53,8 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--into", type=Path, metavar="FILE", help="put the table into this Markdown file")
     asked = parser.parse_args(words)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH", "")]))
-    if not asked.json:
-        sys.stdout.write(HEADER + "\n")
-    found: dict[str, Proof] = {}
-    for name in asked.only or PROOFS:
-        found[name] = proof(name)()
-        if not asked.json:
-            sys.stdout.write(row(name, found[name]) + "\n")
-            sys.stdout.flush()
-    if asked.json:
-        sys.stdout.write(json.dumps({name: asdict(each) for name, each in found.items()}, indent=2) + "\n")
-    if asked.into:
-        rows = {name: row(name, each) for name, each in found.items()}
-        rewrite_file(asked.into, MARK, partial(with_rows, rows=rows))
-    return 0 if all(each.held for each in found.values()) else 1
+    names = asked.only or PROOFS
+    return tell(COMMAND, names, lambda name: proof(name)(), PROOFS, MARK, into=asked.into, as_json=asked.json)
 
 
 if __name__ == "__main__":

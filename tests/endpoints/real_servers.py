@@ -1,6 +1,7 @@
 """Real servers for the tests, each in an environment of its own that uv makes once: they want other versions than ours.
 
-A server runs `servers/serve_NAME.py MODEL HTTP_PORT GRPC_PORT` and serves the ONNX model as "ranker".
+A server runs `servers/serve_NAME.py MODEL HTTP_PORT GRPC_PORT` and serves the ONNX model as "ranker"; that of the
+plugin takes what a plugin built instead, and loads it with the same version of its engine.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -28,6 +30,7 @@ REQUIREMENTS = {
     "triton": ("nvidia-pytriton==0.7.0", "onnxruntime<1.24"),
     "kserve": ("kserve==0.21.0", "onnxruntime"),
     "mlserver": ("mlserver==1.7.1", "onnxruntime"),
+    "plugin": ("kserve==0.21.0", f"onnxruntime=={version('onnxruntime')}"),
 }
 MAKING_LIMIT_S = 1200
 START_LIMIT_S = 120

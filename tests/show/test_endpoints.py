@@ -38,6 +38,28 @@ def test_what_cannot_be_seen_is_said(verdict):
     assert unseen.startswith("endpoint@small: CPU time, memory, threads and start are not observable")
 
 
+def test_what_the_server_takes_beside_an_engine_with_the_same_model_is_said(verdict):
+    first, server, *_ = verdict.candidates
+    alike = {"variant": server.variant, "precision": server.precision}
+    server = replace(server, p50_ms=5.0)
+    here = replace(first, candidate="a/x/1x1", p50_ms=2.0, **alike)
+    slower, other = (
+        replace(here, candidate="b/x/1x1", p50_ms=2.5),
+        replace(first, candidate="c", p50_ms=1.0, precision="y"),
+    )
+
+    def told(*candidates):
+        return endpoint_words(replace(verdict, candidates=candidates))[1:-1]
+
+    assert told(server, slower, here, other) == (
+        f"Of the 5.00 ms that a request takes before {SERVER} (median), a/x/1x1 in a process of this machine takes"
+        " 2.00 ms, the server and the wire 2.60 ms.",
+    )
+    assert told(server, other) == (), "another model says nothing of the server"
+    assert told(server, replace(here, p50_ms=None)) == ()
+    assert told(server, replace(here, p50_ms=4.8)) == (), "the client's own part explains it"
+
+
 def test_without_a_server_nothing_is_said(win):
     assert endpoint_words(win) == ()
 

@@ -1,9 +1,12 @@
-"""What to know of a server elsewhere: what its client takes of the latency, and what cannot be seen of it."""
+"""What to know of a server elsewhere: what it and its client take of the latency, and what cannot be seen of it."""
 
 from __future__ import annotations
 
 from bakeoff.decide.judgement import Judgement, Verdict
 from bakeoff.show.numbers import clean, known, ms, number, percentile_name, shorten
+
+SERVERS_PART = "the server and the wire"
+"""What they are called where the page says what they take."""
 
 
 def client_words(one: Judgement) -> str:
@@ -19,7 +22,30 @@ def endpoint_words(verdict: Verdict) -> tuple[str, ...]:
         return ()
     names = ", ".join(dict.fromkeys(clean(one.backend) for one in measured))
     unseen = "CPU time, memory, threads and start are not observable from here; the precision is as the scenario says"
-    return (*map(_client, measured), f"{names}: {unseen}.")
+    beside = (_server(one, verdict) for one in measured)
+    return (*map(_client, measured), *filter(None, beside), f"{names}: {unseen}.")
+
+
+def _server(one: Judgement, verdict: Verdict) -> str:
+    """What serving costs beside the fastest engine here with the same model at the same precision; empty where there is
+    none, or it is no faster."""
+    alike = [
+        (other.p50_ms, other.candidate)
+        for other in verdict.candidates
+        if not other.remote
+        and (other.variant, other.precision) == (one.variant, one.precision)
+        and other.p50_ms is not None
+        and known(other.p50_ms)
+    ]
+    if not alike or one.p50_ms is None or one.client_ms is None or not known(one.p50_ms):
+        return ""
+    fastest_ms, fastest = min(alike)
+    more_ms = one.p50_ms - fastest_ms - one.client_ms
+    if more_ms <= 0.0:
+        return ""
+    whole = f"of the {ms(one.p50_ms)} that a request takes before {shorten(one.candidate, 90)} (median)"
+    engine = f"{shorten(fastest, 90)} in a process of this machine takes {ms(fastest_ms)}"
+    return f"{whole[0].upper()}{whole[1:]}, {engine}, {SERVERS_PART} {ms(more_ms)}."
 
 
 def _client(one: Judgement) -> str:

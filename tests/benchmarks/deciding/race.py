@@ -1,0 +1,89 @@
+"""The race beside an exhaustive run of the same seed: what its choice loses, and how much time it saves."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from proofs.proof import Proof
+
+from bakeoff.api import Run
+from bakeoff.contest.plan import Question
+from bakeoff.store.record import OK, ScenarioRecord
+from deciding.asked import Asked, minutes, seeded
+from deciding.regrets import Regret, regret
+
+LIKE = 0.02
+SHARE = 0.25
+FEWEST_CANDIDATES = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One seed's two runs: the race's choice, what it loses by the other's rounds, and the minutes of both."""
+
+    candidates: int
+    choice: str | None
+    regret: Regret
+    race_min: float
+    exhaustive_min: float
+
+    @property
+    def share(self) -> float:
+        """The race's part of the exhaustive run's time."""
+        return self.race_min / self.exhaustive_min
+
+
+def race(asked: Asked) -> Proof:
+    """The regrets of all seeds, and the median share of the time."""
+    found = list(pairs(asked))
+    agreeing = sum(pair.regret.value <= LIKE for pair in found)
+    share = statistics.median(pair.share for pair in found)
+    candidates = min(pair.candidates for pair in found)
+    worst = max((pair.regret for pair in found), key=lambda each: each.value)
+    fast, slow = (statistics.median(getattr(pair, which) for pair in found) for which in ("race_min", "exhaustive_min"))
+    return Proof(
+        f"the race's choice among {candidates} candidates, by the rounds of an exhaustive run of the same seed",
+        f"at most {LIKE:.0%} regret in {asked.seeds} of {asked.seeds} seeds, in {SHARE:.0%} of the time (median), at"
+        f" least {FEWEST_CANDIDATES} candidates",
+        f"{agreeing} of {len(found)} ({_worst(worst)}); {share:.0%} of the time ({fast:.1f} of {slow:.1f} minutes)",
+        agreeing == len(found) and share <= SHARE and candidates >= FEWEST_CANDIDATES,
+        {f"{name}_{seed}": getattr(pair, name) for seed, pair in enumerate(found) for name in ("choice", "share")}
+        | {f"regret_{seed}": pair.regret.value for seed, pair in enumerate(found)}
+        | {f"best_{seed}": pair.regret.best for seed, pair in enumerate(found)},
+    )
+
+
+def pairs(asked: Asked) -> Iterator[Pair]:
+    """Each seed's, from the store where it was run before."""
+
+    @cache
+    def question() -> Question:
+        return asked.question()
+
+    for seed in range(asked.seeds):
+        quick, full = f"race-{seed}", f"exhaustive-{seed}"
+        raced = asked.kept(quick) or asked.hold(quick, seeded(question(), seed), asked.budget_s)
+        whole = asked.kept(full) or asked.hold(full, seeded(question(), seed, exhaustive=True), asked.exhaustive_s)
+        yield pair(raced, whole)
+
+
+def pair(raced: Run, whole: Run) -> Pair:
+    """Two runs beside each other."""
+    (verdict,), (everyone,) = raced.verdict(), whole.record().scenarios
+    choice = verdict.choice.candidate if verdict.choice else None
+    return Pair(able(everyone), choice, regret(everyone, choice), minutes(raced), minutes(whole))
+
+
+def able(record: ScenarioRecord) -> int:
+    """How many candidates there are of engines that run here."""
+    rows = (candidate.row("probe") for candidate in record.candidates)
+    return sum(row is not None and row.outcome == OK for row in rows)
+
+
+def _worst(found: Regret) -> str:
+    if found.why:
+        return f"the worst: {found.why}"
+    return f"largest regret {found.value:.1%}, {found.low:.1%} to {found.high:.1%}"
