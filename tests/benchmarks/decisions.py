@@ -7,7 +7,8 @@ Each step's run is kept in the store folder: what was killed goes on with the st
 (`make engines`) and a machine that does nothing else; the first use trains and builds, which bakeoff's cache keeps.
 
 race      a race and an exhaustive run for each seed
-hours     a choice is made once; a call measures its contenders once more, with --every until all repeats are there
+hours     a choice is made once; a call measures its contenders once more, 20 minutes after the last at the
+          soonest; with --every it goes on until all repeats are there
 deployed  the winner in its own process and behind a server, in an environment that uv makes; takes two CPUs
 
 The status is 1 where a bar was missed.
@@ -91,18 +92,18 @@ def _parser() -> argparse.ArgumentParser:
 def _asked(given: argparse.Namespace) -> Asked:
     """Raises UserError for a duration that is none."""
     return Asked(
-        given.store.absolute(),
-        given.scenario,
-        tuple(given.variants),
-        None if given.budget is None else duration_s("--budget", given.budget),
-        given.seeds,
-        duration_s("--exhaustive-budget", given.exhaustive_budget),
-        given.repeats,
-        math.inf if given.every is None else duration_s("--every", given.every),
-        given.contenders,
-        duration_s("--hour-budget", given.hour_budget),
-        given.connections,
-        duration_s("--deployed-budget", given.deployed_budget),
+        store=given.store.absolute(),
+        scenario=given.scenario,
+        variants=tuple(given.variants),
+        budget_s=None if given.budget is None else duration_s("--budget", given.budget),
+        seeds=given.seeds,
+        exhaustive_s=duration_s("--exhaustive-budget", given.exhaustive_budget),
+        repeats=given.repeats,
+        every_s=math.inf if given.every is None else duration_s("--every", given.every),
+        contenders=given.contenders,
+        hour_s=duration_s("--hour-budget", given.hour_budget),
+        connections=given.connections,
+        deployed_s=duration_s("--deployed-budget", given.deployed_budget),
     )
 
 

@@ -99,10 +99,15 @@ def test_races_and_hours_are_told_from_the_runs_that_are_kept(kept, tmp_path):
     assert given.kept("hour-2") is None, "what was killed begins anew"
     (pair,) = race.pairs(given)
     assert (pair.candidates, pair.choice, pair.regret.value) == (2, FAST, 0.0)
-    found = hours.judged(FAST, hours.repeated(given, [FAST]), repeats=2)
+    block_min = REQUESTS / 300 / 60
+    assert pair.whole_min == pytest.approx(2 * block_min * (1 + 20 * 2), rel=0.1), "whatever budget it had"
+    runs = hours.repeated(given, [FAST], given.kept("race-0"))
+    found = hours.judged(FAST, runs, repeats=2)
     assert found.measured.startswith("1 of 2 over 0.0 h")
     assert not found.held
-    assert hours.judged(FAST, hours.repeated(given, [FAST])[:1], repeats=1).held
+    assert hours.judged(FAST, runs[:1], repeats=1).held
+    with pytest.raises(SystemExit, match="the run before began 0 min ago"):
+        hours.repeated(replace(given, repeats=3), [FAST], given.kept("race-0"))
     (record,) = given.kept("race-0").record().scenarios
     assert hours.contenders(record, SLOW, 2) == [SLOW, FAST]
     assert hours.contenders(record, SLOW, 1) == [SLOW]
@@ -153,7 +158,9 @@ def test_a_capacity_behind_a_server_is_predicted_from_what_it_adds(kept):
 @pytest.mark.slow
 def test_a_race_and_another_hour_are_run_where_the_store_has_them_not(tiny_prepared, tmp_path, monkeypatch):
     monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
-    given = asking.Asked(tmp_path / "store", scenario_file(tmp_path, tiny_prepared), (), seeds=1, hour_s=10.0)
+    given = asking.Asked(
+        tmp_path / "store", scenario_file(tmp_path, tiny_prepared), (), seeds=1, hour_s=10.0, apart_s=0
+    )
     given.hold("race-0", asking.seeded(given.question(), 7), None)
     for step in ("exhaustive-0", "choice"):
         shutil.copy(given.store / "race-0.db", given.store / f"{step}.db")

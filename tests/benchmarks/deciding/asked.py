@@ -25,7 +25,8 @@ VARIANTS = ("prune-neurons:0.5",)
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Budgets are in seconds, None: until the verdict stands (or, exhaustive, until all rounds are played)."""
+    """Budgets are in seconds, None: until the verdict stands (or, exhaustive, until all rounds are played). A run begun
+    less than `apart_s` after the one before it is at no other hour."""
 
     store: Path
     scenario: Path = SCENARIO
@@ -35,6 +36,7 @@ class Asked:
     exhaustive_s: float | None = 1800.0
     repeats: int = 20
     every_s: float = math.inf
+    apart_s: float = 1200.0
     contenders: int = 6
     hour_s: float | None = 180.0
     connections: int = 1

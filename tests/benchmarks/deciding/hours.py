@@ -6,6 +6,7 @@ import math
 import statistics
 import sys
 import time
+from datetime import UTC, datetime
 
 from proofs.proof import Proof
 
@@ -26,7 +27,7 @@ def hours(asked: Asked) -> Proof:
     if verdict.choice is None:
         raise SystemExit(f"the first run chose nothing: {verdict.headline}")
     choice = verdict.choice.candidate
-    runs = repeated(asked, contenders(record, choice, asked.contenders))
+    runs = repeated(asked, contenders(record, choice, asked.contenders), first)
     return judged(choice, runs, asked.repeats)
 
 
@@ -60,18 +61,24 @@ def contenders(record: ScenarioRecord, choice: str, most: int) -> list[str]:
     return [choice, *(name for _, name in scored[: most - 1])]
 
 
-def repeated(asked: Asked, names: list[str]) -> list[Run]:
-    """The repeats in the store, with those of this call; the last one waits for nobody."""
+def repeated(asked: Asked, names: list[str], first: Run) -> list[Run]:
+    """The repeats in the store, and those of this call: one, or as many as are missing, with a time between them."""
     runs: list[Run] = []
     while len(runs) < asked.repeats and (run := asked.kept(f"hour-{len(runs)}")):
         runs.append(run)
-    while len(runs) < asked.repeats:
-        begun = time.monotonic()
+    missing = asked.repeats - len(runs)
+    for _ in range(missing if math.isfinite(asked.every_s) else min(1, missing)):
+        _wait(asked, (runs or [first])[-1])
         question = asked.question(names, exhaustive=True, incumbent=None)
         runs.append(asked.hold(f"hour-{len(runs)}", question, asked.hour_s))
         sys.stderr.write(f"{len(runs)} of {asked.repeats} repeats\n")
-        if math.isinf(asked.every_s):
-            break
-        if len(runs) < asked.repeats:
-            time.sleep(max(0.0, begun + asked.every_s - time.monotonic()))
     return runs
+
+
+def _wait(asked: Asked, last: Run) -> None:
+    """Until another hour has come; raises SystemExit where nobody asked to wait for it."""
+    ago_s = (datetime.now(UTC) - last.record().started_at).total_seconds()
+    if math.isfinite(asked.every_s):
+        time.sleep(max(0.0, max(asked.every_s, asked.apart_s) - ago_s))
+    elif ago_s < asked.apart_s:
+        raise SystemExit(f"the run before began {ago_s / 60:.0f} min ago; wait until it is {asked.apart_s / 60:.0f}")
