@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from bakeoff.decide.judgement import Verdict
     from bakeoff.decide.outlook import Outlook
     from bakeoff.decide.planning import Plan
+    from bakeoff.decide.why import Why
     from bakeoff.show.mlperf import Written
 
 DEFAULT_STORE = Path("results/bakeoff.db")
@@ -85,6 +86,17 @@ class Run:
         """The verdict on each scenario, for a host whose CPU has these flags; None: for this host."""
         with Store.open(self.store, create=False) as store:
             return verdicts(store.load(self.id), backends.cpu_flags() if cpu_flags is None else cpu_flags)
+
+    def why(self, candidate: str, scenario: str | None = None) -> Why:
+        """All about one candidate, named by its id or by a part that no other's id has.
+
+        `scenario` may be left out where the run has one. Raises UserError for no such candidate or scenario.
+        """
+        from bakeoff.decide.why import why
+
+        record = self.record()
+        here = record.host.get("cpu_flags", ())
+        return why(wish.one_scenario(record, scenario), candidate, backends.cpu_flags(), here)
 
     def outlook(self, scenario: str | None = None, others: Sequence[Run] = ()) -> Outlook:
         """The decision map of a scenario and what would turn its verdict, by this run and `others` of one question.

@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bakeoff.decide.court import convene
 from bakeoff.decide.map_frames import STRETCH_COLUMNS, sensitivity_frame
-from bakeoff.decide.sensitivity import sensitivity, told
+from bakeoff.decide.sensitivity import rounded_down, rounded_up, sensitivity, told
 from bakeoff.store.record import LedgerRow
 
 FP32, INT8 = "fp/fp32/1x1", "int/int8-dynamic/1x1"
@@ -90,3 +92,12 @@ def test_where_replicas_hold_unlike_cores_it_matters_what_is_paid_for(scenario, 
 def test_where_all_hold_the_same_no_price_turns_anything(scenario, engine, quality):
     found = sensitivity(convene(scenario(field(engine, quality))))
     assert {one.varied for one in found} == {"the auc floor", "the headroom"}
+
+
+@given(st.floats(1e-9, 1e9))
+def test_what_a_person_would_write_is_enough_and_no_more_than_it_need_be(value):
+    up, down = rounded_up(value), rounded_down(value)
+    assert down <= value * (1 + 1e-9)
+    assert value <= up <= value * 1.11
+    assert float(f"{up:.1e}") == pytest.approx(up, rel=1e-12)
+    assert down >= value * 0.9

@@ -15,8 +15,11 @@ from bakeoff.decide.judgement import Verdict
 from bakeoff.store.record import CandidateRecord, RunRecord
 
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
-_LEFT_OUT = {"headline", "reasons", "reason", "consequence", "trust_notes", "reproduce", "traffic", "workload"}
-"""Sentences, and what is but repeated from the record."""
+_LEFT_OUT = {
+    *("headline", "reasons", "reason", "consequence", "trust_notes", "remedies"),
+    *("reproduce", "traffic", "workload"),
+}
+"""Sentences, what would be if something else were asked, and what is but repeated from the record."""
 _SUMS = ("items", "scheduled_ns", "sent_ns", "started_ns", "done_ns")
 _NOTHING = object()
 

@@ -13,9 +13,10 @@ from bakeoff.decide.cost import cost_per_million, replicas
 from bakeoff.decide.court import Court
 from bakeoff.decide.features import lacking
 from bakeoff.decide.gates import gate
-from bakeoff.decide.quality import allowed_loss, worst_loss
+from bakeoff.decide.quality import Quality, allowed_loss, worst_loss
 from bakeoff.decide.settling import NONE, TIE, Costs, Settled, settle
 from bakeoff.decide.wording import listed
+from bakeoff.scenario import Floor
 
 HEADROOMS = tuple(step / 20 for step in range(21))
 CORE_SHARES = HEADROOMS
@@ -64,16 +65,32 @@ def _sentence(one: Stretch) -> str:
     if one.asked is None:
         bounds = f"between {one.low:.3g} and {one.high:.3g}" if math.isfinite(one.high) else f"from {one.low:.3g} on"
         return f"{who} with {one.varied} {bounds}."
-    value = f"{_rounded_up(one.low):g} or more" if one.asked < one.low else f"below {one.high:.{_DIGITS}g}"
-    return f"{who} if {one.varied} were {value} (asked: {one.asked:g}): {one.reason}."
+    return f"{who} if {one.varied} were {bound(one)} (asked: {one.asked:g}): {one.reason}."
 
 
-def _rounded_up(value: float) -> float:
+def bound(one: Stretch) -> str:
+    """The end of a stretch that is nearest to the value asked for, which is not in it."""
+    below = one.asked is not None and one.asked >= one.low
+    return f"below {one.high:.{_DIGITS}g}" if below else f"{rounded_up(one.low):g} or more"
+
+
+def rounded_up(value: float) -> float:
     """To so few digits that a person would write it, and still enough."""
     if value <= 0.0:
         return 0.0
-    scale = 10.0 ** (_DIGITS - 1 - math.floor(math.log10(value)))
-    return math.ceil(value * scale - 1e-9) / scale
+    scale = _scale(value)
+    found = math.ceil(value * scale - 1e-9)
+    return found / scale if found / scale >= value else (found + 1) / scale
+
+
+def rounded_down(value: float) -> float:
+    """To so few digits, and no more than it is; `value` is above zero."""
+    scale = _scale(value)
+    return math.floor(value * scale + 1e-9) / scale
+
+
+def _scale(value: float) -> float:
+    return float(10.0 ** (_DIGITS - 1 - math.floor(math.log10(value))))
 
 
 def _joined(
@@ -102,7 +119,7 @@ def _floors(court: Court, cpu_flags: Collection[str] | None) -> list[Stretch]:
         return []
     found = list[Stretch]()
     for metric, floor in court.scenario.quality.items():
-        needed = _needed(court, metric, cpu_flags)
+        needed = least_floors(court, metric, cpu_flags)
         values = sorted({0.0, *needed.values()})
         costs = {name: dict(court.evidence[name].cost or {}) for name in needed}
         answer = _within(needed, costs)
@@ -114,7 +131,7 @@ def _within(needed: Mapping[str, float], costs: Costs) -> Callable[[float], Sett
     return lambda amount: settle({name: costs[name] for name, least in needed.items() if least <= amount})
 
 
-def _needed(court: Court, metric: str, cpu_flags: Collection[str] | None) -> dict[str, float]:
+def least_floors(court: Court, metric: str, cpu_flags: Collection[str] | None) -> dict[str, float]:
     """The least floor, in the floor's own terms, at which each candidate passes; those that fail elsewhere left out.
 
     What lost the race on cost is in again: it may win where a floor is tighter and the cheaper ones lose too much.
@@ -128,11 +145,17 @@ def _needed(court: Court, metric: str, cpu_flags: Collection[str] | None) -> dic
             continue
         if gate(one, asked, court.provisional).status not in _STANDING:
             continue
-        unit = allowed_loss(floor.model_copy(update={"amount": 1.0}), quality.base)
-        figures = (quality.value, quality.base, quality.delta, quality.low, quality.high)
-        if unit > 0.0 and all(map(math.isfinite, figures)):
-            found[name] = max(0.0, worst_loss(quality) / unit)
+        least = least_floor(floor, quality)
+        if least is not None:
+            found[name] = least
     return found
+
+
+def least_floor(floor: Floor, quality: Quality) -> float | None:
+    """The least that a floor would have to allow, in its own terms; None where no figure says."""
+    unit = allowed_loss(floor.model_copy(update={"amount": 1.0}), quality.base)
+    figures = (quality.value, quality.base, quality.delta, quality.low, quality.high)
+    return max(0.0, worst_loss(quality) / unit) if unit > 0.0 and all(map(math.isfinite, figures)) else None
 
 
 def _headrooms(court: Court) -> list[Stretch]:

@@ -14,7 +14,9 @@ from bakeoff.decide.court import ERROR_AT_THE_END, Court, convene
 from bakeoff.decide.gains import gains
 from bakeoff.decide.judgement import Leaderboard, Verdict, VerdictName
 from bakeoff.decide.judging import judgement
+from bakeoff.decide.remedies import remedies
 from bakeoff.decide.sanity import suspicions
+from bakeoff.decide.today import beside_production, today
 from bakeoff.decide.wording import sentence
 from bakeoff.scenario import Scenario
 from bakeoff.store.record import RunRecord, ScenarioRecord
@@ -43,10 +45,11 @@ def verdicts(record: RunRecord, cpu_flags: Collection[str] | None = None) -> tup
 
 
 def verdict_of(record: RunRecord, scenario: str, error: float = ERROR_AT_THE_END) -> Verdict:
-    """The verdict on one scenario by name; raises LookupError where the run has none such."""
+    """The verdict on one scenario by name as it stands, without what would have to change; raises LookupError where the
+    run has none such."""
     for one in record.scenarios:
         if one.name == scenario:
-            return judge_scenario(one, error)
+            return judge(convene(one, error), remedied=False)
     raise LookupError(f"run {record.run} has no scenario {scenario!r}")
 
 
@@ -63,23 +66,27 @@ def judge_scenario(
     return judge(convene(record, error, cpu_flags), measured_on)
 
 
-def judge(court: Court, measured_on: Collection[str] = ()) -> Verdict:
-    """The verdict that a court's evidence gives."""
+def judge(court: Court, measured_on: Collection[str] = (), remedied: bool = True) -> Verdict:
+    """The verdict that a court's evidence gives; `remedied`: with what would have to change for those not chosen."""
     leading = choose(court) if court.accepted else None
     name = _verdict(court, leading)
     choice = None if name == "INSUFFICIENT" else leading
     equals = (*leading.equals, *court.rivals()) if leading else ()
     why = reasons.candidates(court, choice)
     gained = gains(court)
+    would = remedies(court, leading.candidate if leading else None) if remedied else {}
     order = _order(court, leading)
     judged = {
-        one: judgement(court, one, why[one], place if one in court.accepted else None, gained.get(one))
+        one: judgement(
+            court, one, why[one], place if one in court.accepted else None, gained.get(one), would.get(one, ())
+        )
         for place, one in enumerate(order, start=1)
     }
     chosen = judged[choice.candidate] if choice else None
     margin = _margin(court, choice, order)
     needed_s = None if name == "WIN" else more_needed_s(court, leading)
     scenario = court.scenario
+    current = today(court, choice, judged)
     return Verdict(
         scenario=court.record.name,
         kind=scenario.traffic.kind,
@@ -92,8 +99,8 @@ def judge(court: Court, measured_on: Collection[str] = ()) -> Verdict:
         answer=choice.answer if choice else None,
         set=equals,
         candidates=tuple(judged.values()),
-        headline=headline.sentence(court.record.name, name, court, leading, judged, margin, needed_s),
-        reasons=reasons.verdict(name, court, choice, needed_s),
+        headline=headline.sentence(court.record.name, name, court, leading, judged, margin, needed_s, current),
+        reasons=(*reasons.verdict(name, court, choice, needed_s), *beside_production(court, current)),
         objective=scenario.objective,
         score_unit=court.words.unit or cost_unit(scenario.price, scenario.resources.gpus),
         cost_unit=cost_unit(scenario.price, scenario.resources.gpus),
@@ -109,6 +116,7 @@ def judge(court: Court, measured_on: Collection[str] = ()) -> Verdict:
         floors={metric: floor.model_dump() for metric, floor in scenario.quality.items()},
         workload=dict(court.record.workload),
         suspicions=suspicions(court, measured_on),
+        today=current,
     )
 
 
