@@ -14,9 +14,17 @@ from bakeoff.decide.gates import ACCEPTED, FEWEST_ROUNDS, Gate, gate
 from bakeoff.decide.holding import gather_all
 from bakeoff.decide.judgement import Remedy, Then
 from bakeoff.decide.limits import at_limit, least_limit_ms
+from bakeoff.decide.maps.sensitivity import (
+    Stretch,
+    bound,
+    least_floor,
+    least_floors,
+    rounded_down,
+    rounded_up,
+    sensitivity,
+)
+from bakeoff.decide.maps.settling import settle
 from bakeoff.decide.quality import judge
-from bakeoff.decide.sensitivity import Stretch, bound, least_floor, least_floors, rounded_down, rounded_up, sensitivity
-from bakeoff.decide.settling import settle
 from bakeoff.decide.wording import milliseconds, percent, seconds, whole
 from bakeoff.measure.gpu_memory import FACT, MIB
 from bakeoff.scenario import Scenario

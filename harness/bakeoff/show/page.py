@@ -13,9 +13,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from bakeoff.decide.decision_map import DecisionMap
 from bakeoff.decide.judgement import Judgement, Verdict
-from bakeoff.decide.outlook import Outlook
+from bakeoff.decide.maps.decision_map import DecisionMap
+from bakeoff.decide.maps.outlook import Outlook
 from bakeoff.show import numbers, provenance, recipes, views
 from bakeoff.show.charts import chart, latencies
 from bakeoff.show.drawing import page_svg

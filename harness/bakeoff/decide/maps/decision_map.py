@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 
 from bakeoff.decide.cost import cost_per_million, cost_unit, replicas
 from bakeoff.decide.court import Court
-from bakeoff.decide.curves import Curve, fit, interleaved
 from bakeoff.decide.evidence import Evidence, has_cost
 from bakeoff.decide.gates import gate
-from bakeoff.decide.settling import NONE, TIE, Settled, settle
+from bakeoff.decide.maps.curves import Curve, fit, interleaved
+from bakeoff.decide.maps.settling import NONE, TIE, Settled, settle
 from bakeoff.decide.wording import listed, milliseconds, percent
 from bakeoff.scenario import Scenario
 

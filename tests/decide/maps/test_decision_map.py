@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from bakeoff.decide.court import convene
-from bakeoff.decide.decision_map import SLA_TIMES, decision_map
-from bakeoff.decide.map_frames import MAP_COLUMNS, map_frame
-from bakeoff.decide.outlook import outlook, outlooks
+from bakeoff.decide.maps.decision_map import SLA_TIMES, decision_map
+from bakeoff.decide.maps.frames import MAP_COLUMNS, map_frame
+from bakeoff.decide.maps.outlook import outlook, outlooks
 from bakeoff.decide.verdict import judge_scenario
 from bakeoff.errors import UserError
 from bakeoff.store.record import LedgerRow

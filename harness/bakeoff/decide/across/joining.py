@@ -10,14 +10,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bakeoff.decide import across_words as words
-from bakeoff.decide.break_even import BreakEven, Crossing, break_even, crossings
+from bakeoff.decide.across import words
+from bakeoff.decide.across.break_even import BreakEven, Crossing, break_even, crossings
+from bakeoff.decide.across.question import not_the_same, same_but_sizes
+from bakeoff.decide.across.sides import Host, Side, hosts, read_prices, side
+from bakeoff.decide.across.unpaired import dearer
 from bakeoff.decide.compare import ERROR, Interval
 from bakeoff.decide.judgement import Judgement
 from bakeoff.decide.objective import require_cost
-from bakeoff.decide.question import not_the_same, same_but_sizes
-from bakeoff.decide.sides import Host, Side, hosts, read_prices, side
-from bakeoff.decide.unpaired import dearer
 from bakeoff.errors import UserError
 from bakeoff.scenario import restore
 from bakeoff.store.plain import plain

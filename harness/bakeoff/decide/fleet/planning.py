@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bakeoff.backends import Setting
-from bakeoff.decide.balancing import Balancing
 from bakeoff.decide.cost import hourly, replicas, yearly
 from bakeoff.decide.evidence import at_once, cpus_held, cpus_of, has_cost, pattern_of
-from bakeoff.decide.fleet import Fleet, Outage, Served
+from bakeoff.decide.fleet.balancing import Balancing
+from bakeoff.decide.fleet.simulation import Fleet, Outage, Served
+from bakeoff.decide.fleet.wish import Wish
 from bakeoff.decide.judgement import Judgement, Verdict
 from bakeoff.decide.replica import read
-from bakeoff.decide.wish import Wish
 from bakeoff.errors import UserError
 from bakeoff.measure.block import Block
 from bakeoff.scenario import Scenario, day, restore

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bakeoff.decide import change
+from bakeoff.decide.across import change
 from bakeoff.errors import UserError
 from bakeoff.store.record import LedgerRow, Quality
 

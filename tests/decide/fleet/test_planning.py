@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from bakeoff.backends import Batching, Setting
-from bakeoff.decide import planning, wish
 from bakeoff.decide.cost import replicas
+from bakeoff.decide.fleet import planning, wish
+from bakeoff.decide.fleet.wish import Wish
 from bakeoff.decide.verdict import judge_scenario
-from bakeoff.decide.wish import Wish
 from bakeoff.errors import UserError
 from bakeoff.scenario import day
 

@@ -7,8 +7,8 @@ from dataclasses import asdict
 
 import pandas as pd
 
-from bakeoff.decide.decision_map import DecisionMap
-from bakeoff.decide.sensitivity import Stretch
+from bakeoff.decide.maps.decision_map import DecisionMap
+from bakeoff.decide.maps.sensitivity import Stretch
 
 MAP_COLUMNS = (
     "qps",

@@ -10,9 +10,9 @@ from scipy import stats
 
 from bakeoff.backends import Setting
 from bakeoff.candidates import Candidate
+from bakeoff.decide.across.unpaired import dearer
 from bakeoff.decide.compare import Bounds
 from bakeoff.decide.evidence import Evidence
-from bakeoff.decide.unpaired import dearer
 from bakeoff.store.record import CandidateRecord
 
 ANYONE = CandidateRecord(Candidate("torch", "fp32", Setting("1x1")))

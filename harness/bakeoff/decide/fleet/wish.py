@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bakeoff.decide.balancing import BALANCINGS, Balancing
+from bakeoff.decide.fleet.balancing import BALANCINGS, Balancing
 from bakeoff.errors import UserError
 from bakeoff.scenario import day, units
 from bakeoff.store.record import RunRecord, ScenarioRecord

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 
 from bakeoff.backends import Batching
-from bakeoff.decide.balancing import BALANCINGS, Stream, least_loaded_s, pooled_s
 from bakeoff.decide.batching import Service
 from bakeoff.decide.capacity import sojourns_s
-from bakeoff.decide.fleet import Fleet
+from bakeoff.decide.fleet.balancing import BALANCINGS, Stream, least_loaded_s, pooled_s
+from bakeoff.decide.fleet.simulation import Fleet
 from bakeoff.decide.replica import STRETCH, Alone, Batched, drawn
 from bakeoff.measure.traffic import Pattern, recorded
 from bakeoff.scenario import Sla

@@ -9,8 +9,8 @@ from bakeoff.backends import Batching, Setting
 from bakeoff.candidates import Candidate
 from bakeoff.decide.batching import Service
 from bakeoff.decide.capacity import POISSON, capacity_qps
-from bakeoff.decide.curves import Curve, Queue, fit
 from bakeoff.decide.evidence import gather
+from bakeoff.decide.maps.curves import Curve, Queue, fit
 from bakeoff.measure.traffic import Pattern
 from bakeoff.scenario import from_dict
 from bakeoff.store.record import BlockRecord, CandidateRecord

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from bakeoff.decide import across
+from bakeoff.decide.across import joining as across
 from bakeoff.errors import UserError
 from bakeoff.store.record import FILES
 
@@ -66,7 +66,7 @@ def test_the_break_even_price_makes_both_cost_the_same(hosts):
 
 @pytest.mark.parametrize(("price", "words"), [("0.5", "stays cheaper than EPYC up to"), ("9", "would be cheaper than")])
 def test_the_break_even_is_said_of_the_gpu_whichever_is_cheaper(hosts, price, words):
-    from bakeoff.decide.across_words import break_even
+    from bakeoff.decide.across.words import break_even
 
     joined = the_one(hosts(), prices={"gpu": f"{price} USD/gpu-hour"})
     assert f"gpu {words}" in break_even(joined.break_evens[0])

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from bakeoff.decide.figures import Figure, figures
+from bakeoff.decide.across.figures import Figure, figures
+from bakeoff.decide.across.question import Difference, differences, unlike
 from bakeoff.decide.judgement import Judgement, Verdict
-from bakeoff.decide.question import Difference, differences, unlike
 from bakeoff.decide.verdict import judge_scenario
 from bakeoff.decide.wording import listed
 from bakeoff.errors import UserError

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.decide.court import convene
-from bakeoff.decide.map_frames import STRETCH_COLUMNS, sensitivity_frame
-from bakeoff.decide.sensitivity import rounded_down, rounded_up, sensitivity, told
+from bakeoff.decide.maps.frames import STRETCH_COLUMNS, sensitivity_frame
+from bakeoff.decide.maps.sensitivity import rounded_down, rounded_up, sensitivity, told
 from bakeoff.store.record import LedgerRow
 
 FP32, INT8 = "fp/fp32/1x1", "int/int8-dynamic/1x1"

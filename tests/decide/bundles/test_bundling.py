@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from bakeoff.cli import app
-from bakeoff.decide.bundling import bundled, check
-from bakeoff.decide.claims import claims, difference
+from bakeoff.decide.bundles.bundling import bundled, check
+from bakeoff.decide.bundles.claims import claims, difference
 from bakeoff.decide.verdict import verdicts
 from bakeoff.errors import UserError
 from bakeoff.store import bundle

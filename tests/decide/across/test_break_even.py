@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.decide.break_even import Replica, always_from
+from bakeoff.decide.across.break_even import Replica, always_from
 from bakeoff.decide.cost import replicas
 
 REPLICA = st.builds(Replica, st.floats(10.0, 1e4), st.floats(0.01, 10.0), st.integers(0, 2))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from bakeoff.decide.across.question import same_but_sizes
 from bakeoff.decide.court import Court, convene
-from bakeoff.decide.decision_map import DecisionMap, decision_map, has_map
+from bakeoff.decide.maps.decision_map import DecisionMap, decision_map, has_map
+from bakeoff.decide.maps.sensitivity import Stretch, sensitivity
 from bakeoff.decide.objective import require_cost
-from bakeoff.decide.question import same_but_sizes
-from bakeoff.decide.sensitivity import Stretch, sensitivity
 from bakeoff.errors import UserError
 from bakeoff.scenario import restore
 from bakeoff.scenario.parts import Resources

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
+from bakeoff.decide.across.sides import Side
+from bakeoff.decide.across.unpaired import dearer
 from bakeoff.decide.compare import Interval
-from bakeoff.decide.sides import Side
-from bakeoff.decide.unpaired import dearer
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from bakeoff.decide.claims import claims, difference
+from bakeoff.decide.bundles.claims import claims, difference
 from bakeoff.decide.judgement import Verdict
 from bakeoff.decide.verdict import verdicts
 from bakeoff.errors import UserError
