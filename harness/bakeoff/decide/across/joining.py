@@ -13,10 +13,9 @@ from typing import Any
 from bakeoff.decide.across import words
 from bakeoff.decide.across.break_even import BreakEven, Crossing, break_even, crossings
 from bakeoff.decide.across.question import not_the_same, same_but_sizes
-from bakeoff.decide.across.sides import Host, Side, hosts, read_prices, side
+from bakeoff.decide.across.sides import Host, Row, Side, hosts, read_prices, side
 from bakeoff.decide.across.unpaired import dearer
 from bakeoff.decide.compare import ERROR, Interval
-from bakeoff.decide.judgement import Judgement
 from bakeoff.decide.objective import require_cost
 from bakeoff.errors import UserError
 from bakeoff.scenario import restore
@@ -24,18 +23,6 @@ from bakeoff.store.plain import plain
 from bakeoff.store.record import RunRecord, ScenarioRecord
 
 SCHEMA_VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One candidate on one host. `over` is how much dearer it is than the first row; None for the first, for what did
-    not pass its gates, where too few rounds can say, and where hosts cannot be ranked. `alike`: it is not told apart
-    from the first."""
-
-    host: str
-    judged: Judgement
-    over: Interval | None = None
-    alike: bool = False
 
 
 @dataclass(frozen=True, slots=True)

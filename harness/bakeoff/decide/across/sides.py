@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bakeoff.decide.compare import Interval
 from bakeoff.decide.cost import hourly
 from bakeoff.decide.court import Court, convene
 from bakeoff.decide.evidence import Evidence
@@ -73,6 +74,18 @@ class Side:
     def judged(self, candidate: str) -> Judgement:
         """A candidate's figures there."""
         return next(one for one in self.verdict.candidates if one.candidate == candidate)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One candidate on one host. `over` is how much dearer it is than the first row; None for the first, for what did
+    not pass its gates, where too few rounds can say, and where hosts cannot be ranked. `alike`: it is not told apart
+    from the first."""
+
+    host: str
+    judged: Judgement
+    over: Interval | None = None
+    alike: bool = False
 
 
 def side(host: Host, record: ScenarioRecord, price: Price | None = None) -> Side:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bakeoff.decide.across.break_even import BreakEven, Crossing
-from bakeoff.decide.across.sides import Side
+from bakeoff.decide.across.sides import Row, Side
 from bakeoff.decide.court import CLOSE
 from bakeoff.decide.wording import by_how_much, listed, named, percent, whole
-
-if TYPE_CHECKING:
-    from bakeoff.decide.across.joining import Row
 
 
 def value(of: Any) -> str:
