@@ -11,7 +11,7 @@ from bakeoff.decide.evidence import Evidence, cpus_held
 from bakeoff.decide.gates import Gate, gate
 from bakeoff.decide.holding import gather_all
 from bakeoff.decide.objective import WORDS, Words
-from bakeoff.decide.race import ROUND_MARGIN, is_provisional
+from bakeoff.decide.race import MARGIN, is_provisional
 from bakeoff.scenario import Scenario, restore
 from bakeoff.store.record import ScenarioRecord
 
@@ -104,4 +104,4 @@ def _may_be_cheaper(one: Evidence, best: Evidence, error: float, by: float) -> b
         return False
     mine, theirs = (one.screen_score, best.screen_score)
     ratio = one.mean_score / best.mean_score if mine is None or theirs is None else mine / theirs
-    return ratio <= 1.0 + ROUND_MARGIN
+    return ratio <= 1.0 + MARGIN

@@ -174,7 +174,7 @@ def _turns(court: Court, name: str, turns: Collection[Stretch]) -> Iterator[Reme
     if court.gates[name].status not in ("ok", "eliminated"):
         return
     for one in turns:
-        if one.winner == name and one.asked is not None and not one.holds_asked:
+        if one.winner == name and one.asked is not None and one.worth_telling:
             needed = one.low if one.asked < one.low else one.high
             yield _Change(one.varied, "", one.asked, needed, bound(one)).told("wins", "would win")
 

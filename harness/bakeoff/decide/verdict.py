@@ -72,7 +72,7 @@ def judge(court: Court, measured_on: Collection[str] = (), remedied: bool = True
     name = _verdict(court, leading)
     choice = None if name == "INSUFFICIENT" else leading
     equals = (*leading.equals, *court.rivals()) if leading else ()
-    why = reasons.candidates(court, choice)
+    why = reasons.candidates(court, leading)
     gained = gains(court)
     would = remedies(court, leading.candidate if leading else None) if remedied else {}
     order = _order(court, leading)
@@ -109,7 +109,7 @@ def judge(court: Court, measured_on: Collection[str] = (), remedied: bool = True
         regret_high=leading.regret if leading else None,
         margin=margin,
         more_needed_s=needed_s,
-        leaderboard=_leaderboard(court, choice, why),
+        leaderboard=_leaderboard(court, choice, leading, why),
         sla=scenario.sla.model_dump() if scenario.sla else None,
         traffic=_traffic(scenario),
         fleet=scenario.fleet.model_dump(),
@@ -190,7 +190,9 @@ def _margin(court: Court, choice: Choice | None, order: Sequence[str]) -> float 
     return loss.value / (1.0 + loss.value) if loss is not None and loss.value >= 0.0 else None
 
 
-def _leaderboard(court: Court, choice: Choice | None, why: dict[str, str]) -> Leaderboard | None:
+def _leaderboard(
+    court: Court, choice: Choice | None, leading: Choice | None, why: dict[str, str]
+) -> Leaderboard | None:
     """What the lowest mean latency would have picked; a mean that is absent or no positive number never leads."""
     means = {
         name: one.mean_ms
@@ -200,8 +202,9 @@ def _leaderboard(court: Court, choice: Choice | None, why: dict[str, str]) -> Le
     if not means:
         return None
     pick = min(means, key=lambda name: (means[name], name))
-    if choice is not None and pick == choice.candidate:
-        return Leaderboard(pick, means[pick], "That is the choice here too.")
+    if leading is not None and pick == leading.candidate:
+        words = "That is the choice here too." if choice else "It leads here too."
+        return Leaderboard(pick, means[pick], words)
     return Leaderboard(pick, means[pick], sentence(f"{_CONSEQUENCE[court.gates[pick].status]}: {why[pick]}"))
 
 

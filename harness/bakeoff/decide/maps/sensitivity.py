@@ -21,6 +21,8 @@ from bakeoff.scenario import Floor
 HEADROOMS = tuple(step / 20 for step in range(21))
 CORE_SHARES = HEADROOMS
 _STANDING = frozenset({"ok", "open", "eliminated"})
+NEXT_TO_NOTHING = 0.01
+"""A value below so small a share of the one asked for nobody asks for."""
 _DIGITS = 2
 
 
@@ -46,6 +48,11 @@ class Stretch:
         """Whether the scenario's own value lies in it."""
         return self.asked is not None and self.low <= self.asked < self.high
 
+    @property
+    def worth_telling(self) -> bool:
+        """Whether a person might ask for it: another value than the scenario's own, and none that is next to zero."""
+        return not self.holds_asked and (self.asked is None or self.high > NEXT_TO_NOTHING * self.asked)
+
 
 def sensitivity(court: Court, cpu_flags: Collection[str] | None = None) -> tuple[Stretch, ...]:
     """The stretches of each parameter in turn, for a host with these CPU flags.
@@ -57,7 +64,7 @@ def sensitivity(court: Court, cpu_flags: Collection[str] | None = None) -> tuple
 
 def told(stretches: Iterable[Stretch]) -> list[str]:
     """What would turn the answer, a sentence for each stretch that the scenario's own value is not in."""
-    return [_sentence(one) for one in stretches if one.winner != NONE and not one.holds_asked]
+    return [_sentence(one) for one in stretches if one.winner != NONE and one.worth_telling]
 
 
 def _sentence(one: Stretch) -> str:

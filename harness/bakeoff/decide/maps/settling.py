@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bakeoff.decide.compare import Field
 from bakeoff.decide.court import CLOSE, ERROR_AT_THE_END, by_cost
-from bakeoff.decide.race import SCREEN_MARGIN
+from bakeoff.decide.race import MARGIN
 from bakeoff.decide.wording import by_how_much, listed, percent
 from bakeoff.store.record import SCREEN_ROUND
 
@@ -77,7 +77,7 @@ def _pair(costs: Costs, field: Field, best: str, other: str, slack: float) -> Pa
     ratio = _alone(costs[other]) / _alone(costs[best])
     words = f"{percent(ratio - 1.0)} dearer by a screening block alone"
     screened = not any(number > SCREEN_ROUND for number in costs[best])
-    return Pair(ratio - 1.0, ratio > (1.0 + (SCREEN_MARGIN if screened else CLOSE)) * math.exp(slack), words, words)
+    return Pair(ratio - 1.0, ratio > (1.0 + (MARGIN if screened else CLOSE)) * math.exp(slack), words, words)
 
 
 def _comparable(by_round: Mapping[int, float]) -> Mapping[int, float]:
