@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from bakeoff import backends
 from bakeoff.contest import appraisal, asking, contest
 from bakeoff.contest.reporter import Reporter
-from bakeoff.decide import wish
+from bakeoff.decide.fleet import wish
 from bakeoff.decide.verdict import judge_scenario, verdicts
 from bakeoff.errors import UserError
 from bakeoff.measure import environments
@@ -26,12 +26,13 @@ from bakeoff.store.store import Store
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bakeoff.decide.across import Across
-    from bakeoff.decide.bundling import Checked
-    from bakeoff.decide.change import Change
+    from bakeoff.decide.across.change import Change
+    from bakeoff.decide.across.joining import Across
+    from bakeoff.decide.bundles.bundling import Checked
+    from bakeoff.decide.fleet.planning import Plan
     from bakeoff.decide.judgement import Verdict
-    from bakeoff.decide.outlook import Outlook
-    from bakeoff.decide.planning import Plan
+    from bakeoff.decide.maps.outlook import Outlook
+    from bakeoff.decide.why import Why
     from bakeoff.show.mlperf import Written
 
 DEFAULT_STORE = Path("results/bakeoff.db")
@@ -86,6 +87,17 @@ class Run:
         with Store.open(self.store, create=False) as store:
             return verdicts(store.load(self.id), backends.cpu_flags() if cpu_flags is None else cpu_flags)
 
+    def why(self, candidate: str, scenario: str | None = None) -> Why:
+        """All about one candidate, named by its id or by a part that no other's id has.
+
+        `scenario` may be left out where the run has one. Raises UserError for no such candidate or scenario.
+        """
+        from bakeoff.decide.why import why
+
+        record = self.record()
+        here = record.host.get("cpu_flags", ())
+        return why(wish.one_scenario(record, scenario), candidate, backends.cpu_flags(), here)
+
     def outlook(self, scenario: str | None = None, others: Sequence[Run] = ()) -> Outlook:
         """The decision map of a scenario and what would turn its verdict, by this run and `others` of one question.
 
@@ -93,7 +105,7 @@ class Run:
         question, another host, and no such scenario.
         """
         from bakeoff.decide.court import convene
-        from bakeoff.decide.outlook import outlook
+        from bakeoff.decide.maps.outlook import outlook
 
         records = [run.record() for run in (self, *others)]
         found = [wish.one_scenario(record, scenario) for record in records]
@@ -102,14 +114,14 @@ class Run:
         return outlook(courts, [str(record.host.get("host")) for record in records], flags)
 
     def decision_map(self, scenario: str | None = None, others: Sequence[Run] = ()) -> pd.DataFrame:
-        """The winner over fleet QPS, batch size and SLA: a row per point (docs: decide/map_frames.py)."""
-        from bakeoff.decide.map_frames import map_frame
+        """The winner over fleet QPS, batch size and SLA: a row per point (docs: decide/maps/frames.py)."""
+        from bakeoff.decide.maps.frames import map_frame
 
         return map_frame(self.outlook(scenario, others).map)
 
     def sensitivity(self, scenario: str | None = None, others: Sequence[Run] = ()) -> pd.DataFrame:
         """Between which floors, headrooms and ratios of prices who wins: a row per stretch."""
-        from bakeoff.decide.map_frames import sensitivity_frame
+        from bakeoff.decide.maps.frames import sensitivity_frame
 
         return sensitivity_frame(self.outlook(scenario, others).stretches)
 
@@ -118,7 +130,7 @@ class Run:
 
         `folder` defaults to reports/RUN under the current folder.
         """
-        from bakeoff.decide.outlook import outlooks
+        from bakeoff.decide.maps.outlook import outlooks
         from bakeoff.show import charts, mapping, markdown, page
 
         place = DEFAULT_REPORTS / self.id if folder is None else Path(folder)
@@ -150,7 +162,7 @@ class Run:
         `fleet_qps` is a number, or text such as "1M"; None is the scenario's. `trace` is "daily", a typical day, or a
         file (see scenario/day.py). A run of several scenarios takes one's name. Raises UserError.
         """
-        from bakeoff.decide import planning
+        from bakeoff.decide.fleet import planning
 
         asked = wish.read(candidate, fleet_qps, replicas, balancing, trace, lost)
         record = wish.one_scenario(self.record(), scenario)
@@ -167,7 +179,7 @@ class Run:
 
         Host names, the user's name and absolute paths stay out of it unless `with_host`.
         """
-        from bakeoff.decide import bundling
+        from bakeoff.decide.bundles import bundling
 
         place = Path(f"{self.id}.zip" if to is None else to)
         with Store.open(self.store, create=False) as store:
@@ -269,7 +281,7 @@ def verify(bundle: str | Path) -> Checked:
 
     Raises UserError for what is no bundle, or one of a newer format.
     """
-    from bakeoff.decide import bundling
+    from bakeoff.decide.bundles import bundling
 
     return bundling.check(Path(bundle))
 
@@ -285,7 +297,7 @@ def join(
     A run is named as `load` takes it, or with its store, as in "gpu.db::latest" or "gpu.db", and a name for its host
     before it, as in "gpu=gpu.db". `prices` such as {"gpu": "1.20 USD/gpu-hour"} replace the scenarios' own, by host.
     """
-    from bakeoff.decide import across
+    from bakeoff.decide.across import joining as across
 
     named = [naming.parse(run, store_place(store)) for run in runs]
     with ExitStack() as opened:
@@ -294,7 +306,7 @@ def join(
 
 def compare(older: str, newer: str, store: str | Path | None = None) -> Change:
     """What changed from the older of two runs, named as for `join`, to the newer."""
-    from bakeoff.decide import change
+    from bakeoff.decide.across import change
 
     with ExitStack() as opened:
         return change.compare(*(naming.parse(run, store_place(store)).load(opened) for run in (older, newer)))

@@ -27,7 +27,7 @@ from proofs import shop
 
 from bakeoff.contest.contest import ask
 from bakeoff.decide import stamps
-from bakeoff.decide.fleet import Fleet, Served
+from bakeoff.decide.fleet.simulation import Fleet, Served
 from bakeoff.decide.replica import read
 from bakeoff.decide.sla import Percentile, percentile_ms
 from bakeoff.measure.block import Block

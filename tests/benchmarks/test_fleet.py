@@ -2,7 +2,7 @@
 
 import fleet
 
-from bakeoff.decide.fleet import Served
+from bakeoff.decide.fleet.simulation import Served
 from bakeoff.decide.sla import Percentile
 
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from bakeoff.decide.across import join
+from bakeoff.decide.across.joining import join
 from bakeoff.decide.court import convene
-from bakeoff.decide.outlook import outlook, outlooks
+from bakeoff.decide.maps.outlook import outlook, outlooks
 from bakeoff.decide.verdict import judge_scenario
 from bakeoff.errors import UserError
 

@@ -25,7 +25,7 @@ def test_who_falls_short_of_quality_makes_room_for_another(scenario, engine, qua
 
 
 def test_after_one_round_the_clearly_dearer_go(scenario, engine):
-    field = {"one": engine(2.0, rounds=1), "near": engine(2.1, rounds=1), "dearer": engine(2.45, rounds=1)}
+    field = {"one": engine(2.0, rounds=1), "near": engine(2.1, rounds=1), "dearer": engine(2.9, rounds=1)}
     found = contenders(scenario(field))
     assert found.contenders == ("one/fp32/1x1", "near/fp32/1x1")
     assert "dearer than one/fp32/1x1 in one round" in found.eliminated["dearer/fp32/1x1"]

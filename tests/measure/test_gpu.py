@@ -105,6 +105,7 @@ def test_a_warm_engine_is_held_to_its_gpu_memory(smi, limit_mib, outcome):
         gpu_memory.held("cuda", [os.getpid()], limit_bytes)
     assert (failed.value.stage, failed.value.outcome) == ("load", outcome)
     assert failed.value.reason == "holds 600 MiB of GPU memory, above the limit of 500"
+    assert failed.value.facts == {"gpu_memory_bytes": 600 << 20}
 
 
 def test_what_the_driver_does_not_tell_passes_no_limit_and_is_no_fact(smi):

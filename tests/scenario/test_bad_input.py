@@ -115,6 +115,7 @@ def test_files_that_are_none(write, tmp_path):
         ("incumbent: 3", "incumbent: 3: must be a candidate's id"),
         ("incumbent: {name: x}", "incumbent: a mapping of 1: must be a candidate such as torch/fp32/1x1, or figures"),
         ("incumbent: {candidate: t/a/b, name: x}", "must be a candidate or production's figures, not both"),
+        ("incumbent: {candidate: t/a/b, p99: 35ms, qps: 3}", "not both; with a candidate goes p99 alone"),
         ("incumbent: {name: x, cpus: 2, qps: 3, p99: 35}", "incumbent.p99: 35: must be a duration with its unit"),
         ("requests: r.parquet", "requests: 'r.parquet': goes with a model of yours; ctr-dlrm brings its own requests"),
         ("requests: r.csv", "requests.file: 'r.csv': must be a file of requests (.parquet or .npz)"),

@@ -228,3 +228,9 @@ def test_definitions_hold_plain_finite_numbers(good):
     assert definition["quality"] == {"auc": {"amount": 0.01, "relative": True}}
     assert definition["traffic"]["batch_size"] == [[1, 1.0]]
     assert math.isfinite(definition["traffic"]["duration_s"])
+
+
+def test_a_candidate_that_serves_today_may_have_its_p99_in_production(good):
+    scenario = load_scenario(good("incumbent: {candidate: torch/fp32/1x1, p99: 35ms}"))
+    assert (scenario.incumbent.candidate, scenario.incumbent.p99_ms) == ("torch/fp32/1x1", 35.0)
+    assert restore(scenario.definition()).incumbent == scenario.incumbent

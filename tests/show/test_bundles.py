@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from bakeoff.decide.bundling import Checked
+from bakeoff.decide.bundles.bundling import Checked
 from bakeoff.show import bundles
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from bakeoff.decide.fleet import Outage, Served
-from bakeoff.decide.planning import Plan
+from bakeoff.decide.fleet.planning import Plan
+from bakeoff.decide.fleet.simulation import Outage, Served
 from bakeoff.show import fleet, fleet_chart
 
 HELD = Served(1000, 1e6, 0.9, 3.0, 19.8, 0.4, 4.0, 0.0098, 24, 1_728_000)

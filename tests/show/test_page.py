@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -159,6 +160,12 @@ def test_it_says_all_that_must_not_be_missed(record, win):
         "apache-tvm is not installed", "the worker died with signal 11",
     ):  # fmt: skip
         assert needed in text, needed
+
+
+def test_one_that_leads_is_told_as_such_and_is_no_choice(record, win):
+    text = page(record, [replace(win, verdict="INSUFFICIENT", choice=None, answer=None)])
+    assert "leads so far" in text
+    assert "no reason recorded" not in text
 
 
 def test_a_provisional_verdict_is_unmissable(record, every):

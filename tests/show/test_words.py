@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 import yaml
 
+from bakeoff.decide.judgement import Remedy, Today
 from bakeoff.show import provenance, recipes, views
+from bakeoff.show.today import saving_words, today_words
 from bakeoff_backends.onnx_session import SLOWER_FUSED
 
 
@@ -204,6 +206,36 @@ def test_facts_carry_their_units():
 
 def test_what_serves_today(win, every):
     production = next(verdict for verdict in every if verdict.production)
-    assert views.today_words(win) == "onnxruntime/fp32/1x2, p99 15.1 ms"
-    assert views.today_words(production) == "triton today: 300 requests/s on 4 cores, p99 17.5 ms"
-    assert views.today_words(replace(win, incumbent=None)) == ""
+    assert today_words(win) == "onnxruntime/fp32/1x2, p99 15.1 ms"
+    assert today_words(production) == "triton today: 300 requests/s on 4 cores, p99 17.5 ms"
+    assert today_words(replace(win, incumbent=None)) == ""
+    known = Today("onnxruntime/fp32/1x2", production_p99_ms=35.0)
+    assert today_words(replace(win, today=known)) == "onnxruntime/fp32/1x2, p99 15.1 ms here, p99 35.0 ms in production"
+
+
+@pytest.mark.parametrize(
+    ("figures", "words"),
+    [
+        (
+            {"yearly": (1570.0, 1300.0, 1800.0), "sooner": (3.3, 1.2, 5.4)},
+            "1,570 USD a year less (saves 1,300–1,800), p99 3.30 ms lower (1.20–5.40).",
+        ),
+        ({"yearly": (-200.0, None, None)}, "200 USD a year more."),
+        ({"sooner": (-3.3, -5.4, -1.2)}, "p99 3.30 ms higher (1.20–5.40)."),
+        ({"sooner": (0.3, -0.2, 0.8)}, "p99 not told apart (-0.200 to 0.800 ms lower)."),
+        ({"sooner": (0.3, None, None)}, "p99 0.300 ms lower (without an interval)."),
+    ],
+)
+def test_what_a_switch_saves(win, figures, words):
+    names = {"yearly": ("yearly_saved", "yearly_saved_low", "yearly_saved_high")}
+    names["sooner"] = ("sooner_ms", "sooner_low_ms", "sooner_high_ms")
+    given = {name: value for key, values in figures.items() for name, value in zip(names[key], values, strict=True)}
+    found = replace(win, today=Today("torch/fp32/1x1", **given))
+    assert saving_words(found) == f"Against torch/fp32/1x1, which serves today: {words}"
+    assert saving_words(replace(win, today=Today("torch/fp32/1x1"))) == saving_words(win) == ""
+
+
+def test_what_would_have_to_change_stands_behind_the_reason(win):
+    remedies = tuple(Remedy("x", "ms", 20.0, 31.0, "passes", words) for words in ("would pass", "may win"))
+    late = replace(win, candidates=(replace(win.candidates[-1], reason="it is late", remedies=remedies),))
+    assert views.rows(late)[0].why_not == "it is late; would pass"

@@ -29,7 +29,7 @@ def join(
 ) -> None:
     """Put runs of different hosts side by side by cost at the SLA, and say where the cheaper host changes."""
     from bakeoff import api
-    from bakeoff.decide import across
+    from bakeoff.decide.across import joining as across
     from bakeoff.show import across as shown
     from bakeoff.show import sheet
 
@@ -53,7 +53,7 @@ def compare(
 ) -> None:
     """Say what changed from one run to another, and why the choice did."""
     from bakeoff import api
-    from bakeoff.decide import change
+    from bakeoff.decide.across import change
     from bakeoff.show import change as shown
     from bakeoff.show import sheet
 

@@ -44,6 +44,7 @@ def _scenario(verdict: Verdict) -> dict[str, Any]:
         "incumbent": verdict.incumbent.candidate if verdict.incumbent else None,
         "production": verdict.production,
         "answer": verdict.answer,
+        "today": asdict(verdict.today) if verdict.today else None,
         "set": verdict.set,
         "headline": verdict.headline,
         "reasons": verdict.reasons,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bakeoff.decide.compare import Field, Interval
+from bakeoff.decide.compare import Interval
 from bakeoff.decide.cost import cost_per_million
 from bakeoff.decide.court import Court
 from bakeoff.decide.judgement import Answer
@@ -103,8 +103,7 @@ def _against_today(court: Court, chosen: str) -> tuple[Answer | None, Interval |
 
 def _eliminated_gain(court: Court, incumbent: str, chosen: str) -> Interval | None:
     """Against an incumbent that passed the gates and lost the race; None where the two had too few rounds together."""
-    costs = {name: court.evidence[name].round_scores for name in (incumbent, chosen)}
-    loss = Field(costs, court.field.error, court.field.bounds).dearer(incumbent, chosen)
+    loss = court.beside(incumbent, chosen)
     return None if loss is None else loss.saved
 
 

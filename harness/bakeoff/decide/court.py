@@ -11,7 +11,7 @@ from bakeoff.decide.evidence import Evidence, cpus_held
 from bakeoff.decide.gates import Gate, gate
 from bakeoff.decide.holding import gather_all
 from bakeoff.decide.objective import WORDS, Words
-from bakeoff.decide.race import ROUND_MARGIN, is_provisional
+from bakeoff.decide.race import MARGIN, is_provisional
 from bakeoff.scenario import Scenario, restore
 from bakeoff.store.record import ScenarioRecord
 
@@ -24,7 +24,10 @@ ERROR_AT_THE_END, ERROR_OF_AN_EARLY_LOOK = 0.75 * ERROR, 0.25 * ERROR / EARLY_LO
 
 @dataclass(frozen=True, slots=True)
 class Court:
-    """`accepted` are the ids that passed every gate, the cheapest first; `field` holds their costs by round."""
+    """`accepted` are the ids that passed every gate, the cheapest first; `field` holds their costs by round.
+
+    `cpu_flags` are those of the host to serve on; None: of the one that measured.
+    """
 
     record: ScenarioRecord
     scenario: Scenario
@@ -34,6 +37,7 @@ class Court:
     gates: Mapping[str, Gate]
     accepted: tuple[str, ...]
     field: Field
+    cpu_flags: Collection[str] | None = None
 
     @property
     def incumbent(self) -> str | None:
@@ -48,6 +52,11 @@ class Court:
     def loss(self, one: str, other: str) -> Interval | None:
         """How much dearer `one` is than `other`, both accepted; None where too few rounds had both."""
         return self.field.dearer(one, other)
+
+    def beside(self, one: str, other: str) -> Interval | None:
+        """The same whatever gates the two passed, by their own rounds alone."""
+        costs = {name: self.evidence[name].round_scores for name in (one, other)}
+        return Field(costs, self.field.error, self.field.bounds).dearer(one, other)
 
     def rivals(self, by: float = 0.0) -> tuple[str, ...]:
         """The undecided that more time would settle and that may be cheaper by more than `by` (a fraction) than the
@@ -71,7 +80,8 @@ def convene(record: ScenarioRecord, error: float = ERROR_AT_THE_END, cpu_flags: 
     gates = {name: gate(one, scenario, provisional, cpu_flags) for name, one in evidence.items()}
     costs = {name: evidence[name].round_scores for name, found in gates.items() if found.status == "ok"}
     bounds = {name: one.bounds for name, one in evidence.items()}
-    return Court(record, scenario, provisional, cpus, evidence, gates, by_cost(costs), Field(costs, error, bounds))
+    field = Field(costs, error, bounds)
+    return Court(record, scenario, provisional, cpus, evidence, gates, by_cost(costs), field, cpu_flags)
 
 
 def by_cost(costs: Mapping[str, Mapping[int, float]]) -> tuple[str, ...]:
@@ -94,4 +104,4 @@ def _may_be_cheaper(one: Evidence, best: Evidence, error: float, by: float) -> b
         return False
     mine, theirs = (one.screen_score, best.screen_score)
     ratio = one.mean_score / best.mean_score if mine is None or theirs is None else mine / theirs
-    return ratio <= 1.0 + ROUND_MARGIN
+    return ratio <= 1.0 + MARGIN

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from bakeoff.decide.choice import Choice
 from bakeoff.decide.court import Court
-from bakeoff.decide.judgement import Judgement, VerdictName
+from bakeoff.decide.judgement import Judgement, Today, VerdictName
 from bakeoff.decide.reasons import nearest_miss
 from bakeoff.decide.wording import listed, milliseconds, money, named, percent, seconds, whole
 
@@ -19,6 +19,7 @@ def sentence(
     judged: Mapping[str, Judgement],
     margin: float | None,
     needed_s: float | None,
+    current: Today | None = None,
 ) -> str:
     """Such as "Serve ctr-ranking with onnxruntime int8-dynamic (1x1): 41 % cheaper than …, p99 8.1 ms of 20 ms, …"."""
     if name == "INFEASIBLE":
@@ -27,7 +28,12 @@ def sentence(
         return _insufficient(scenario, court, leading, needed_s)
     opening = _opening(scenario, court, leading)
     chosen = judged[leading.candidate]
-    facts = [_standing(court, leading, judged, margin), _regret(court, leading), *_figures(court, chosen)]
+    facts = [
+        _standing(court, leading, judged, margin),
+        _saved(court, leading, current),
+        _regret(court, leading),
+        *_figures(court, chosen),
+    ]
     return f"{opening}: {', '.join(fact for fact in facts if fact)}{_today(court, leading)}."
 
 
@@ -81,6 +87,14 @@ def _standing(court: Court, choice: Choice, judged: Mapping[str, Judgement], mar
     return f"{percent(margin)} {court.words.less} than {_named(court, runner_up)}"
 
 
+def _saved(court: Court, choice: Choice, current: Today | None) -> str:
+    """What the shop saves in a year, where its load and a price are known, and the gain."""
+    saved, price = current.yearly_saved if current and choice.gain else None, court.scenario.price
+    if saved is None or price is None or not round(saved, 2):
+        return ""
+    return f"{money(abs(saved), price.currency)} a year {'less' if saved > 0 else 'more'}"
+
+
 def _regret(court: Court, choice: Choice) -> str:
     """The guarantee, where others are near enough for it to say something."""
     return f"at most {percent(choice.regret)} {court.words.more} than the best" if choice.regret else ""
@@ -125,7 +139,9 @@ def _infeasible(scenario: str, court: Court, judged: Mapping[str, Judgement]) ->
     miss = nearest_miss(court)
     if miss is None:
         return f"Nothing can serve {scenario}: none of the {len(court.gates)} candidates could be measured."
-    return f"Nothing tried can serve {scenario}: the nearest, {_named(court, miss)}, fails as {judged[miss].reason}."
+    would = next((remedy.words for remedy in judged[miss].remedies), "")
+    fails = f"Nothing tried can serve {scenario}: the nearest, {_named(court, miss)}, fails as {judged[miss].reason}"
+    return f"{fails}; it {would}." if would else f"{fails}."
 
 
 def _insufficient(scenario: str, court: Court, leading: Choice | None, needed_s: float | None) -> str:

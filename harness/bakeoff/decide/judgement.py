@@ -12,6 +12,8 @@ from bakeoff.store.record import Quality
 
 VerdictName = Literal["WIN", "TIE", "INFEASIBLE", "INSUFFICIENT"]
 Answer = Literal["STAY", "SWITCH"]
+Then = Literal["wins", "ties", "leads", "loses", "passes", "fails", "settles"]
+"""What follows where something else is asked: see Remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,25 @@ class Gain:
 
 
 @dataclass(frozen=True, slots=True)
+class Remedy:
+    """What would let a candidate pass the gate that it missed, or win: `what` at `needed` in place of `asked`, both in
+    `unit` (asked None: there is no such value).
+
+    `then` says what follows: it "wins" among all that would pass there; it "leads", and the rounds would have to tell;
+    it "ties"; it "loses", `dearer` (a fraction) than the choice, or to another that would pass too (None); it "passes",
+    and nobody can say more; it "fails" another gate; and more time "settles" what is open. `words` lack their subject.
+    """
+
+    what: str
+    unit: str
+    asked: float | None
+    needed: float
+    then: Then
+    words: str
+    dearer: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """One candidate's figures and fate.
 
@@ -45,7 +66,8 @@ class Judgement:
     `preparation_share` is a fraction of the service time, where requests include their preparation.
     A `remote` one is a server elsewhere: no CPU, memory, start or size of it can be seen. `client_ms` is the median
     that its client takes for a request by itself, which every latency includes.
-    `requests` and `rounds` count what the figures rest on. `gain` is None for the base.
+    `requests` and `rounds` count what the figures rest on. `gain` is None for the base. `remedies` are what would have
+    to change; empty for the choice, and where the record does not tell.
     """
 
     candidate: str
@@ -96,6 +118,7 @@ class Judgement:
     reproduce: str = ""
     remote: bool = False
     client_ms: float | None = None
+    remedies: tuple[Remedy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +128,30 @@ class Leaderboard:
     candidate: str
     mean_ms: float
     consequence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Today:
+    """The choice beside what serves today. What is unknown, or the same thing, is None.
+
+    `saved` is how much less the choice has of what the objective counts (a fraction), `yearly_saved` what its replicas
+    cost less in a year, and `sooner_ms` by how much its percentile of latency is lower; each with its interval, of two
+    that were measured together. `p99_ms` is the 99th percentile that was measured of what serves today, or of the
+    choice where that is no candidate, and `production_p99_ms` what production has: never of one machine.
+    """
+
+    name: str
+    saved: float | None = None
+    saved_low: float | None = None
+    saved_high: float | None = None
+    yearly_saved: float | None = None
+    yearly_saved_low: float | None = None
+    yearly_saved_high: float | None = None
+    sooner_ms: float | None = None
+    sooner_low_ms: float | None = None
+    sooner_high_ms: float | None = None
+    p99_ms: float | None = None
+    production_p99_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,3 +206,4 @@ class Verdict:
     floors: Mapping[str, Any]
     workload: Mapping[str, Any]
     suspicions: tuple[Suspicion, ...] = ()
+    today: Today | None = None

@@ -14,13 +14,15 @@ from bakeoff.decide.cost import hourly, replicas, yearly
 from bakeoff.decide.court import Court
 from bakeoff.decide.evidence import Evidence, fact, has_cost
 from bakeoff.decide.gates import Gate
-from bakeoff.decide.judgement import Gain, Judgement
+from bakeoff.decide.judgement import Gain, Judgement, Remedy
 from bakeoff.decide.wording import percent
 from bakeoff.scenario import Scenario
 from bakeoff.store.record import CAPACITY_ROUND, SCREEN_ROUND
 
 
-def judgement(court: Court, name: str, reason: str, rank: int | None, gain: Gain | None) -> Judgement:
+def judgement(
+    court: Court, name: str, reason: str, rank: int | None, gain: Gain | None, remedies: tuple[Remedy, ...] = ()
+) -> Judgement:
     """A candidate's figures and fate."""
     evidence, found = court.evidence[name], court.gates[name]
     record, scenario = evidence.record, court.scenario
@@ -80,6 +82,7 @@ def judgement(court: Court, name: str, reason: str, rank: int | None, gain: Gain
         reproduce=next((row.command for row in reversed(record.ledger) if row.command), ""),
         remote=candidate.remote,
         client_ms=None if client_ns is None else client_ns / 1e6,
+        remedies=remedies,
     )
 
 

@@ -19,9 +19,9 @@ from bakeoff.decide.wording import percent
 from bakeoff.scenario import Scenario, restore
 from bakeoff.store.record import ScenarioRecord
 
-SCREEN_MARGIN, ROUND_MARGIN = 0.3, 0.15
+MARGIN = 0.3
 """After one screening block each, or after one round, a candidate this much dearer than the leader is dropped, if its
-CPU time is higher by half of that: screens differ by a fifth of it, and so do rounds."""
+CPU time is higher by half of that: on a machine with other work two rounds of one block each differ by half of it."""
 MOST_CONTENDERS = 12
 """As many play a round at most."""
 
@@ -144,18 +144,17 @@ def _too_dear(one: Runner, leader: Runner, costs: Field, more: str) -> str | Non
         return None
     common = one.rounds.keys() & leader.rounds.keys()
     if common:
-        number, margin, where = max(common), ROUND_MARGIN, "in one round"
-        ratio = one.rounds[number] / leader.rounds[number]
+        ratio, where = one.rounds[max(common)] / leader.rounds[max(common)], "in one round"
     elif one.rounds or one.screen is None or leader.screen is None:
         return None
     else:
-        ratio, margin, where = one.screen / leader.screen, SCREEN_MARGIN, "in the screening block"
-    if ratio <= 1.0 + margin or not _takes_more_cpu(one, leader, margin):
+        ratio, where = one.screen / leader.screen, "in the screening block"
+    if ratio <= 1.0 + MARGIN or not _takes_more_cpu(one, leader):
         return None
     return f"{percent(ratio - 1.0)} {more} than {leader.id} {where}"
 
 
-def _takes_more_cpu(one: Runner, leader: Runner, margin: float) -> bool:
+def _takes_more_cpu(one: Runner, leader: Runner) -> bool:
     """Whether the CPU time of a request bears out that it is dearer: a stall in one short block does not show there."""
     mine, best = one.cpu_ms, leader.cpu_ms
-    return mine is None or best is None or mine > best * (1.0 + margin / 2)
+    return mine is None or best is None or mine > best * (1.0 + MARGIN / 2)

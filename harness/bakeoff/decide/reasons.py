@@ -43,7 +43,8 @@ def _candidate(court: Court, choice: Choice | None, name: str) -> str:
         matters = percent(court.scenario.matters)
         return f"{percent(saved)} {court.words.less}, less than the {matters} that matter for a switch"
     span = f"{percent(loss.low)} to {percent(loss.high)}"
-    return f"cannot be told apart in {court.words.noun} ({span}); {_by(court, choice)}"
+    level = choice.regret is not None and choice.regret <= court.scenario.matters
+    return f"cannot be told apart in {court.words.noun} ({span}){f'; {_by(court, choice)}' if level else ''}"
 
 
 def _by(court: Court, choice: Choice) -> str:

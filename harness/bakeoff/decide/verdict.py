@@ -14,7 +14,9 @@ from bakeoff.decide.court import ERROR_AT_THE_END, Court, convene
 from bakeoff.decide.gains import gains
 from bakeoff.decide.judgement import Leaderboard, Verdict, VerdictName
 from bakeoff.decide.judging import judgement
+from bakeoff.decide.remedies import remedies
 from bakeoff.decide.sanity import suspicions
+from bakeoff.decide.today import beside_production, today
 from bakeoff.decide.wording import sentence
 from bakeoff.scenario import Scenario
 from bakeoff.store.record import RunRecord, ScenarioRecord
@@ -43,10 +45,11 @@ def verdicts(record: RunRecord, cpu_flags: Collection[str] | None = None) -> tup
 
 
 def verdict_of(record: RunRecord, scenario: str, error: float = ERROR_AT_THE_END) -> Verdict:
-    """The verdict on one scenario by name; raises LookupError where the run has none such."""
+    """The verdict on one scenario by name as it stands, without what would have to change; raises LookupError where the
+    run has none such."""
     for one in record.scenarios:
         if one.name == scenario:
-            return judge_scenario(one, error)
+            return judge(convene(one, error), remedied=False)
     raise LookupError(f"run {record.run} has no scenario {scenario!r}")
 
 
@@ -63,23 +66,27 @@ def judge_scenario(
     return judge(convene(record, error, cpu_flags), measured_on)
 
 
-def judge(court: Court, measured_on: Collection[str] = ()) -> Verdict:
-    """The verdict that a court's evidence gives."""
+def judge(court: Court, measured_on: Collection[str] = (), remedied: bool = True) -> Verdict:
+    """The verdict that a court's evidence gives; `remedied`: with what would have to change for those not chosen."""
     leading = choose(court) if court.accepted else None
     name = _verdict(court, leading)
     choice = None if name == "INSUFFICIENT" else leading
     equals = (*leading.equals, *court.rivals()) if leading else ()
-    why = reasons.candidates(court, choice)
+    why = reasons.candidates(court, leading)
     gained = gains(court)
+    would = remedies(court, leading.candidate if leading else None) if remedied else {}
     order = _order(court, leading)
     judged = {
-        one: judgement(court, one, why[one], place if one in court.accepted else None, gained.get(one))
+        one: judgement(
+            court, one, why[one], place if one in court.accepted else None, gained.get(one), would.get(one, ())
+        )
         for place, one in enumerate(order, start=1)
     }
     chosen = judged[choice.candidate] if choice else None
     margin = _margin(court, choice, order)
     needed_s = None if name == "WIN" else more_needed_s(court, leading)
     scenario = court.scenario
+    current = today(court, choice, judged)
     return Verdict(
         scenario=court.record.name,
         kind=scenario.traffic.kind,
@@ -92,8 +99,8 @@ def judge(court: Court, measured_on: Collection[str] = ()) -> Verdict:
         answer=choice.answer if choice else None,
         set=equals,
         candidates=tuple(judged.values()),
-        headline=headline.sentence(court.record.name, name, court, leading, judged, margin, needed_s),
-        reasons=reasons.verdict(name, court, choice, needed_s),
+        headline=headline.sentence(court.record.name, name, court, leading, judged, margin, needed_s, current),
+        reasons=(*reasons.verdict(name, court, choice, needed_s), *beside_production(court, current)),
         objective=scenario.objective,
         score_unit=court.words.unit or cost_unit(scenario.price, scenario.resources.gpus),
         cost_unit=cost_unit(scenario.price, scenario.resources.gpus),
@@ -102,13 +109,14 @@ def judge(court: Court, measured_on: Collection[str] = ()) -> Verdict:
         regret_high=leading.regret if leading else None,
         margin=margin,
         more_needed_s=needed_s,
-        leaderboard=_leaderboard(court, choice, why),
+        leaderboard=_leaderboard(court, choice, leading, why),
         sla=scenario.sla.model_dump() if scenario.sla else None,
         traffic=_traffic(scenario),
         fleet=scenario.fleet.model_dump(),
         floors={metric: floor.model_dump() for metric, floor in scenario.quality.items()},
         workload=dict(court.record.workload),
         suspicions=suspicions(court, measured_on),
+        today=current,
     )
 
 
@@ -182,7 +190,9 @@ def _margin(court: Court, choice: Choice | None, order: Sequence[str]) -> float 
     return loss.value / (1.0 + loss.value) if loss is not None and loss.value >= 0.0 else None
 
 
-def _leaderboard(court: Court, choice: Choice | None, why: dict[str, str]) -> Leaderboard | None:
+def _leaderboard(
+    court: Court, choice: Choice | None, leading: Choice | None, why: dict[str, str]
+) -> Leaderboard | None:
     """What the lowest mean latency would have picked; a mean that is absent or no positive number never leads."""
     means = {
         name: one.mean_ms
@@ -192,8 +202,9 @@ def _leaderboard(court: Court, choice: Choice | None, why: dict[str, str]) -> Le
     if not means:
         return None
     pick = min(means, key=lambda name: (means[name], name))
-    if choice is not None and pick == choice.candidate:
-        return Leaderboard(pick, means[pick], "That is the choice here too.")
+    if leading is not None and pick == leading.candidate:
+        words = "That is the choice here too." if choice else "It leads here too."
+        return Leaderboard(pick, means[pick], words)
     return Leaderboard(pick, means[pick], sentence(f"{_CONSEQUENCE[court.gates[pick].status]}: {why[pick]}"))
 
 

@@ -28,5 +28,5 @@ def held(device: str, pids: Iterable[int], limit_bytes: int | None) -> dict[str,
         raise StageFailed("load", "unavailable", reason, "leave out resources.gpu_memory, or share the host's pids")
     if found is not None and limit_bytes is not None and found > limit_bytes:
         reason = f"holds {found / MIB:.0f} MiB of GPU memory, above the limit of {limit_bytes / MIB:.0f}"
-        raise StageFailed("load", "out-of-memory", reason)
+        raise StageFailed("load", "out-of-memory", reason, facts={FACT: found})
     return {} if found is None else {FACT: found}

@@ -76,7 +76,8 @@ class Scenario(Part):
     )
     incumbent: IncumbentField = Field(
         default=None,
-        description="What serves today: a candidate's id, or production's figures as in"
+        description="What serves today: a candidate's id, with its p99 in production where that is known, as in"
+        " {candidate: torch/fp32/1x1, p99: 35ms}; or production's figures as in"
         " {name: today, p99: 35ms, qps: 120, cpus: 2}.",
     )
     matters: Fraction = Field(

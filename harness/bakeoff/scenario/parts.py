@@ -129,7 +129,10 @@ class Fleet(Part):
 
 
 class Incumbent(Part):
-    """What serves today: a candidate of this run, or figures from production. The verdict says STAY or SWITCH."""
+    """What serves today: a candidate of this run, or figures from production. The verdict says STAY or SWITCH.
+
+    With a candidate goes its p99 in production, which is held beside what is measured of it.
+    """
 
     candidate: str | None = Field(
         default=None,
@@ -150,7 +153,9 @@ class Incumbent(Part):
         default=None, gt=0, le=64, examples=[1], description="GPUs of one replica of production, where it holds any."
     )
     p99_ms: Milliseconds | None = Field(
-        default=None, alias="p99", description="Production's 99th percentile of latency at that load, as in 35ms."
+        default=None,
+        alias="p99",
+        description="Production's 99th percentile of latency at that load, as in 35ms; it may stand with a candidate.",
     )
     memory_bytes: Bytes | None = Field(
         default=None, alias="memory", description="Memory of one replica of production, as in 2GiB."
@@ -158,9 +163,9 @@ class Incumbent(Part):
 
     @model_validator(mode="after")
     def _candidate_or_figures(self) -> Incumbent:
-        figures = [self.name, self.qps, self.cpus, self.gpus, self.p99_ms, self.memory_bytes]
+        figures = [self.name, self.qps, self.cpus, self.gpus, self.memory_bytes]
         if self.candidate is not None and any(figure is not None for figure in figures):
-            raise fault("must be a candidate or production's figures, not both")
+            raise fault("must be a candidate or production's figures, not both; with a candidate goes p99 alone")
         if self.candidate is None and None in (self.name, self.qps, self.cpus):
             raise fault("must be a candidate such as torch/fp32/1x1, or figures with name, qps and cpus")
         return self

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bakeoff.decide import across_words as words
-from bakeoff.decide.across import Across, Joined, Row
-from bakeoff.decide.sides import Side
+from bakeoff.decide.across import words
+from bakeoff.decide.across.joining import Across, Joined
+from bakeoff.decide.across.sides import Row, Side
 from bakeoff.show import views
 from bakeoff.show.gates import change_words
 from bakeoff.show.numbers import ABSENT, exact, interval, money, number, shorten

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from bakeoff.decide.bundling import Checked
+from bakeoff.decide.bundles.bundling import Checked
 from bakeoff.show.numbers import clean
 from bakeoff.show.terminal import standard_output
 

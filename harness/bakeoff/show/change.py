@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from bakeoff.decide.across_words import value
-from bakeoff.decide.change import Change, ScenarioChange
-from bakeoff.decide.figures import Figure, Span
-from bakeoff.decide.question import Difference
+from bakeoff.decide.across.change import Change, ScenarioChange
+from bakeoff.decide.across.figures import Figure, Span
+from bakeoff.decide.across.question import Difference
+from bakeoff.decide.across.words import value
 from bakeoff.decide.wording import listed
 from bakeoff.show import numbers
 from bakeoff.show.scale import fitting

@@ -21,6 +21,7 @@ from bakeoff.show.progress import Progress
 from bakeoff.show.provenance import flat_facts, noise_facts
 from bakeoff.show.scale import readable
 from bakeoff.show.terminal import broken_names, empty_table, standard_output, texts
+from bakeoff.show.today import saving_words
 
 if TYPE_CHECKING:
     from bakeoff.conformance.suite import Check
@@ -205,9 +206,8 @@ def _quality(verdict: Verdict, judged: Judgement) -> str:
 
 def _closing(verdict: Verdict) -> list[str]:
     lines = [clean(line) for line in (*verdict.reasons, *views.doubts(verdict))]
-    lines += [
-        line for line in (views.certainty(verdict), views.money_words(verdict), preparation_words(verdict)) if line
-    ]
+    more = views.certainty(verdict), saving_words(verdict), views.money_words(verdict), preparation_words(verdict)
+    lines += [line for line in more if line]
     lines += endpoint_words(verdict)
     if verdict.leaderboard is not None:
         board = verdict.leaderboard

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bakeoff.decide.fleet import Served
-from bakeoff.decide.planning import Plan
+from bakeoff.decide.fleet.planning import Plan
+from bakeoff.decide.fleet.simulation import Served
 from bakeoff.show.numbers import ABSENT, clean, duration, exact, money, ms, number, percent, percentile_name, shorten
 from bakeoff.show.terminal import empty_table, standard_output, texts
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from bakeoff.decide.planning import Plan
+from bakeoff.decide.fleet.planning import Plan
 from bakeoff.show import drawing as draw
 from bakeoff.show.charts import slug
 from bakeoff.show.numbers import exact, percentile_name

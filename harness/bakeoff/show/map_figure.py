@@ -12,8 +12,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import NullLocator
 
-from bakeoff.decide.decision_map import DecisionMap, Point
-from bakeoff.decide.settling import NONE, TIE
+from bakeoff.decide.maps.decision_map import DecisionMap, Point
+from bakeoff.decide.maps.settling import NONE, TIE
 from bakeoff.show import drawing as draw
 from bakeoff.show.numbers import exact, percentile_name, shorten
 

@@ -13,6 +13,7 @@ from bakeoff.show.measuring import preparation_words
 from bakeoff.show.numbers import ABSENT, clean, ms, shorten
 from bakeoff.show.provenance import engine_words, host_words
 from bakeoff.show.scale import readable
+from bakeoff.show.today import saving_words
 from bakeoff.store.record import RunRecord
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&@])")
@@ -89,7 +90,8 @@ def _candidates(verdict: Verdict) -> list[str]:
 
 def _notes(verdict: Verdict) -> list[str]:
     notes = [clean(note) for note in (*verdict.reasons, *views.doubts(verdict))]
-    notes += [views.certainty(verdict), views.money_words(verdict), preparation_words(verdict)]
+    notes += [views.certainty(verdict), saving_words(verdict), views.money_words(verdict)]
+    notes.append(preparation_words(verdict))
     if verdict.leaderboard is not None:
         board = verdict.leaderboard
         notes.append(

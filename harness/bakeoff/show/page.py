@@ -13,9 +13,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from bakeoff.decide.decision_map import DecisionMap
 from bakeoff.decide.judgement import Judgement, Verdict
-from bakeoff.decide.outlook import Outlook
+from bakeoff.decide.maps.decision_map import DecisionMap
+from bakeoff.decide.maps.outlook import Outlook
 from bakeoff.show import numbers, provenance, recipes, views
 from bakeoff.show.charts import chart, latencies
 from bakeoff.show.drawing import page_svg
@@ -26,6 +26,7 @@ from bakeoff.show.mapping import turns
 from bakeoff.show.measuring import measuring_words
 from bakeoff.show.scale import readable
 from bakeoff.show.scatter import alt_text
+from bakeoff.show.today import saving_words, today_words
 from bakeoff.store.record import RunRecord
 
 NO_OUTLOOKS: Mapping[str, Outlook] = MappingProxyType({})
@@ -55,6 +56,7 @@ class Section:
     calls: str
     map: Chart | None
     turns: tuple[str, ...]
+    today: tuple[str, ...]
     measuring: tuple[str, ...]
 
 
@@ -103,6 +105,7 @@ def _section(record: RunRecord, place: int, verdict: Verdict, outlook: Outlook |
         calls=recipes.engine_calls(verdict.choice) if verdict.choice else "",
         map=_chart(map_figure, outlook.map, f"{anchor}-map", map_words(outlook.map)) if outlook else None,
         turns=tuple(turns(outlook)) if outlook else (),
+        today=tuple(line for line in (today_words(verdict), saving_words(verdict)) if line),
         measuring=(*measuring_words(record, verdict), *endpoint_words(verdict)),
     )
 

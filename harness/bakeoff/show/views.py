@@ -17,11 +17,9 @@ from bakeoff.show.numbers import (
     interval,
     known,
     money,
-    ms,
     number,
     percent,
     percentile_name,
-    shorten,
 )
 from bakeoff.store.record import OK
 
@@ -132,19 +130,6 @@ def sentence(text: str) -> str:
     return line[:1].upper() + line[1:]
 
 
-def today_words(verdict: Verdict) -> str:
-    """What serves today, with its latency; empty where nobody said."""
-    if verdict.incumbent is not None:
-        one = verdict.incumbent
-        return f"{shorten(one.candidate, 90)}, {tail_name(verdict)} {ms(one.p99_ms)}"
-    figures = verdict.production
-    if not figures:
-        return ""
-    cores = f" on {figures['cpus']} cores" if figures.get("cpus") else ""
-    words = f"{shorten(figures.get('name', 'production'), 90)}: {exact(figures.get('qps'))} requests/s{cores}"
-    return f"{words}, p99 {ms(figures['p99_ms'])}" if figures.get("p99_ms") else words
-
-
 def data_words(verdict: Verdict) -> str:
     """Where the requests come from: "real", "recorded" or "generated", with the source."""
     data = clean(verdict.workload.get("data") or "unknown")
@@ -217,10 +202,17 @@ def _row(place: int, one: Judgement, verdict: Verdict) -> Row:
         cost=number(one.cost),
         cost_ends=interval(one.cost_low, one.cost_high),
         quality=change_words(one.quality.values()),
-        why_not="; ".join(part for part in (clean(one.reason), gain_words(one, verdict.candidates)) if part),
+        why_not="; ".join(
+            part for part in (clean(one.reason), gain_words(one, verdict.candidates), would(one)) if part
+        ),
         client=client_words(one),
         standing=_standing(one, verdict),
     )
+
+
+def would(one: Judgement) -> str:
+    """The first of what would have to change for it; empty where nobody knows."""
+    return next((clean(remedy.words) for remedy in one.remedies), "")
 
 
 def _capacity_ends(one: Judgement) -> str:

@@ -1,0 +1,1 @@
+"""What a run's verdict rests on as one file, and whether it holds."""

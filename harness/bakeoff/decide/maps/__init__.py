@@ -1,0 +1,1 @@
+"""Where the answer holds: the winner over load, batch size and limit, and what would turn it."""
