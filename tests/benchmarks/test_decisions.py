@@ -113,6 +113,16 @@ def test_races_and_hours_are_told_from_the_runs_that_are_kept(kept, tmp_path):
     assert hours.contenders(record, SLOW, 1) == [SLOW]
 
 
+def test_parts_of_the_scenario_are_merged_and_an_empty_one_takes_its_place(tmp_path):
+    given = asking.Asked(tmp_path)
+    assert list(given.changed().variants) == [*asking.VARIANTS]
+    changed = given.changed(traffic=deployed.MOST, quality={}, variants={}, incumbent=None)
+    assert changed.traffic.asks_capacity
+    assert changed.traffic.fleet_qps == given.changed().traffic.fleet_qps
+    assert (changed.quality, changed.variants, changed.incumbent) == ({}, {}, None)
+    assert not given.changed(traffic=deployed.ONE_AT_A_TIME).traffic.open_loop
+
+
 def closed(seconds_of, sizes, seed=0):
     """One request after the other, which take what their size does."""
     items = np.random.default_rng(seed).choice(sizes, REQUESTS).astype(np.int32)

@@ -46,7 +46,7 @@ class Asked:
         """The scenario as `bakeoff run` would ask it, with `only` these candidates where any are named.
 
         `ready` builds and scores them ahead, which the cache keeps. `changes` are parts of the scenario's definition:
-        mappings are merged with its own.
+        mappings are merged with its own, an empty one takes its place.
         """
         (asked,) = contest.ask([self.changed(**changes)], candidates=only)
         if ready:
@@ -58,7 +58,7 @@ class Asked:
         definition = load_scenarios([self.scenario])[0].definition()
         definition["variants"] |= {name: name for name in self.variants}
         for key, value in changes.items():
-            definition[key] = definition[key] | value if isinstance(value, Mapping) else value
+            definition[key] = definition[key] | value if isinstance(value, Mapping) and value else value
         return restore(definition)
 
     def kept(self, step: str) -> Run | None:
