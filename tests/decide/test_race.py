@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from bakeoff.decide.race import contenders
@@ -114,6 +116,16 @@ def test_closed_loops_race_too(scenario, engine, kind):
     field = {"one": engine(2.0, rounds=0), "two": engine(3.0, rounds=0)}
     found = contenders(scenario(field, traffic={"kind": kind}, sla=None))
     assert found.contenders == ("one/fp32/1x1",)
+
+
+@pytest.mark.parametrize(("seconds", "dropped"), [(0.5, set()), (20.0, {"dear/fp32/1x1"})])
+def test_where_the_capacity_is_asked_for_one_without_a_rate_that_holds_drops_nobody_by_its_rounds(
+    scenario, engine, seconds, dropped
+):
+    blocks = {"seconds": seconds}
+    record = scenario({"one": engine(2.0, rounds=1, blocks=blocks), "dear": engine(4.0, rounds=1, blocks=blocks)})
+    asked = {**record.definition, "traffic": {**record.definition["traffic"], "qps": "max"}}
+    assert set(contenders(replace(record, definition=asked)).eliminated) == dropped
 
 
 def test_an_empty_field(scenario):

@@ -115,12 +115,14 @@ def _runner(one: Evidence, gates: Mapping[str, Gate], scenario: Scenario) -> Run
 
 
 def _promising(evidence: Evidence, scenario: Scenario) -> bool:
-    """Whether others may be dropped in favour of this one: so far it is within the SLA, with room at the asked rate,
-    and within the CPU budget."""
+    """Whether others may be dropped in favour of this one: so far it is within the SLA, with room at the asked rate
+    (where the capacity is asked for, once it had a round, at some rate), and within the CPU budget."""
     if evidence.mean_score is None or often_over_budget(evidence):
         return False
-    if scenario.sla is None or scenario.traffic.asks_capacity:
+    if scenario.sla is None:
         return True
+    if scenario.traffic.asks_capacity:
+        return not evidence.rounds or evidence.bracket.passed_qps is not None
     if evidence.sla is None:
         return False
     carries = min((evidence.capacity_qps or {}).values(), default=0.0)
