@@ -1,36 +1,38 @@
 """Fields of candidates whose true costs are known, raced by the code that races real ones.
 
 A round's log cost is the candidate's own, what all have in common that round, and noise of its own: normal,
-heavy-tailed (Student's t with three degrees of freedom), or wandering slowly from round to round. A screen has half as
-much noise again, and what its group of three had in common. Seconds are those of a run without a budget, with blocks of
-four seconds.
+heavy-tailed (Student's t with three degrees of freedom), wandering slowly from round to round, or six times as large for
+some as for the others. A screen has half as much noise again, and what its group of three had in common. Seconds are those
+of a run without a budget, with blocks of four seconds.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from bakeoff.contest.pace import MOST_ROUNDS
 from bakeoff.decide.compare import Field
 from bakeoff.decide.court import ERROR_AT_THE_END, ERROR_OF_AN_EARLY_LOOK
-from bakeoff.decide.gates import BLOCKS_A_ROUND, FEWEST_ROUNDS
+from bakeoff.decide.gates import BLOCKS_A_ROUND, FEWEST_ROUNDS, MOST_ROUNDS
 from bakeoff.decide.race import Runner, narrow
 from bakeoff.decide.verdict import named
 
-KINDS = ("spread", "near", "tie", "infeasible", "heavy", "drift")
+KINDS = ("spread", "near", "tie", "infeasible", "heavy", "drift", "uneven")
 GROUP, SHARED_NOISE = 3, 0.03
 START_S, BLOCK_S = 1.5, 4.0
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a race ended: the verdict, who was chosen or led, who may be the best, what was spent, the true regret."""
+    """How a race ended: the verdict, who was chosen or led, who may be the best, what was spent, the true regret, and
+    the bound on it that was claimed."""
 
     verdict: str
     choice: int | None
     equals: tuple[int, ...]
     seconds: float
     regret: float
+    claimed: float
 
 
 class Candidates:
@@ -50,6 +52,7 @@ class Candidates:
         if self.kind != "infeasible":
             self.fails[: len(near)] = False
         self.wandering = np.zeros(count)
+        self.restless = np.where(self.dice.random(count) < 0.2, 3.0, 0.5)
 
     @property
     def best(self):
@@ -75,7 +78,7 @@ class Candidates:
             self.wandering = 0.7 * self.wandering + self.dice.normal(0.0, 0.7 * self.noise, count)
             own = self.wandering
         else:
-            own = self.dice.normal(0.0, self.noise, count)
+            own = self.dice.normal(0.0, self.noise, count) * (self.restless if self.kind == "uneven" else 1.0)
         return np.exp(self.true + self.dice.normal(0.0, SHARED_NOISE) + own)
 
 
@@ -84,7 +87,7 @@ def race(field, matters=0.02, exhaustive=False):
     screens, cpu_ms, rounds = field.screens(), field.cpu_ms(), {i: {} for i in range(len(field.true))}
     seconds = len(field.true) * (START_S + BLOCK_S)
     alive = [i for i in range(len(field.true)) if not field.fails[i]]
-    ended = ("INFEASIBLE", None, ()) if not alive else ("INSUFFICIENT", None, tuple(alive))
+    ended = ("INFEASIBLE", None, (), 0.0) if not alive else ("INSUFFICIENT", None, tuple(alive), math.inf)
     for number in range(1, MOST_ROUNDS + 1):
         if not exhaustive:
             standing = narrow([Runner(f"{i}", float(screens[i]), rounds[i], float(cpu_ms[i])) for i in alive])
@@ -104,21 +107,20 @@ def race(field, matters=0.02, exhaustive=False):
             if ended[0] in ("WIN", "TIE") and not exhaustive:
                 ended = judged(rounds, alive, matters, ERROR_AT_THE_END)
                 break
-    verdict, choice, equals = ended
-    best = field.true[~field.fails].min() if alive else 0.0
-    return Ended(
-        verdict, choice, equals, seconds, 0.0 if choice is None else float(np.expm1(field.true[choice] - best))
-    )
+    verdict, choice, equals, claimed = ended
+    lost = 0.0 if choice is None else float(np.expm1(field.true[choice] - field.true[~field.fails].min()))
+    return Ended(verdict, choice, equals, seconds, lost, claimed)
 
 
 def judged(rounds, alive, matters, error):
     """The verdict of those that had the fewest rounds, as `decide.verdict` gives it where nothing serves today."""
     names = [f"{i}" for i in alive if len(rounds[i]) >= FEWEST_ROUNDS]
     if not names:
-        return "INSUFFICIENT", None, tuple(alive)
+        return "INSUFFICIENT", None, tuple(alive), math.inf
     field = Field({name: rounds[int(name)] for name in names}, error)
     leader = min(names, key=lambda name: np.mean(np.log(list(rounds[int(name)].values()))))
     equals = field.may_be_best(names)
     open_ = [i for i in alive if f"{i}" not in names]
-    verdict = named(len(equals) + len(open_), field.regret(leader, names), matters)
-    return verdict, int(leader), (*map(int, equals), *open_)
+    claimed = field.regret(leader, names)
+    verdict = named(len(equals) + len(open_), claimed, matters)
+    return verdict, int(leader), (*map(int, equals), *open_), math.inf if claimed is None else claimed

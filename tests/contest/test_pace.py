@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from bakeoff.contest.pace import FEW_BLOCKS_A_ROUND, MOST_BLOCKS_A_ROUND, MOST_ROUNDS, blocks_in
-from bakeoff.decide.gates import BLOCKS_A_ROUND, FEWEST_ROUNDS
+from bakeoff.contest.pace import FEW_BLOCKS_A_ROUND, MOST_BLOCKS_A_ROUND, blocks_in
+from bakeoff.decide.gates import BLOCKS_A_ROUND, FEWEST_ROUNDS, MOST_ROUNDS
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,20 @@ def test_the_incumbent_stays_until_it_has_its_figures(scenario, engine):
     assert found.contenders == ("e0/fp32/1x1",)
 
 
+@pytest.mark.parametrize(("matters", "stays"), [("20%", True), ("1%", False)])
+def test_what_serves_today_is_dropped_only_where_a_switch_matters(scenario, engine, matters, stays):
+    field = {"one": engine(2.0, noise=0.001), "today": engine(2.1, noise=0.001)}
+    found = contenders(scenario(field, incumbent="today/fp32/1x1", matters=matters))
+    assert ("today/fp32/1x1" in found.contenders) == stays
+
+
+def test_those_that_waited_have_their_turn_beside_the_leader(scenario, engine):
+    field = {"one": engine(2.0), "two": engine(2.01), "young": engine(2.05, rounds=0)}
+    found = contenders(scenario(field), limit=2)
+    assert set(found.contenders) == {"one/fp32/1x1", "young/fp32/1x1"}
+    assert found.waiting == ("two/fp32/1x1",)
+
+
 def test_rounds_drop_what_is_dearer_beyond_doubt(scenario, engine):
     field = {"one": engine(2.0, noise=0.002), "two": engine(2.3, noise=0.002), "three": engine(2.0, noise=0.002)}
     found = contenders(scenario(field))

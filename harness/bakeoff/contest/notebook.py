@@ -17,7 +17,7 @@ from bakeoff.store.record import OK, CandidateRecord, LedgerRow, Quality, Scenar
 from bakeoff.store.store import Store
 
 UNFINISHED = frozenset({"not-reached", "over-budget"})
-NO_TIME = "the budget ended before its turn; `bakeoff run --resume latest --budget 3m` goes on"
+NO_TIME = "the budget or the rounds ended before its turn; `bakeoff run --resume latest --budget 3m` goes on"
 
 
 def passed(candidate: CandidateRecord, stage: str) -> bool:

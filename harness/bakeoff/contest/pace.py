@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 
-from bakeoff.decide.gates import BLOCKS_A_ROUND, FEWEST_ROUNDS
+from bakeoff.decide.gates import BLOCKS_A_ROUND, FEWEST_ROUNDS, MOST_ROUNDS
 
-MOST_ROUNDS = 20
 MOST_BLOCKS_A_ROUND = 32
 FEW_BLOCKS_A_ROUND = 4
 """Where time is short rounds have up to so many blocks before there are more rounds: an SLA takes requests."""

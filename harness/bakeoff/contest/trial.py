@@ -20,10 +20,10 @@ from bakeoff.contest.capacities import Capacities
 from bakeoff.contest.fleet import Engines, Fleet, log_path
 from bakeoff.contest.load import ClosedLoop, OpenLoop, load_for, screening_loads
 from bakeoff.contest.notebook import Notebook
-from bakeoff.contest.pace import MOST_BLOCKS_A_ROUND, MOST_ROUNDS, blocks_in
+from bakeoff.contest.pace import MOST_BLOCKS_A_ROUND, blocks_in
 from bakeoff.contest.plan import Question
 from bakeoff.contest.reporter import Reporter
-from bakeoff.decide.gates import FEWEST_ROUNDS
+from bakeoff.decide.gates import FEWEST_ROUNDS, MOST_ROUNDS
 from bakeoff.decide.noise import FULL_PIPE, disturbed
 from bakeoff.decide.quality import evaluate
 from bakeoff.decide.race import MOST_CONTENDERS, contenders
@@ -144,12 +144,9 @@ class Trial:
 
     def judge_contenders(self) -> None:
         """Judge those who may still win until all have their quality; who falls short makes room for another."""
-        tried: set[str] = set()
         self.limit = self._most_contenders()
         self.judge(name for name in self.notebook.alive() if self.scores_of(name).exists())
-        while missing := [name for name in self._contenders() if name not in tried and not self._has_quality(name)]:
-            self.judge(missing)
-            tried.update(missing)
+        self._judged_contenders()
 
     def judge(self, names: Iterable[str]) -> None:
         """Run the held-out data through each artifact, once for ever, and compare what came out with the base's."""
@@ -172,7 +169,9 @@ class Trial:
         for number in range(1, MOST_ROUNDS + 1):
             if asks_capacity:
                 self.capacities.find(self._contenders(), CAPACITY_SHARE_WHERE_ASKED)
-            loads = {name: load for name in self._contenders() if (load := self.capacities.load_of(name)) is not None}
+            loads = {
+                name: load for name in self._judged_contenders() if (load := self.capacities.load_of(name)) is not None
+            }
             start_s, turn_s = self.fleet.start_s(loads), sum(load.seconds for load in loads.values())
             if number == FEWEST_ROUNDS + 1 and not asks_capacity:
                 done = self.budget.left < start_s + turn_s or self._settled()
@@ -183,7 +182,7 @@ class Trial:
             left_s = self.budget.left - (kept_s if number <= FEWEST_ROUNDS else 0.0)
             planned = blocks_in(number, left_s, start_s, turn_s)
             self._play_round(number, loads, self._as_begun(number, planned))
-        self.notebook.no_time(self.waiting, "serve")
+        self.notebook.no_time(self._without_rounds(self.waiting), "serve")
         for candidate in self.notebook.record().candidates:
             played = [block for block in candidate.blocks if block.round > SCREEN_ROUND]
             if candidate.failure is None and played:
@@ -220,6 +219,14 @@ class Trial:
         """Whether more rounds are not worth their time."""
         return not self.scenario.exhaustive and self.notebook.judged().verdict in ("WIN", "TIE")
 
+    def _judged_contenders(self) -> list[str]:
+        """The contenders once all of them have their quality: one that waited gets it when its turn comes."""
+        tried: set[str] = set()
+        while missing := [name for name in self._contenders() if name not in tried and not self._has_quality(name)]:
+            self.judge(missing)
+            tried.update(missing)
+        return self._contenders()
+
     def _contenders(self) -> list[str]:
         standing = contenders(self.notebook.record(), self.limit, self.scenario.exhaustive)
         self.notebook.eliminated(standing.eliminated)
@@ -248,6 +255,14 @@ class Trial:
     def scores_of(self, name: str) -> Path:
         """Where a candidate's answers to the held-out data lie, or will."""
         return artifacts.scores(self.places[name], self.entries[name].candidate)
+
+    def _without_rounds(self, names: Iterable[str]) -> list[str]:
+        """Those that had too few rounds to be compared."""
+        rounds = {
+            each.id: {block.round for block in each.blocks if block.round > SCREEN_ROUND}
+            for each in self.notebook.record().candidates
+        }
+        return [name for name in names if len(rounds[name]) < FEWEST_ROUNDS]
 
     def _has_quality(self, name: str) -> bool:
         return self.notebook.has_quality(name)

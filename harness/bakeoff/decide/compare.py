@@ -21,7 +21,9 @@ from scipy import special
 
 ERROR = 0.03
 """The chance that a verdict's claims may be wrong: all intervals hold together with 97 %."""
-DRAWS = 20_000
+UNEVEN = 3.0
+"""A pair whose own variance is so many times the field's is noisier than the field, and speaks for itself alone."""
+DRAWS = 50_000
 """From the posterior, always the same: the same record gives the same verdict."""
 FLOOR = 0.01
 """The least standard deviation that a difference of two candidates is taken to have: few rounds may agree by chance."""
@@ -143,8 +145,10 @@ class Field:
         logs = np.log([[self.costs[one][r], self.costs[other][r]] for r in common])
         apart = logs[:, 0] - logs[:, 1]
         whole, freedom = self._whole
-        freedom = max(freedom, len(common) - 1) if whole >= 0.0 else len(common) - 1
-        variance = max(float(apart.var(ddof=1)), whole, FLOOR**2)
+        own = float(apart.var(ddof=1))
+        if own > UNEVEN * max(whole, FLOOR**2):
+            freedom = 0
+        freedom, variance = max(freedom, len(common) - 1), max(own, whole, FLOOR**2)
         unpaired = float(logs.var(axis=0, ddof=1).sum())
         return _Apart(float(apart.mean()), math.sqrt(variance / len(common)), variance, unpaired, freedom)
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from bakeoff.decide.compare import ERROR, Field, Interval
 from bakeoff.decide.evidence import Evidence, cpus_held
-from bakeoff.decide.gates import Gate, gate
+from bakeoff.decide.gates import FEWEST_ROUNDS, MOST_ROUNDS, Gate, gate
 from bakeoff.decide.holding import gather_all
 from bakeoff.decide.objective import WORDS, Words
 from bakeoff.decide.race import MARGIN, is_provisional
 from bakeoff.scenario import Scenario, restore
 from bakeoff.store.record import ScenarioRecord
 
-EARLY_LOOKS = 5
+EARLY_LOOKS = MOST_ROUNDS - FEWEST_ROUNDS
 CLOSE = 0.1
 """A screening block tells costs apart that differ by more than this."""
 ERROR_AT_THE_END, ERROR_OF_AN_EARLY_LOOK = 0.75 * ERROR, 0.25 * ERROR / EARLY_LOOKS
@@ -58,12 +58,12 @@ class Court:
         costs = {name: self.evidence[name].round_scores for name in (one, other)}
         return Field(costs, self.field.error, self.field.bounds).dearer(one, other)
 
-    def rivals(self, by: float = 0.0) -> tuple[str, ...]:
-        """The undecided that more time would settle and that may be cheaper by more than `by` (a fraction) than the
-        cheapest accepted."""
+    def rivals(self, by: float = 0.0, beside: str | None = None) -> tuple[str, ...]:
+        """The undecided that more time would settle and that may be cheaper by more than `by` (a fraction) than
+        `beside`, by default the cheapest accepted."""
         if not self.accepted:
             return ()
-        best = self.evidence[self.accepted[0]]
+        best = self.evidence[beside or self.accepted[0]]
         return tuple(
             one
             for one, found in self.gates.items()

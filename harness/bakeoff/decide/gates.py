@@ -15,7 +15,7 @@ from bakeoff.scenario import Floor, Scenario
 from bakeoff.scenario.environment import APART
 from bakeoff.store.record import OK, CandidateRecord, Quality
 
-FEWEST_ROUNDS = 3
+FEWEST_ROUNDS, MOST_ROUNDS = 3, 20
 BLOCKS_A_ROUND = 2
 _FEWEST_OVER_BUDGET = 2
 """So many blocks over the CPU budget are no accident, where they are also more than a quarter of all."""

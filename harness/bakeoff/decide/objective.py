@@ -57,9 +57,7 @@ def scores(
     found: Mapping[Objective, Callable[[], Mapping[int, float | None]]] = {
         "cost": lambda: cost,
         "throughput": lambda: {number: MILLION / each for number, each in items_per_s.items() if each},
-        "p99": lambda: _each(
-            by_round, lambda blocks: percentile_ms([stamps.latency_ms(block) for block in blocks], percentile).value
-        ),
+        "p99": lambda: _each(by_round, lambda blocks: _tail_ms(blocks, percentile)),
         "memory": lambda: {} if remote else _each(by_round, peak_memory_bytes),
         "energy": lambda: {} if remote else _each(by_round, _joules_per_million),
     }

@@ -31,7 +31,8 @@ class Runner:
     """What the race knows of one that passed its gates so far: its cost by the screen and by round.
 
     One not `judged` may yet make room for another; in favour of one that is not `promising` nobody is dropped; one
-    `protected` stays.
+    `protected` stays. Rounds drop one that is dearer by more than `least` (a fraction): what serves today, only where
+    a switch matters.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Runner:
     judged: bool = True
     promising: bool = True
     protected: bool = False
+    least: float = 0.0
     bounds: Bounds = NO_BOUNDS
 
     @property
@@ -79,7 +81,10 @@ def contenders(record: ScenarioRecord, limit: int = MOST_CONTENDERS, exhaustive:
 
 
 def narrow(runners: Sequence[Runner], limit: int = MOST_CONTENDERS, more: str = "dearer") -> Standing:
-    """Who plays the next round, who is dropped as dearer than the leader (or what else is `more`), and who waits."""
+    """Who plays the next round, who is dropped as dearer than the leader (or what else is `more`), and who waits.
+
+    Beside the leader it is the turn first of those that had too few rounds to be compared.
+    """
     alive = sorted(runners, key=lambda one: one.cheapness)
     leader = next((one for one in alive if one.judged and one.promising and one.cheapness[0] < math.inf), None)
     eliminated = {}
@@ -90,7 +95,9 @@ def narrow(runners: Sequence[Runner], limit: int = MOST_CONTENDERS, more: str = 
             if reason:
                 eliminated[one.id] = reason
     rest = [one for one in alive if one.id not in eliminated]
-    playing = [one for place, one in enumerate(rest) if place < limit or one.protected]
+    turns = sorted(rest, key=lambda one: (one is not leader, len(one.rounds) >= FEWEST_ROUNDS, one.cheapness))
+    turn = {one.id for place, one in enumerate(turns) if place < limit or one.protected}
+    playing = [one for one in rest if one.id in turn]
     waiting = tuple(one.id for one in rest if one not in playing)
     return Standing(tuple(one.id for one in playing), eliminated, waiting)
 
@@ -101,7 +108,8 @@ def is_provisional(record: ScenarioRecord) -> bool:
 
 
 def _runner(one: Evidence, gates: Mapping[str, Gate], scenario: Scenario) -> Runner:
-    incumbent = scenario.incumbent.candidate if scenario.incumbent else None
+    today = scenario.incumbent is not None and one.record.id == scenario.incumbent.candidate
+    matters = scenario.matters
     return Runner(
         one.record.id,
         one.screen_score,
@@ -109,7 +117,8 @@ def _runner(one: Evidence, gates: Mapping[str, Gate], scenario: Scenario) -> Run
         None if scenario.objective in ("memory", "energy") else one.cpu_ms_per_request,
         judged=not scenario.quality or gates[one.record.id].stage != "quality",
         promising=_promising(one, scenario),
-        protected=one.record.id == incumbent and one.rounds < FEWEST_ROUNDS,
+        protected=today and one.rounds < FEWEST_ROUNDS,
+        least=matters / (1.0 - matters) if today and matters < 1.0 else 0.0,
         bounds=one.bounds,
     )
 
@@ -140,7 +149,7 @@ def _field(alive: Sequence[Runner]) -> Field:
 def _too_dear(one: Runner, leader: Runner, costs: Field, more: str) -> str | None:
     if one.id in costs.costs and leader.id in costs.costs:
         loss = costs.dearer(one.id, leader.id)
-        if loss is not None and loss.low > 0.0:
+        if loss is not None and loss.low > one.least:
             least, rounds = percent(loss.low), len(one.rounds)
             return f"{percent(loss.value)} {more} than {leader.id} (at least {least}) after {rounds} rounds"
         return None

@@ -37,6 +37,9 @@ def _candidate(court: Court, choice: Choice | None, name: str) -> str:
     if loss is None:
         return "too few rounds had both it and the choice to tell them apart"
     if name not in choice.equals:
+        cheaper = loss.saved if loss.high < 0.0 else None
+        if cheaper is not None:
+            return f"{percent(-cheaper.value)} {court.words.less}, too little to matter; {_by(court, choice)}"
         return by_how_much(loss, court.words.more)
     if choice.basis == "incumbent" and loss.high < 0.0:
         saved = -loss.value

@@ -160,7 +160,7 @@ def _verdict(court: Court, leading: Choice | None) -> VerdictName:
     """A WIN has no equal; a TIE has, and a regret that is known to be too small to matter."""
     if leading is not None:
         matters = court.scenario.matters
-        if court.rivals(by=matters):
+        if court.rivals(by=matters, beside=leading.candidate):
             return "INSUFFICIENT"
         return named(len(leading.equals) + len(court.rivals()), leading.regret, matters)
     statuses = {found.status for found in court.gates.values()}

@@ -11,10 +11,9 @@ from proofs.proof import Proof
 
 from bakeoff.api import Run
 from bakeoff.contest.fleet import AT_ONCE
-from bakeoff.contest.pace import MOST_ROUNDS
 from bakeoff.contest.plan import Question
 from bakeoff.decide.evidence import fact
-from bakeoff.decide.gates import BLOCKS_A_ROUND
+from bakeoff.decide.gates import BLOCKS_A_ROUND, MOST_ROUNDS
 from bakeoff.decide.stamps import S
 from bakeoff.store.record import OK, SCREEN_ROUND, ScenarioRecord
 from deciding.asked import Asked, minutes, seeded
