@@ -1,9 +1,9 @@
 """Fields of candidates whose true costs are known, raced by the code that races real ones.
 
-A round's log cost is the candidate's own, what all have in common that round, and noise of its own: normal, heavy-tailed
-(Student's t with three degrees of freedom), wandering slowly from round to round, or six times as large for some as for
-the others. A screen has half as much noise again, and what its group of three had in common. Seconds are those of a run
-without a budget, with blocks of four seconds.
+A round's log cost is the candidate's own, what all have in common that round, and noise of its own: normal,
+heavy-tailed (Student's t with three degrees of freedom), wandering slowly from round to round, or six times as large
+for some as for the others. A screen has half as much noise again, and what its group of three had in common. Seconds
+are those of a run without a budget, with blocks of four seconds.
 """
 
 import math
