@@ -37,7 +37,7 @@ def answered(model, ports, protocols):
             "endpoints": {protocol: endpoint(protocol, ports) for protocol in protocols},
         },
     }
-    run = bakeoff.run(from_dict(asked), budget="40s", store="runs.db")
+    run = bakeoff.run(from_dict(asked), budget="60s", store="runs.db")
     (verdict,) = run.verdict()
     return {one.backend.removeprefix("endpoint@"): one for one in verdict.candidates}, run
 
