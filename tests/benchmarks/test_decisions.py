@@ -164,6 +164,7 @@ def test_a_capacity_behind_a_server_is_predicted_from_what_it_adds(kept):
     assert by_one == pytest.approx(truth_qps(1.6, 0.0), rel=0.03)
 
 
+@pytest.mark.engines
 @pytest.mark.alone
 @pytest.mark.slow
 def test_a_race_and_another_hour_are_run_where_the_store_has_them_not(tiny_prepared, tmp_path, monkeypatch):
@@ -204,6 +205,7 @@ def small(entry, artifact, cpus, folder):
         yield {"url": f"http://127.0.0.1:{server.port}", "protocol": "v2-binary", "model": "ranker"}
 
 
+@pytest.mark.engines
 @pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="a server and its clients need a CPU each")
