@@ -12,9 +12,9 @@ import shutil
 import statistics
 import tempfile
 import time
+import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
@@ -118,12 +118,14 @@ class TorchCompile(Backend):
         for frozen in (False, True) if on_cpu and precision == FP32 else (on_cpu,):
             add(freezing=frozen)
         if len(made) > 1 and 0.0 < min(call_s()) < SHORT_CALL_S:
-            with suppress(Exception):  # there are two that do
+            try:
                 add(freezing=True, max_autotune=True)
+            except Exception:
+                traceback.print_exc()
         found_s = call_s() if len(made) > 1 else [0.0]
-        made.pop(found_s.index(min(found_s))).path.rename(path)
-        for other in made:
-            other.path.unlink()
+        made[found_s.index(min(found_s))].path.rename(path)
+        for other in into.glob("model-*.pt2"):
+            other.unlink()
         shutil.rmtree(caches, ignore_errors=True)
         return Artifact(path, precision, model.inputs, model.outputs)
 

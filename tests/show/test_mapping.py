@@ -13,7 +13,7 @@ from rich.console import Console
 
 from bakeoff.decide.maps.decision_map import DecisionMap, Point
 from bakeoff.decide.maps.outlook import Outlook
-from bakeoff.decide.maps.sensitivity import Stretch
+from bakeoff.decide.what_if.sensitivity import Stretch
 from bakeoff.scenario import from_dict
 from bakeoff.show import drawing, mapping
 from bakeoff.show.map_figure import PALETTE, colours_of, map_figure, map_words

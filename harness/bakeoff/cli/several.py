@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bakeoff.cli.common import JsonOption, StoreOption, print_json
 from bakeoff.errors import UserError
+
+if TYPE_CHECKING:
+    from bakeoff.show.sheet import Sheet
 
 app = typer.Typer()
 
@@ -31,16 +35,10 @@ def join(
     from bakeoff import api
     from bakeoff.decide.across import joining as across
     from bakeoff.show import across as shown
-    from bakeoff.show import sheet
 
     _one_form(as_json, markdown)
     found = api.join(*runs, store=store, scenarios=scenario or (), prices=_by_host(price or ()))
-    if as_json:
-        print_json(across.to_json(found))
-    elif markdown:
-        typer.echo(sheet.markdown(shown.sheets(found)))
-    else:
-        sheet.render(shown.sheets(found))
+    _tell(shown.sheets(found), across.to_json(found) if as_json else None, markdown)
 
 
 @app.command(epilog="Example: bakeoff compare 20261121 latest")
@@ -55,21 +53,27 @@ def compare(
     from bakeoff import api
     from bakeoff.decide.across import change
     from bakeoff.show import change as shown
-    from bakeoff.show import sheet
 
     _one_form(as_json, markdown)
     found = api.compare(older, newer, store=store)
-    if as_json:
-        print_json(change.to_json(found))
-    elif markdown:
-        typer.echo(sheet.markdown(shown.sheets(found)))
-    else:
-        sheet.render(shown.sheets(found))
+    _tell(shown.sheets(found), change.to_json(found) if as_json else None, markdown)
 
 
 def _one_form(as_json: bool, markdown: bool) -> None:
     if as_json and markdown:
         raise UserError("--json and --markdown: one of the two")
+
+
+def _tell(sheets: Iterable[Sheet], data: Mapping[str, Any] | None, markdown: bool) -> None:
+    """As JSON where there is `data`, else as Markdown or for the terminal."""
+    from bakeoff.show import sheet
+
+    if data is not None:
+        print_json(data)
+    elif markdown:
+        typer.echo(sheet.markdown(sheets))
+    else:
+        sheet.render(sheets)
 
 
 def _by_host(prices: list[str] | tuple[str, ...]) -> dict[str, str]:

@@ -26,7 +26,7 @@ from bakeoff.contest.reporter import Reporter
 from bakeoff.decide.gates import FEWEST_ROUNDS, MOST_ROUNDS
 from bakeoff.decide.noise import FULL_PIPE, disturbed
 from bakeoff.decide.quality import evaluate
-from bakeoff.decide.race import MOST_CONTENDERS, contenders
+from bakeoff.decide.race import MOST_CONTENDERS, USUAL_CONTENDERS, contenders
 from bakeoff.measure import host
 from bakeoff.measure.block import Block
 from bakeoff.measure.engine_room import StageFailed
@@ -44,8 +44,6 @@ CAPACITY_SHARE, CAPACITY_SHARE_WHERE_ASKED = 0.2, 0.5
 question."""
 SCORE_LIMIT_S = 900.0
 LOADED_TOGETHER = 3
-FEW = 3
-"""As many contenders the screens leave time for, whose number is not known before."""
 AGAIN = MOST_BLOCKS_A_ROUND
 """Position p + AGAIN holds the block that was taken because the generator was too late in that of position p."""
 
@@ -121,7 +119,9 @@ class Trial:
         waiting = self.notebook.alive(without="screen")
         most_s, first = RESERVED * self.budget.left, True
         while waiting:
-            if not first and self.budget.left < min(most_s, self._fewest_rounds_s(self._likely_contenders()[:FEW])):
+            if not first and self.budget.left < min(
+                most_s, self._fewest_rounds_s(self._likely_contenders()[:USUAL_CONTENDERS])
+            ):
                 return self.notebook.no_time(waiting, "screen")
             first, group, waiting = False, waiting[:LOADED_TOGETHER], waiting[LOADED_TOGETHER:]
             with self.fleet.loaded(group) as engines:
@@ -222,10 +222,13 @@ class Trial:
     def _judged_contenders(self) -> list[str]:
         """The contenders once all of them have their quality: one that waited gets it when its turn comes."""
         tried: set[str] = set()
-        while missing := [name for name in self._contenders() if name not in tried and not self._has_quality(name)]:
+        while True:
+            names = self._contenders()
+            missing = [name for name in names if name not in tried and not self._has_quality(name)]
+            if not missing:
+                return names
             self.judge(missing)
             tried.update(missing)
-        return self._contenders()
 
     def _contenders(self) -> list[str]:
         standing = contenders(self.notebook.record(), self.limit, self.scenario.exhaustive)

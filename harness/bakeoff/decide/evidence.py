@@ -14,7 +14,7 @@ from bakeoff.decide.capacity import FEWEST_SERVICES, made_up
 from bakeoff.decide.compare import NO_BOUNDS, Bounds
 from bakeoff.decide.cost import cost_per_million
 from bakeoff.decide.noise import left_cpus, over_budget
-from bakeoff.decide.objective import peak_memory_bytes, scores
+from bakeoff.decide.objective import scores
 from bakeoff.decide.replica import read
 from bakeoff.decide.search import Bracket, bracket, judged
 from bakeoff.decide.sla import Percentile, SlaResult, judge_errors, judge_sla, percentile_ms
@@ -165,7 +165,7 @@ def gather(record: CandidateRecord, scenario: Scenario, cpus: int) -> Evidence:
         score=score,
         by_capacity=by_capacity,
         cpu_ms_per_request=None if remote else _cpu_ms(blocks or everything),
-        peak_memory_bytes=None if remote else peak_memory_bytes(everything),
+        peak_memory_bytes=None if remote else stamps.peak_memory_bytes(everything),
         preparation_share=_preparation_share(blocks or everything),
         requests=sum(len(block) for block in blocks),
         wall_s=sum(block.wall_ns for block in blocks) / stamps.S,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bakeoff.decide import stamps
-from bakeoff.decide.sla import percentile_ms
+from bakeoff.decide.sla import tail
 from bakeoff.errors import UserError
 from bakeoff.measure.block import Block
 from bakeoff.scenario import Scenario
@@ -57,27 +57,16 @@ def scores(
     found: Mapping[Objective, Callable[[], Mapping[int, float | None]]] = {
         "cost": lambda: cost,
         "throughput": lambda: {number: MILLION / each for number, each in items_per_s.items() if each},
-        "p99": lambda: _each(by_round, lambda blocks: _tail_ms(blocks, percentile)),
-        "memory": lambda: {} if remote else _each(by_round, peak_memory_bytes),
+        "p99": lambda: _each(by_round, lambda blocks: tail(blocks, percentile).value),
+        "memory": lambda: {} if remote else _each(by_round, stamps.peak_memory_bytes),
         "energy": lambda: {} if remote else _each(by_round, _joules_per_million),
     }
     figures = found[scenario.objective]()
     return {n: each for n, each in figures.items() if each is not None and math.isfinite(each) and each > 0.0}
 
 
-def peak_memory_bytes(blocks: Sequence[Block]) -> float | None:
-    """The most that these blocks saw it hold; None where none saw it."""
-    found = (block.facts.get(name) for block in blocks for name in ("peak_memory_bytes", "memory_bytes"))
-    peaks = [float(peak) for peak in found if isinstance(peak, int | float)]
-    return max((peak for peak in peaks if math.isfinite(peak) and peak > 0.0), default=None)
-
-
 def _each(by_round: ByRound, figure: Callable[[Sequence[Block]], float | None]) -> dict[int, float | None]:
     return {number: figure(blocks) for number, blocks in by_round.items() if number != CAPACITY_ROUND}
-
-
-def _tail_ms(blocks: Sequence[Block], percentile: float) -> float | None:
-    return percentile_ms([stamps.latency_ms(block) for block in blocks], percentile).value
 
 
 def _joules_per_million(blocks: Sequence[Block]) -> float | None:

@@ -22,8 +22,8 @@ from bakeoff.store.record import ScenarioRecord
 MARGIN = 0.3
 """After one screening block each, or after one round, a candidate this much dearer than the leader is dropped, if its
 CPU time is higher by half of that: on a machine with other work two rounds of one block each differ by half of it."""
-MOST_CONTENDERS = 12
-"""As many play a round at most."""
+MOST_CONTENDERS, USUAL_CONTENDERS = 12, 3
+"""As many play a round at most, and in most rounds, which is what time is reckoned by that nobody knows yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,6 +162,11 @@ def requests_needed(share: float, allowed: float) -> float | None:
     return None
 
 
+def tail(blocks: Sequence[Block], percentile: float) -> Percentile:
+    """A percentile of the latencies of these blocks, as `percentile_ms` gives it."""
+    return percentile_ms([stamps.latency_ms(block) for block in blocks], percentile)
+
+
 def percentile_ms(latencies: Sequence[Floats], percentile: float) -> Percentile:
     """A percentile of the latencies of several blocks, with its 95 % interval.
 

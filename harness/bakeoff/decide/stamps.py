@@ -1,7 +1,8 @@
-"""What the judging reads off a block's stamps: latencies with the unanswered at infinity, and service times."""
+"""What the judging reads off a block: latencies with the unanswered at infinity, service times, and memory."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -68,3 +69,10 @@ def joined(arrays: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
 
 def _since(block: Block, start_ns: np.ndarray[Any, Any]) -> Floats:
     return np.where(answered(block), (block.done_ns - start_ns) / MS, np.inf)
+
+
+def peak_memory_bytes(blocks: Sequence[Block]) -> float | None:
+    """The most that these blocks saw it hold; None where none saw it."""
+    found = (block.facts.get(name) for block in blocks for name in ("peak_memory_bytes", "memory_bytes"))
+    peaks = [float(peak) for peak in found if isinstance(peak, int | float)]
+    return max((peak for peak in peaks if math.isfinite(peak) and peak > 0.0), default=None)

@@ -6,13 +6,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from bakeoff.decide import stamps
 from bakeoff.decide.choice import Choice
 from bakeoff.decide.compare import Interval
 from bakeoff.decide.cost import hourly, replicas, yearly
 from bakeoff.decide.court import Court
 from bakeoff.decide.judgement import Judgement, Today
-from bakeoff.decide.sla import percentile_ms
+from bakeoff.decide.sla import tail
 from bakeoff.decide.wording import milliseconds
 from bakeoff.store.record import CAPACITY_ROUND
 
@@ -108,4 +107,4 @@ def _p99_ms(court: Court, one: Judgement) -> float | None:
     if one.percentile == _P99:
         return one.p99_ms
     blocks = [entry.block for entry in court.evidence[one.candidate].record.blocks if entry.round != CAPACITY_ROUND]
-    return percentile_ms([stamps.latency_ms(block) for block in blocks], _P99).value
+    return tail(blocks, _P99).value

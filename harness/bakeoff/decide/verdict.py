@@ -14,9 +14,10 @@ from bakeoff.decide.court import ERROR_AT_THE_END, Court, convene
 from bakeoff.decide.gains import gains
 from bakeoff.decide.judgement import Leaderboard, Verdict, VerdictName
 from bakeoff.decide.judging import judgement
-from bakeoff.decide.remedies import remedies
+from bakeoff.decide.race import USUAL_CONTENDERS
 from bakeoff.decide.sanity import suspicions
 from bakeoff.decide.today import beside_production, today
+from bakeoff.decide.what_if.remedies import remedies
 from bakeoff.decide.wording import sentence
 from bakeoff.scenario import Scenario
 from bakeoff.store.record import RunRecord, ScenarioRecord
@@ -30,8 +31,6 @@ _CONSEQUENCE = {
     "settled": "It cannot be shown to do",
     "eliminated": "It was dropped",
 }
-FEW = 4
-"""Of many that are open, the race keeps about so many after the screen."""
 _ORDER = {"ok": 0, "open": 1, "settled": 2, "eliminated": 3, "failed": 4}
 
 
@@ -130,13 +129,13 @@ def _traffic(scenario: Scenario) -> dict[str, Any]:
 def more_needed_s(court: Court, leading: Choice | None) -> float | None:
     """About how long it takes to settle what is open, contenders measured in turn; None where time settles none.
 
-    Of many that are open, a few alone count in full (FEW). Where what is open
-    is the regret alone, as many rounds more as narrow it to what matters.
+    Of many that are open, the usual contenders alone count in full. Where what is open is the regret alone, as many
+    rounds more as narrow it to what matters.
     """
     still_open = [found for found in court.gates.values() if found.status == "open" and found.needed_s > 0.0]
     if not still_open:
         return None if leading is None else _narrowing_s(court, leading)
-    taking_turns = min(len(still_open) + len(court.accepted), FEW)
+    taking_turns = min(len(still_open) + len(court.accepted), USUAL_CONTENDERS + 1)
     screens_s = (len(still_open) - 1) * court.scenario.traffic.duration_s
     return max(found.needed_s for found in still_open) * taking_turns + screens_s
 

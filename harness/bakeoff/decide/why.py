@@ -6,12 +6,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from bakeoff.decide import stamps
 from bakeoff.decide.compare import Interval
 from bakeoff.decide.court import Court, convene
 from bakeoff.decide.evidence import Evidence
 from bakeoff.decide.judgement import Judgement, Verdict
-from bakeoff.decide.sla import percentile_ms
+from bakeoff.decide.sla import tail
 from bakeoff.decide.verdict import judge
 from bakeoff.errors import UserError
 from bakeoff.measure.block import Block
@@ -89,5 +88,5 @@ def _laps(court: Court, name: str) -> dict[int, Lap]:
 
 
 def _lap(evidence: Evidence, number: int, blocks: Sequence[Block], percentile: float) -> Lap:
-    tail = percentile_ms([stamps.latency_ms(block) for block in blocks], percentile)
-    return Lap(tail.value, (evidence.capacity_qps or {}).get(number), (evidence.score or {}).get(number))
+    found = tail(blocks, percentile)
+    return Lap(found.value, (evidence.capacity_qps or {}).get(number), (evidence.score or {}).get(number))

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import NullLocator
 
 from bakeoff.decide.maps.decision_map import DecisionMap, Point
-from bakeoff.decide.maps.settling import NONE, TIE
+from bakeoff.decide.what_if.settling import NONE, TIE
 from bakeoff.show import drawing as draw
 from bakeoff.show.numbers import exact, percentile_name, shorten
 

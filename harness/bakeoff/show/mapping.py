@@ -13,7 +13,7 @@ from rich.text import Text
 
 from bakeoff.decide.maps.decision_map import Point
 from bakeoff.decide.maps.outlook import Outlook
-from bakeoff.decide.maps.sensitivity import told
+from bakeoff.decide.what_if.sensitivity import told
 from bakeoff.show import drawing
 from bakeoff.show.charts import slug
 from bakeoff.show.map_figure import map_figure, map_words

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bakeoff.decide.maps.sensitivity import Stretch
-from bakeoff.decide.maps.settling import NONE, TIE
+from bakeoff.decide.what_if.sensitivity import Stretch
+from bakeoff.decide.what_if.settling import NONE, TIE
 from bakeoff.show import drawing as draw
 from bakeoff.show.map_figure import colours_of
 from bakeoff.show.numbers import shorten

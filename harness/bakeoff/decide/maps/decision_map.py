@@ -16,7 +16,7 @@ from bakeoff.decide.court import Court
 from bakeoff.decide.evidence import Evidence, has_cost
 from bakeoff.decide.gates import gate
 from bakeoff.decide.maps.curves import Curve, fit, interleaved
-from bakeoff.decide.maps.settling import NONE, TIE, Settled, settle
+from bakeoff.decide.what_if.settling import NONE, TIE, Settled, settle
 from bakeoff.decide.wording import listed, milliseconds, percent
 from bakeoff.scenario import Scenario
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import pandas as pd
 
 from bakeoff.decide.maps.decision_map import DecisionMap
-from bakeoff.decide.maps.sensitivity import Stretch
+from bakeoff.decide.what_if.sensitivity import Stretch
 
 MAP_COLUMNS = (
     "qps",

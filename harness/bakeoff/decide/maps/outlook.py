@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from bakeoff.decide.across.question import same_but_sizes
 from bakeoff.decide.court import Court, convene
 from bakeoff.decide.maps.decision_map import DecisionMap, decision_map, has_map
-from bakeoff.decide.maps.sensitivity import Stretch, sensitivity
 from bakeoff.decide.objective import require_cost
+from bakeoff.decide.what_if.sensitivity import Stretch, sensitivity
 from bakeoff.errors import UserError
 from bakeoff.scenario import restore
 from bakeoff.scenario.parts import Resources

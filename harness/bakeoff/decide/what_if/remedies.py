@@ -13,8 +13,9 @@ from bakeoff.decide.evidence import Evidence, fact
 from bakeoff.decide.gates import ACCEPTED, FEWEST_ROUNDS, Gate, gate
 from bakeoff.decide.holding import gather_all
 from bakeoff.decide.judgement import Remedy, Then
-from bakeoff.decide.limits import at_limit, least_limit_ms
-from bakeoff.decide.maps.sensitivity import (
+from bakeoff.decide.quality import judge
+from bakeoff.decide.what_if.limits import at_limit, least_limit_ms
+from bakeoff.decide.what_if.sensitivity import (
     Stretch,
     bound,
     least_floor,
@@ -23,8 +24,7 @@ from bakeoff.decide.maps.sensitivity import (
     rounded_up,
     sensitivity,
 )
-from bakeoff.decide.maps.settling import settle
-from bakeoff.decide.quality import judge
+from bakeoff.decide.what_if.settling import settle
 from bakeoff.decide.wording import milliseconds, percent, seconds, whole
 from bakeoff.measure.gpu_memory import FACT, MIB
 from bakeoff.scenario import Scenario

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bakeoff.decide.court import convene
 from bakeoff.decide.maps.frames import STRETCH_COLUMNS, sensitivity_frame
-from bakeoff.decide.maps.sensitivity import rounded_down, rounded_up, sensitivity, told
+from bakeoff.decide.what_if.sensitivity import rounded_down, rounded_up, sensitivity, told
 from bakeoff.store.record import LedgerRow
 
 FP32, INT8 = "fp/fp32/1x1", "int/int8-dynamic/1x1"

@@ -13,8 +13,8 @@ from bakeoff.decide.cost import cost_per_million, replicas
 from bakeoff.decide.court import Court
 from bakeoff.decide.features import lacking
 from bakeoff.decide.gates import gate
-from bakeoff.decide.maps.settling import NONE, TIE, Costs, Settled, settle
 from bakeoff.decide.quality import Quality, allowed_loss, worst_loss
+from bakeoff.decide.what_if.settling import NONE, TIE, Costs, Settled, settle
 from bakeoff.decide.wording import listed
 from bakeoff.scenario import Floor
 

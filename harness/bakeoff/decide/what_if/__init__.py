@@ -1,0 +1,1 @@
+"""What would have to change: for the verdict to turn, and for one candidate to pass or to win."""
