@@ -8,7 +8,7 @@ Each step's run is kept in the store folder: what was killed goes on with the st
 
 race      a race and an exhaustive run for each seed
 hours     a choice is made once; a call measures its contenders once more, 20 minutes after the last at the
-          soonest; with --every it goes on until all repeats are there
+          soonest; with --every it goes on until all repeats are there, a line in the file of hours for each
 deployed  the winner in its own process and behind a server, in an environment that uv makes; takes two CPUs
 
 The status is 1 where a bar was missed.
@@ -24,7 +24,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from deciding.asked import SCENARIO, VARIANTS, Asked, let_children_find_us
+from deciding.asked import HOURS, SCENARIO, VARIANTS, Asked, let_children_find_us
 from proofs.proof import Proof
 from proofs.telling import tell
 
@@ -36,7 +36,7 @@ STORE = Path("results/decisions")
 COMMAND = "python tests/benchmarks/decisions.py"
 MARK = "decisions"
 DECISIONS = {name: f"deciding.{name}:{name}" for name in ("race", "hours", "deployed")}
-NOT_SHOWN = frozenset({"only", "store", "into", "json", "every"})
+NOT_SHOWN = frozenset({"only", "store", "hours", "into", "json", "every"})
 """Options that say nothing of what was measured."""
 
 
@@ -77,8 +77,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--variants", nargs="*", default=list(VARIANTS), help="beside those of the scenario")
     parser.add_argument("--budget", help="of a race, such as 10m; default: until its verdict stands")
     parser.add_argument("--seeds", type=int, default=5, help="race: so many pairs of runs")
+    parser.add_argument("--exhaustive-runs", type=int, default=5, help="race: the seeds' races share so many, by turns")
     parser.add_argument("--exhaustive-budget", default="30m", help="race: of an exhaustive run")
     parser.add_argument("--repeats", type=int, default=20, help="hours: so many in all")
+    parser.add_argument("--hours", type=Path, default=HOURS, metavar="FILE", help="keeps a line of each repeat")
     parser.add_argument("--every", help="hours: go on until all are there, one every so often, such as 30m")
     parser.add_argument("--contenders", type=int, default=6, help="hours: so many are measured again")
     parser.add_argument("--hour-budget", default="3m", help="hours: of a repeat")
@@ -93,10 +95,12 @@ def _asked(given: argparse.Namespace) -> Asked:
     """Raises UserError for a duration that is none."""
     return Asked(
         store=given.store.absolute(),
+        hours=given.hours.absolute(),
         scenario=given.scenario,
         variants=tuple(given.variants),
         budget_s=None if given.budget is None else duration_s("--budget", given.budget),
         seeds=given.seeds,
+        exhaustive_runs=given.exhaustive_runs,
         exhaustive_s=duration_s("--exhaustive-budget", given.exhaustive_budget),
         repeats=given.repeats,
         every_s=math.inf if given.every is None else duration_s("--every", given.every),

@@ -5,6 +5,7 @@ import os
 import shutil
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import decisions
 import fleet
@@ -89,28 +90,53 @@ def test_a_choice_that_misses_a_gate_there_has_no_excuse(kept, choice, why):
     assert regret(record, LATE).why == "nothing passed every gate"
 
 
-def test_races_and_hours_are_told_from_the_runs_that_are_kept(kept, tmp_path):
+def test_races_are_told_from_the_runs_that_are_kept(kept, tmp_path):
     everyone = {FAST: served(1.0), SLOW: served(1.25)}
-    for step in ("race-0", "exhaustive-0", "hour-0"):
+    for step in ("race-0", "race-1", "exhaustive-0"):
         kept(step, everyone)
-    kept("hour-1", {FAST: served(1.25), SLOW: served(1.0)})
-    kept("hour-2", everyone, status="stopped")
-    given = asking.Asked(tmp_path, seeds=1, repeats=2)
-    assert given.kept("hour-2") is None, "what was killed begins anew"
-    (pair,) = race.pairs(given)
+    kept("exhaustive-1", everyone, status="stopped")
+    given = asking.Asked(tmp_path, seeds=2, exhaustive_runs=1)
+    assert given.kept("exhaustive-1") is None, "what was killed begins anew"
+    pair, other = race.pairs(given)
+    assert (other.choice, other.regret) == (pair.choice, pair.regret), "one exhaustive run judges both"
     assert (pair.candidates, pair.choice, pair.regret.value) == (2, FAST, 0.0)
     block_min = REQUESTS / 300 / 60
     assert pair.whole_min == pytest.approx(2 * block_min * (1 + 20 * 2), rel=0.1), "whatever budget it had"
-    runs = hours.repeated(given, [FAST], given.kept("race-0"))
-    found = hours.judged(FAST, runs, repeats=2)
-    assert found.measured.startswith("1 of 2 over 0.0 h")
-    assert not found.held
-    assert hours.judged(FAST, runs[:1], repeats=1).held
-    with pytest.raises(SystemExit, match="the run before began 0 min ago"):
-        hours.repeated(replace(given, repeats=3), [FAST], given.kept("race-0"))
     (record,) = given.kept("race-0").record().scenarios
     assert hours.contenders(record, SLOW, 2) == [SLOW, FAST]
     assert hours.contenders(record, SLOW, 1) == [SLOW]
+
+
+def test_hours_are_told_from_the_lines_of_a_file(kept, tmp_path):
+    first, later = datetime(2026, 11, 1, 9, tzinfo=UTC), datetime(2026, 11, 1, 15, tzinfo=UTC)
+    (one,) = kept("one", {FAST: served(1.0), SLOW: served(1.25)}).record().scenarios
+    (two,) = kept("two", {FAST: served(1.25), SLOW: served(1.0), LATE: served(3.2)}).record().scenarios
+    found = [
+        hours.Hour.of(one, first, FAST, [FAST, SLOW]),
+        hours.Hour.of(two, later, FAST, [FAST, SLOW]),
+        hours.Hour.of(two, later, LATE, [LATE, SLOW]),
+    ]
+    hours.write(tmp_path / "evidence" / "hours.csv", found)
+    read = hours.read(tmp_path / "evidence" / "hours.csv")
+    assert [(hour.began, hour.choice, hour.contenders, hour.best, hour.why) for hour in read] == [
+        (first, FAST, (FAST, SLOW), FAST, ""),
+        (later, FAST, (FAST, SLOW), SLOW, ""),
+        (later, LATE, (LATE, SLOW), SLOW, found[2].why),
+    ]
+    assert [hour.regret for hour in read] == pytest.approx([0.0, found[1].regret, math.inf], abs=1e-4)
+    assert "20 ms" in found[2].why
+    told = hours.judged(read[:2], repeats=2)
+    assert told.measured.startswith("1 of 2 over 6.0 h")
+    assert not told.held
+    assert hours.judged(read[:1], repeats=1).held
+    assert hours.read(tmp_path / "none.csv") == []
+
+
+def test_another_hour_has_to_come_first(tmp_path):
+    now = datetime.now(UTC)
+    with pytest.raises(SystemExit, match="the run before began 0 min ago; wait until it is 20"):
+        next(hours.repeated(asking.Asked(tmp_path), FAST, [FAST], now, 1))
+    assert not list(hours.repeated(asking.Asked(tmp_path), FAST, [FAST], now, 0))
 
 
 def test_parts_of_the_scenario_are_merged_and_an_empty_one_takes_its_place(tmp_path):
@@ -170,7 +196,14 @@ def test_a_capacity_behind_a_server_is_predicted_from_what_it_adds(kept):
 def test_a_race_and_another_hour_are_run_where_the_store_has_them_not(tiny_prepared, tmp_path, monkeypatch):
     monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
     given = asking.Asked(
-        tmp_path / "store", scenario_file(tmp_path, tiny_prepared), (), seeds=1, hour_s=10.0, apart_s=0
+        tmp_path / "store",
+        scenario_file(tmp_path, tiny_prepared),
+        (),
+        seeds=1,
+        hour_s=10.0,
+        apart_s=0,
+        repeats=2,
+        hours=tmp_path / "hours.csv",
     )
     given.hold("race-0", asking.seeded(given.question(), 7), None)
     for step in ("exhaustive-0", "choice"):
@@ -181,7 +214,11 @@ def test_a_race_and_another_hour_are_run_where_the_store_has_them_not(tiny_prepa
     assert not raced.held, "one candidate, and no time saved"
     assert given.kept("race-0").record().scenarios[0].definition["seed"] == 7
     assert " of 1 over 0.0 h" in hours.hours(given).measured
-    assert given.kept("hour-0").record().scenarios[0].definition["exhaustive"]
+    for place in given.store.glob("[ce]*.db"):
+        place.unlink()
+    assert " of 2 over 0.0 h" in hours.hours(given).measured, "the file holds what another hour needs"
+    for place in given.store.glob("hour-*.db"):
+        assert given.kept(place.stem).record().scenarios[0].definition["exhaustive"]
 
 
 def scenario_file(folder, prepared):

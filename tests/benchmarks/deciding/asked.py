@@ -19,6 +19,7 @@ from bakeoff.store.store import Store
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SCENARIO = REPOSITORY / "scenarios" / "ctr-ranking.yaml"
+HOURS = REPOSITORY / "results" / "evidence" / "hours.csv"
 VARIANTS = ("prune-neurons:0.5",)
 """Cheap to make, small in what it loses: with the engines of `make engines` there are some 38 candidates."""
 
@@ -33,6 +34,7 @@ class Asked:
     variants: tuple[str, ...] = VARIANTS
     budget_s: float | None = None
     seeds: int = 5
+    exhaustive_runs: int = 5
     exhaustive_s: float | None = 1800.0
     repeats: int = 20
     every_s: float = math.inf
@@ -41,6 +43,7 @@ class Asked:
     hour_s: float | None = 180.0
     connections: int = 1
     deployed_s: float | None = 240.0
+    hours: Path = HOURS
 
     def question(self, only: Sequence[str] = (), ready: bool = True, **changes: Any) -> Question:
         """The scenario as `bakeoff run` would ask it, with `only` these candidates where any are named.

@@ -1,4 +1,4 @@
-"""The race beside an exhaustive run of the same seed: what its choice loses, and how much time it saves."""
+"""Races of several seeds beside exhaustive runs: what their choices lose, and how much time they save."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ FEWEST_CANDIDATES = 30
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One seed's two runs: the race's choice, what it loses by the other's rounds, the minutes that the race took, and
-    those that all rounds of all would take: what the exhaustive run took is its budget."""
+    """One seed's race and the exhaustive run that judges it: the race's choice, what it loses by the other's rounds,
+    the minutes that the race took, and those that all rounds of all would take: what the exhaustive run took is its
+    budget."""
 
     candidates: int
     choice: str | None
@@ -50,7 +51,7 @@ def race(asked: Asked) -> Proof:
     worst = max((pair.regret for pair in found), key=lambda each: each.value)
     fast, slow = (statistics.median(getattr(pair, which) for pair in found) for which in ("race_min", "whole_min"))
     return Proof(
-        f"the race's choice among {candidates} candidates, by the rounds of an exhaustive run of the same seed",
+        f"the race's choice among {candidates} candidates, by the rounds of {_judges(asked)}",
         f"at most {LIKE:.0%} regret in {asked.seeds} of {asked.seeds} seeds, in {SHARE:.0%} of the time (median), at"
         f" least {FEWEST_CANDIDATES} candidates",
         f"{agreeing} of {len(found)} ({_worst(worst)}); {share:.0%} of the time ({fast:.1f} of {slow:.1f} minutes"
@@ -62,6 +63,12 @@ def race(asked: Asked) -> Proof:
     )
 
 
+def _judges(asked: Asked) -> str:
+    if asked.exhaustive_runs >= asked.seeds:
+        return "an exhaustive run of the same seed"
+    return f"{asked.exhaustive_runs} exhaustive run{'s' * (asked.exhaustive_runs > 1)} for all seeds"
+
+
 def pairs(asked: Asked) -> Iterator[Pair]:
     """Each seed's, from the store where it was run before."""
 
@@ -70,9 +77,10 @@ def pairs(asked: Asked) -> Iterator[Pair]:
         return asked.question()
 
     for seed in range(asked.seeds):
-        quick, full = f"race-{seed}", f"exhaustive-{seed}"
+        judge = seed % asked.exhaustive_runs
+        quick, full = f"race-{seed}", f"exhaustive-{judge}"
         raced = asked.kept(quick) or asked.hold(quick, seeded(question(), seed), asked.budget_s)
-        whole = asked.kept(full) or asked.hold(full, seeded(question(), seed, exhaustive=True), asked.exhaustive_s)
+        whole = asked.kept(full) or asked.hold(full, seeded(question(), judge, exhaustive=True), asked.exhaustive_s)
         yield pair(raced, whole)
 
 
