@@ -1,4 +1,4 @@
-"""What a night's check found, as immutable values. Everything is worse by a positive change, better by a negative one."""
+"""What a night's check found, as values. Everything is worse by a positive change, better by a negative one."""
 
 from __future__ import annotations
 
