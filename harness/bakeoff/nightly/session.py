@@ -1,0 +1,167 @@
+"""One session: a fresh process of the baseline beside a fresh one of what is here now, their short blocks in turn.
+
+A block is ten calls of one lane, its figure their 25th percentile; a session's figure is the median over its pairs of
+blocks of log(now / baseline). What else the machine does so hits both alike, and a call that was disturbed counts
+little (docs/nightly.md: how often such figures alarm by mistake).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from bakeoff.contest.load import load_for
+from bakeoff.decide import stamps
+from bakeoff.decide.capacity import made_up
+from bakeoff.decide.drift.answers import CAPACITY, LOAD_TIME, MEMORY, P99, SERVICE_TIME, Session, Stage
+from bakeoff.decide.replica import read
+from bakeoff.measure.block import Block
+from bakeoff.measure.engine_room import Engine, Order, StageFailed
+from bakeoff.scenario import Scenario
+from bakeoff.store.percentile import percentile_or_none
+
+BLOCKS, CALLS = 24, 10
+FEWEST_BLOCKS, FEWEST_CALLS = 8, 3
+QUARTILE = 25.0
+BLOCKS_S = 6.0
+"""What all blocks of one side may take: slow calls get fewer, as few as FEWEST_BLOCKS of FEWEST_CALLS."""
+OPEN_S = 1.0
+"""The open-loop block of each side, from which p99 and capacity are read; both are reported, with what they resolve."""
+START_LIMIT_S = 120.0
+BASELINE, NOW = "baseline", "now"
+WORSE_WHERE_LESS = frozenset({CAPACITY})
+
+
+class SideFailed(Exception):  # noqa: N818 - a result, not an error
+    """One of the sides did not start or did not answer."""
+
+    def __init__(self, side: str, failed: StageFailed) -> None:
+        super().__init__(f"{side}: {failed}")
+        self.side = side
+        self.failed = failed
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """What starts both sides of a benchmark; without a baseline what is here now is measured alone."""
+
+    scenario: Scenario
+    now: Order
+    baseline: Order | None
+
+    @property
+    def orders(self) -> dict[str, Order]:
+        """By side."""
+        return {NOW: self.now} | ({BASELINE: self.baseline} if self.baseline else {})
+
+
+def play(sides: Sides, stage: Stage, number: int) -> Session:
+    """Start both sides in fresh processes and measure them in turn. Raises SideFailed."""
+    dice = random.Random(f"{sides.scenario.seed}/{sides.scenario.name}/{stage}/{number}")
+    with contextlib.ExitStack() as opened:
+        engines = _started(sides, dice, opened)
+        figures = {side: _held(engine) for side, engine in engines.items()}
+        pairs = _pairs(engines, dice)
+        for side, found in figures.items():
+            found[SERVICE_TIME] = float(np.median([pair[side] for pair in pairs]))
+        for side in shuffled(engines, dice):
+            figures[side] |= _open(sides.scenario, engines[side], side, dice.getrandbits(32))
+        for engine in engines.values():
+            engine.dismiss()
+    changes = _changes(figures) | _service_change(pairs)
+    return Session(stage, number, changes, figures.get(BASELINE, {}), figures[NOW], datetime.now(UTC))
+
+
+def shuffled(names: Mapping[str, object], dice: random.Random) -> list[str]:
+    """Both sides in an order by chance."""
+    order = list(names)
+    dice.shuffle(order)
+    return order
+
+
+def _started(sides: Sides, dice: random.Random, opened: contextlib.ExitStack) -> dict[str, Engine]:
+    """One after the other, so that neither's start disturbs the other's; the first in turn by chance."""
+    engines: dict[str, Engine] = {}
+    for side in shuffled(sides.orders, dice):
+        with _blamed(side):
+            engines[side] = opened.enter_context(Engine.start(sides.orders[side], START_LIMIT_S))
+    return engines
+
+
+def _held(engine: Engine) -> dict[str, float]:
+    return {LOAD_TIME: engine.loaded.load_s, MEMORY: float(engine.loaded.memory_bytes)}
+
+
+def _pairs(engines: Mapping[str, Engine], dice: random.Random) -> list[dict[str, float]]:
+    """Each pair of blocks' quartiles of service time, in seconds, by side."""
+    call_s = max(float(engine.loaded.details["service_ns"]) for engine in engines.values()) / stamps.S
+    blocks, calls = affordable(call_s)
+    pairs = []
+    for _ in range(blocks):
+        pair, seed = {}, dice.getrandbits(32)
+        for side in shuffled(engines, dice):
+            with _blamed(side):
+                block = engines[side].closed(_room_s(calls, call_s), limit=calls, lanes=1, seed=seed)
+            pair[side] = float(np.percentile(stamps.service_s(block), QUARTILE, method="lower"))
+        pairs.append(pair)
+    return pairs
+
+
+def affordable(call_s: float) -> tuple[int, int]:
+    """Blocks, and calls in each, of a side whose calls take about so long."""
+    most = BLOCKS_S / call_s
+    calls = min(CALLS, max(FEWEST_CALLS, int(most / BLOCKS)))
+    return min(BLOCKS, max(FEWEST_BLOCKS, int(most / calls))), calls
+
+
+def _room_s(calls: int, call_s: float) -> float:
+    """A block ends by its calls and not by the clock, unless its engine has become very slow."""
+    return 1.0 + 10.0 * calls * call_s
+
+
+def _open(scenario: Scenario, engine: Engine, side: str, seed: int) -> dict[str, float]:
+    """p99 in seconds and capacity in requests/s, where the traffic is open-loop and so short a block can carry them."""
+    asked, sla = scenario.traffic, scenario.sla
+    if not asked.open_loop or sla is None or asked.rate is None:
+        return {}
+    load = load_for(scenario, OPEN_S)
+    with _blamed(side):
+        block = load.play(engine, seed)
+    p99_ms = percentile_or_none(stamps.latency_ms(block), 99.0)
+    found = {} if p99_ms is None or not math.isfinite(p99_ms) else {P99: p99_ms / 1e3}
+    capacity = _capacity_qps(scenario, engine, block)
+    return found | ({} if capacity is None else {CAPACITY: capacity})
+
+
+def _capacity_qps(scenario: Scenario, engine: Engine, block: Block) -> float | None:
+    if scenario.sla is None or not stamps.answered(block).any():
+        return None
+    replica = read([block], engine.order.setting, engine.lanes)
+    return replica.capacity_qps(scenario.sla, scenario.seed, made_up(scenario.traffic))
+
+
+def _service_change(pairs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    if any(not pair.get(side, 0.0) > 0.0 for pair in pairs for side in (BASELINE, NOW)):
+        return {}
+    return {SERVICE_TIME: float(np.median([math.log(pair[NOW] / pair[BASELINE]) for pair in pairs]))}
+
+
+def _changes(figures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Log ratios of what both sides have, above 0 where now is worse."""
+    before, now = figures.get(BASELINE, {}), figures[NOW]
+    both = [name for name in now if name != SERVICE_TIME and now[name] > 0.0 and before.get(name, 0.0) > 0.0]
+    return {name: (-1.0 if name in WORSE_WHERE_LESS else 1.0) * math.log(now[name] / before[name]) for name in both}
+
+
+@contextlib.contextmanager
+def _blamed(side: str) -> Iterator[None]:
+    try:
+        yield
+    except StageFailed as failed:
+        raise SideFailed(side, failed) from None
