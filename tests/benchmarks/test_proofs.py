@@ -8,7 +8,7 @@ import marked
 import numpy as np
 import pytest
 import trust
-from proofs import against, losses, million, saturated, simulated, tables, telling, twins, worker
+from proofs import accepts, against, losses, million, saturated, simulated, tables, telling, twins, worker
 from proofs.echo import echo_order
 from proofs.proof import Proof
 from proofs.queues import SERVICES, block, latencies_s
@@ -16,7 +16,7 @@ from proofs.queues import SERVICES, block, latencies_s
 from bakeoff.backends import Setting
 from bakeoff.candidates import Candidate
 from bakeoff.contest.plan import Entry, Question
-from bakeoff.decide import sla
+from bakeoff.decide import search, sla
 from bakeoff.measure import procs
 from bakeoff.measure.engine_room import Engine
 from bakeoff.scenario import from_dict
@@ -55,6 +55,18 @@ def test_engines_at_their_limit_hardly_ever_pass():
 def test_the_proof_of_that_fails_where_clumps_are_taken_for_independent(monkeypatch):
     monkeypatch.setattr(sla, "_clumping", lambda *_: 1.0)
     assert not simulated.borderline(engines=45, looks=8).held
+
+
+def test_a_search_accepts_hardly_a_rate_above_the_capacity():
+    found = accepts.accepts(searches=40)
+    assert found.held
+    assert found.figures["accepted"] >= 38
+
+
+def test_the_proof_of_that_fails_where_any_share_over_the_limit_will_do(monkeypatch):
+    monkeypatch.setattr(sla, "log_evidence", lambda late, count, allowed, below: math.inf if below else -math.inf)
+    monkeypatch.setattr(search, "FARTHEST", 1.5)
+    assert not accepts.accepts(searches=8).held
 
 
 def test_intervals_of_p99_cover_the_truth():

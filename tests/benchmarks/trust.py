@@ -24,6 +24,7 @@ PROOFS = {
     "against": "against:against",
     "saturated": "saturated:saturated",
     "capacity": "capacity:capacity",
+    "accepts": "accepts:accepts",
     "borderline": "simulated:borderline",
     "coverage": "simulated:coverage",
     "twins-quiet": "twins:twins_quiet",
