@@ -89,7 +89,7 @@ def _started(sides: Sides, dice: random.Random, opened: contextlib.ExitStack) ->
     """One after the other, so that neither's start disturbs the other's; the first in turn by chance."""
     engines: dict[str, Engine] = {}
     for side in shuffled(sides.orders, dice):
-        with _blamed(side):
+        with blamed(side):
             engines[side] = opened.enter_context(Engine.start(sides.orders[side], START_LIMIT_S))
     return engines
 
@@ -106,7 +106,7 @@ def _pairs(engines: Mapping[str, Engine], dice: random.Random) -> list[dict[str,
     for _ in range(blocks):
         pair, seed = {}, dice.getrandbits(32)
         for side in shuffled(engines, dice):
-            with _blamed(side):
+            with blamed(side):
                 block = engines[side].closed(_room_s(calls, call_s), limit=calls, lanes=1, seed=seed)
             pair[side] = float(np.percentile(stamps.service_s(block), QUARTILE, method="lower"))
         pairs.append(pair)
@@ -131,7 +131,7 @@ def _open(scenario: Scenario, engine: Engine, side: str, seed: int) -> dict[str,
     if not asked.open_loop or sla is None or asked.rate is None:
         return {}
     load = load_for(scenario, OPEN_S)
-    with _blamed(side):
+    with blamed(side):
         block = load.play(engine, seed)
     p99_ms = percentile_or_none(stamps.latency_ms(block), 99.0)
     found = {} if p99_ms is None or not math.isfinite(p99_ms) else {P99: p99_ms / 1e3}
@@ -160,7 +160,8 @@ def _changes(figures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 
 
 @contextlib.contextmanager
-def _blamed(side: str) -> Iterator[None]:
+def blamed(side: str) -> Iterator[None]:
+    """What fails meanwhile is that side's fault: raises SideFailed."""
     try:
         yield
     except StageFailed as failed:
