@@ -74,8 +74,8 @@ def play(sides: Sides, stage: Stage, number: int) -> Session:
             figures[side] |= _open(sides.scenario, engines[side], side, dice.getrandbits(32))
         for engine in engines.values():
             engine.dismiss()
-    changes = _changes(figures) | _service_change(pairs)
-    return Session(stage, number, changes, figures.get(BASELINE, {}), figures[NOW], datetime.now(UTC))
+    before, now = figures.get(BASELINE, {}), figures[NOW]
+    return Session(stage, number, changes(before, now) | _by_pairs(pairs), before, now, datetime.now(UTC))
 
 
 def shuffled(names: Mapping[str, object], dice: random.Random) -> list[str]:
@@ -108,9 +108,16 @@ def _pairs(engines: Mapping[str, Engine], dice: random.Random) -> list[dict[str,
         for side in shuffled(engines, dice):
             with blamed(side):
                 block = engines[side].closed(_room_s(calls, call_s), limit=calls, lanes=1, seed=seed)
-            pair[side] = float(np.percentile(stamps.service_s(block), QUARTILE, method="lower"))
+            pair[side] = _quartile_s(block)
         pairs.append(pair)
     return pairs
+
+
+def _quartile_s(block: Block) -> float:
+    """NaN where a call was not answered: what failed is not quick."""
+    if not stamps.answered(block).all():
+        return math.nan
+    return float(np.percentile(stamps.service_s(block), QUARTILE, method="lower"))
 
 
 def affordable(call_s: float) -> tuple[int, int]:
@@ -146,17 +153,18 @@ def _capacity_qps(scenario: Scenario, engine: Engine, block: Block) -> float | N
     return replica.capacity_qps(scenario.sla, scenario.seed, made_up(scenario.traffic))
 
 
-def _service_change(pairs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+def _by_pairs(pairs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The service time's change, block by block; nothing without a baseline, or where a block has no time."""
     if any(not pair.get(side, 0.0) > 0.0 for pair in pairs for side in (BASELINE, NOW)):
         return {}
     return {SERVICE_TIME: float(np.median([math.log(pair[NOW] / pair[BASELINE]) for pair in pairs]))}
 
 
-def _changes(figures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+def changes(baseline: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float]:
     """Log ratios of what both sides have, above 0 where now is worse."""
-    before, now = figures.get(BASELINE, {}), figures[NOW]
-    both = [name for name in now if name != SERVICE_TIME and now[name] > 0.0 and before.get(name, 0.0) > 0.0]
-    return {name: (-1.0 if name in WORSE_WHERE_LESS else 1.0) * math.log(now[name] / before[name]) for name in both}
+    both = [name for name, figure in now.items() if figure > 0.0 and baseline.get(name, 0.0) > 0.0]
+    signs = {name: -1.0 if name in WORSE_WHERE_LESS else 1.0 for name in both}
+    return {name: sign * math.log(now[name] / baseline[name]) for name, sign in signs.items()}
 
 
 @contextlib.contextmanager
