@@ -25,9 +25,8 @@ _FOLDER = "folder"
 
 def keep(folder: Path, paths: Iterable[Path] | None = None, written: Mapping[str, bytes] | None = None) -> str:
     """Keep a folder's content (or only `paths` below it), with files `written` beside; gives the digest."""
-    held = _listed(folder, paths)
-    written = written or {}
-    index = _index({name: _sum_of(path) for name, path in held.items()} | {n: _sum(b) for n, b in written.items()})
+    held, written = _listed(folder, paths), written or {}
+    index = _index(held, written)
     digest = _sum(index)
 
     def make(scratch: Path) -> None:
@@ -61,9 +60,9 @@ def find(digest: str) -> Path | None:
     return place / FILES
 
 
-def digest_of(folder: Path, paths: Iterable[Path] | None = None) -> str:
-    """A digest of the files' names and content, without keeping them."""
-    return _sum(_index({name: _sum_of(path) for name, path in _listed(folder, paths).items()}))
+def digest_of(folder: Path, paths: Iterable[Path] | None = None, written: Mapping[str, bytes] | None = None) -> str:
+    """What `keep` would give, without keeping anything."""
+    return _sum(_index(_listed(folder, paths), written or {}))
 
 
 def _place(digest: str) -> Path:
@@ -88,7 +87,8 @@ def _listed(folder: Path, paths: Iterable[Path] | None) -> dict[str, Path]:
     return {path.relative_to(folder).as_posix(): path for path in sorted(found)}
 
 
-def _index(sums: Mapping[str, str]) -> bytes:
+def _index(held: Mapping[str, Path], written: Mapping[str, bytes]) -> bytes:
+    sums = {name: _sum_of(path) for name, path in held.items()} | {name: _sum(each) for name, each in written.items()}
     return json.dumps(dict(sorted(sums.items())), indent=1).encode()
 
 
