@@ -25,6 +25,7 @@ LOAD = "load.json"
 SCORES = "scores"
 BUILD_LIMIT_S = 900.0
 _PART_BYTES = 1 << 22
+_OF_THE_BUILD = frozenset({"build_s", "zstd_bytes"})
 SHORTEST_BUILD_S = 1.0
 MEMORY_SHARE = 0.6
 """The share of the free memory that a build may take."""
@@ -44,12 +45,26 @@ def folder(prepared: Prepared, entry: Entry, cpu_flags: str, run: str) -> Path:
 
 def kept(place: Path) -> tuple[Artifact, float] | None:
     """The artifact in a folder and the seconds it took to build; None where there is none (or half of one)."""
+    artifact = described(place)
+    return None if artifact is None else (artifact, float(_stored(place / ARTIFACT)["build_s"]))
+
+
+def described(place: Path) -> Artifact | None:
+    """The artifact alone; also where the folder came from elsewhere and does not tell what the build took."""
     stored = _stored(place / ARTIFACT)
     if not stored:
         return None
     inputs = tuple(Tensor(each["name"], each["dtype"], tuple(each["shape"]), each["per"]) for each in stored["inputs"])
     artifact = Artifact(place / stored["path"], stored["precision"], inputs, tuple(stored["outputs"]))
-    return (artifact, float(stored["build_s"])) if artifact.path.exists() else None
+    return artifact if artifact.path.exists() else None
+
+
+def essence(place: Path) -> tuple[list[Path], dict[str, bytes]]:
+    """What an artifact is, whenever it was built: its files and folders, and by name the files that describe it."""
+    stored = {name: value for name, value in _stored(place / ARTIFACT).items() if name not in _OF_THE_BUILD}
+    files = _deployed(place)
+    folders = [path for path in sorted(place.rglob("*")) if path.is_dir()]
+    return [*folders, *files], {ARTIFACT: json.dumps(stored, sort_keys=True).encode()}
 
 
 def _stored(path: Path) -> dict[str, Any]:

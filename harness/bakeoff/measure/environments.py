@@ -7,6 +7,7 @@ environment's packages reach it.
 from __future__ import annotations
 
 import hashlib
+import platform
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,12 @@ OURS = "bakeoff"
 WORKERS_NEED = frozenset({"numpy", "onnx"})
 """Those of bakeoff's own requirements that a worker, or a plugin's build, takes."""
 MAKING_LIMIT_S = 1800.0
+TOGETHER = "name requirements that go together"
+EXACTLY = (
+    "uv must find these very versions: UV_TORCH_BACKEND=cpu, UV_FIND_LINKS or UV_INDEX name where, as for a local one"
+    " such as torch 2.13.0+cpu, and a commit needs the repository's whole history"
+)
+"""What to do where an environment cannot be made of requirements, and of a lock."""
 PYTHON = Path("bin") / "python"
 
 
@@ -40,25 +47,41 @@ def interpreter(point: EntryPoint, python: str | None, requirements: Sequence[st
 
 def environment(point: EntryPoint, requirements: Sequence[str]) -> Path:
     """The folder of the environment, made by uv where there is none."""
-    place = folder(point, requirements)
+    return _made(folder(point, requirements), sys.executable, [*requirements, *needed(point)], TOGETHER)
+
+
+def locked(point: EntryPoint, python: str, packages: Sequence[str]) -> Path:
+    """The folder of an environment with exactly these `packages` (requirements as uv takes them), made once for them.
+
+    `python` is the exact version; another one than this process's must be there already, or for uv to download.
+    """
+    key = hashlib.sha256("\n".join([sys.version, python, *sorted(packages)]).encode()).hexdigest()[:16]
+    place = cache_dir() / "environments" / f"{point.name}-locked-{key}"
+    runner = sys.executable if python == platform.python_version() else python
+    return _made(place, runner, ["--no-deps", *packages], EXACTLY)
+
+
+def _made(place: Path, python: str, packages: Sequence[str], remedy: str) -> Path:
+    """An environment whose Python is `python` (a path or a version), with what `uv pip install` makes of `packages`."""
 
     def make(scratch: Path) -> None:
-        _uv("venv", "--relocatable", "--allow-existing", "--python", sys.executable, str(scratch))
-        _uv("pip", "install", "--python", str(scratch / PYTHON), *requirements, *_needed(point))
+        _uv("venv", "--relocatable", "--allow-existing", "--python", python, str(scratch), remedy=remedy)
+        _uv("pip", "install", "--python", str(scratch / PYTHON), *packages, remedy=remedy)
 
     return made_once(place, make)
 
 
 def folder(point: EntryPoint, requirements: Sequence[str]) -> Path:
     """Where the environment is kept, or will be."""
-    named = [sys.version, *sorted(requirements), *sorted(_needed(point))]
+    named = [sys.version, *sorted(requirements), *sorted(needed(point))]
     key = hashlib.sha256("\n".join(named).encode()).hexdigest()[:16]
     return cache_dir() / "environments" / f"{point.name}-{key}"
 
 
-def own_packages(point: EntryPoint) -> Path:
-    """A folder with links to bakeoff's package and to the plugin's, and nothing else."""
-    found = {name: _package(name) for name in (OURS, point.module.partition(".")[0])}
+def own_packages(point: EntryPoint, plugin: bool = True) -> Path:
+    """A folder with links to bakeoff's package and, with `plugin`, to the plugin's, and nothing else."""
+    names = (OURS, point.module.partition(".")[0]) if plugin else (OURS,)
+    found = {name: _package(name) for name in names}
     key = hashlib.sha256("\n".join(map(str, found.values())).encode()).hexdigest()[:16]
 
     def link(scratch: Path) -> None:
@@ -78,11 +101,11 @@ def backends_of(requirement: str) -> list[str]:
 
 
 def _engines(point: EntryPoint) -> set[str]:
-    needed = {canonicalize_name(Requirement(each).name) for each in _needed(point)}
-    return {project for project in needed if point.name.partition("-")[0] in project.split("-")}
+    projects = {canonicalize_name(Requirement(each).name) for each in needed(point)}
+    return {project for project in projects if point.name.partition("-")[0] in project.split("-")}
 
 
-def _needed(point: EntryPoint) -> list[str]:
+def needed(point: EntryPoint) -> list[str]:
     """What the plugin's distribution says that it needs, by the extra of the plugin's name where it is one of many."""
     extras = {point.name, point.name.partition("-")[0]}
     return list(dict.fromkeys(_requirements(point, extras)))
@@ -111,11 +134,11 @@ def _package(name: str) -> Path:
     return origin.parent if spec.submodule_search_locations else origin
 
 
-def _uv(*words: str) -> None:
+def _uv(*words: str, remedy: str) -> None:
     command = [sys.executable, "-m", "uv"] if find_spec("uv") else [shutil.which("uv") or ""]
     if not command[0]:
-        remedy = "pip install 'bakeoff[environments]'"
-        raise StageFailed("probe", "unavailable", "making an environment needs uv, which is not installed", remedy)
+        missing = "making an environment needs uv, which is not installed"
+        raise StageFailed("probe", "unavailable", missing, "pip install 'bakeoff[environments]'")
     try:
         done = subprocess.run(
             [*command, "--quiet", "--no-progress", *words], capture_output=True, text=True, timeout=MAKING_LIMIT_S
@@ -126,4 +149,4 @@ def _uv(*words: str) -> None:
     if done.returncode:
         said = " ".join(done.stderr.replace("×", "").replace("╰─▶", "").replace("│", "").split())
         reason = f"its environment cannot be made: {said or 'uv said nothing'}"
-        raise StageFailed("probe", "unavailable", reason[:300], "name requirements that go together")
+        raise StageFailed("probe", "unavailable", reason[:300], remedy)

@@ -1,6 +1,7 @@
 """The scenario: the question, read from a YAML file into frozen parts, with errors that a person can act on."""
 
 from bakeoff.scenario.fields import is_model
+from bakeoff.scenario.gate import Gate
 from bakeoff.scenario.loading import find, from_dict, load_scenario, load_scenarios, restore
 from bakeoff.scenario.model import Scenario
 from bakeoff.scenario.options import from_model, override
@@ -17,6 +18,7 @@ __all__ = [
     "CandidateFilter",
     "Fleet",
     "Floor",
+    "Gate",
     "Incumbent",
     "Price",
     "Recorded",

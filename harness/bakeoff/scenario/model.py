@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, PrivateAttr, model_validator
 
 from bakeoff.scenario.fields import MODEL_SUFFIXES, Fraction, Part, Variants, Word, WorkloadReference, fault, is_model
+from bakeoff.scenario.gate import Gate
 from bakeoff.scenario.parts import (
     CandidateFilter,
     Fleet,
@@ -97,6 +98,11 @@ class Scenario(Part):
         strict=True,
         description="Whether every candidate plays every round, and none is dropped for being dearer.",
     )
+    gate: Gate = Field(
+        default=Gate(),
+        description="What decides in the nightly check, each from which change on; all else is reported.",
+        examples=[{"service_time": "2%", "artifact_size": "5%", "memory": "10%"}],
+    )
     candidates: CandidateFilter = Field(
         default=CandidateFilter(),
         description="Which candidates take part. Default: all that apply.",
@@ -158,6 +164,7 @@ class Scenario(Part):
         self._check_batching()
         self._check_endpoints()
         self._check_price()
+        self._check_gate()
         return self
 
     def _check_endpoints(self) -> None:
@@ -202,6 +209,13 @@ class Scenario(Part):
             raise fault("must say how many GPUs a replica of production holds, as in gpus: 1", "incumbent")
         if not on_gpu and today.gpus is not None:
             raise fault("goes with a GPU, as in resources: {device: cuda}", "incumbent", "gpus")
+
+    def _check_gate(self) -> None:
+        """What decides at night must be measured then."""
+        if self.gate.p99 is not None and self.traffic.rate is None:
+            raise fault("goes with traffic at a rate, as in kind: server with qps: 200", "gate", "p99")
+        if self.gate.capacity is not None and not self.traffic.open_loop:
+            raise fault(f"goes with requests that arrive at a rate, not with {self.traffic.kind}", "gate", "capacity")
 
     def definition(self) -> dict[str, Any]:
         """All of it as JSON-able values in the program's units (`limit_ms`, not `p99`), for the store."""

@@ -26,7 +26,7 @@ ITSELF = (
 """What makes the question, beside the batch sizes. What a replica holds and costs, the rate that it is driven at, the
 candidates, seeds and blocks are each host's own."""
 SIZES = "traffic.batch_size"
-_NO_MATTER = frozenset({"source", "version"})
+_NO_MATTER = frozenset({"source", "version", "gate"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,141 @@
+"""A pinned candidate as it can be run here: its artifact, interpreter and prepared workload, or why one is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+from bakeoff.backends import Artifact, registered
+from bakeoff.contest import artifacts
+from bakeoff.measure import environments, host
+from bakeoff.measure.engine_room import HERE, Interpreter, Order, StageFailed
+from bakeoff.nightly import lock, objects
+from bakeoff.nightly.pins import Pin, PinnedArtifact, PinnedCandidate
+from bakeoff.scenario import Scenario
+from bakeoff.scenario.environment import APART
+from bakeoff.workloads.prepared import COMPRESSED, Prepared
+
+ELSEWHERE = "its bytes are not in this machine's cache"
+KEEP = "run the check with the cache (BAKEOFF_CACHE) that `bakeoff pin` filled"
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """The baseline's side. What is missing is None, and `missing` says why, a StageFailed each; with any of them the
+    check falls back on `candidate.stored_s`. `differs` lists what is not installed as pinned: name, pinned, now."""
+
+    candidate: PinnedCandidate
+    artifact: Artifact | None
+    prepared: Prepared | None
+    interpreter: Interpreter | None
+    missing: tuple[StageFailed, ...] = ()
+    differs: tuple[tuple[str, str, str], ...] = ()
+
+    def order(self, scenario: Scenario, log: Path, patience_s: float = 20.0) -> Order:
+        """What starts it on the scenario's CPUs; raises StageFailed where something is missing."""
+        if self.artifact is None or self.prepared is None or self.interpreter is None:
+            raise self.missing[0]
+        pinned, resources = self.candidate, scenario.resources
+        cpus, generator_cpu = host.engine_cpus(resources.cpus)
+        return Order(
+            target=pinned.target,
+            artifact=self.artifact,
+            setting=pinned.setting.setting(),
+            device=pinned.device,
+            instances=pinned.instances,
+            cpus=cpus,
+            memory_bytes=resources.memory_bytes,
+            prepared=self.prepared.folder,
+            log=log,
+            interpreter=self.interpreter,
+            lossy=not pinned.lossless or pinned.variant in self.prepared.inexact,
+            variant=pinned.place,
+            generator_cpu=generator_cpu,
+            patience_s=patience_s,
+            gpu_memory_bytes=resources.gpu_memory_bytes,
+        )
+
+
+def pinned(pin: Pin, candidate: PinnedCandidate, root: Path | None = None) -> Pinned:
+    """One of a pin's candidates, its environment made where it has to be; never raises for what is missing."""
+    missing: list[StageFailed] = []
+    artifact = prepared = interpreter = None
+    differs: tuple[tuple[str, str, str], ...] = ()
+    try:
+        artifact = artifacts.described(_found(candidate.artifact.digest, "artifact"))
+    except StageFailed as failed:
+        missing.append(failed)
+    try:
+        prepared = Prepared.read(_found(pin.workload.kept, "prepared workload"))
+    except StageFailed as failed:
+        missing.append(failed)
+    try:
+        point, here = where(candidate.backend, pin.asked(root))
+        now = lock.installed(point, here, root)
+        differs = tuple(lock.differs(candidate.lock, now))
+        interpreter = lock.interpreter_of(candidate.lock, point, now, here, root)
+    except StageFailed as failed:
+        missing.append(failed)
+    return Pinned(candidate, artifact, prepared, interpreter, tuple(missing), differs)
+
+
+def where(backend: str, scenario: Scenario) -> tuple[EntryPoint, Interpreter]:
+    """A backend's plugin, and what runs it now: here, or the environment that the scenario gives it.
+
+    Raises StageFailed where it is not installed, or that environment cannot be made.
+    """
+    name = backend.partition(APART)[0]
+    point = registered().get(name)
+    if point is None:
+        reason = f"the backend {name} is not installed"
+        raise StageFailed("probe", "unavailable", reason, f"install the package that {name} comes in")
+    if APART not in backend:
+        return point, HERE
+    environment = scenario.candidates.environments.get(backend)
+    if environment is None:
+        raise StageFailed("probe", "unavailable", f"the scenario has no environment {backend}", "name it there again")
+    return point, environments.interpreter(point, environment.python, environment.requirements)
+
+
+def keep_artifact(place: Path) -> PinnedArtifact:
+    """Keep the artifact that lies at `place`."""
+    paths, written = artifacts.essence(place)
+    size = artifacts.size_facts(place)["artifact_bytes"]
+    return PinnedArtifact(digest=objects.keep(place, paths, written), bytes=size)
+
+
+def artifact_now(place: Path) -> PinnedArtifact:
+    """The artifact at `place` as a pin would name it, to be compared with a pinned one; nothing is kept."""
+    paths, written = artifacts.essence(place)
+    return PinnedArtifact(
+        digest=objects.digest_of(place, paths, written), bytes=artifacts.size_facts(place)["artifact_bytes"]
+    )
+
+
+def keep_prepared(prepared: Prepared, places: Sequence[str]) -> str:
+    """Keep a prepared workload with the variants at these places, of all that techniques made; gives the digest."""
+    return objects.keep(prepared.folder, list(_wanted(prepared, places)))
+
+
+def model_digest(prepared: Prepared) -> str:
+    """The digest of the base model's bytes."""
+    files = prepared.variants["base"].values()
+    folders = {file.parent for file in files}
+    inside = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    return objects.digest_of(prepared.folder, inside)
+
+
+def _wanted(prepared: Prepared, places: Sequence[str]) -> Iterator[Path]:
+    for path in prepared.folder.rglob("*"):
+        name = path.relative_to(prepared.folder)
+        if name.parts[0] != COMPRESSED or any(name.is_relative_to(place) for place in places):
+            yield path
+
+
+def _found(digest: str, what: str) -> Path:
+    found = objects.find(digest)
+    if found is None:
+        raise StageFailed("load", "unavailable", f"{what}: {ELSEWHERE}", KEEP)
+    return found

@@ -1,0 +1,106 @@
+"""Pins as committed files, results/baseline/<scenario>.json: sorted and indented, so that a diff shows what moved."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from bakeoff.errors import UserError
+from bakeoff.nightly.pins import FORMAT, VERSION, Pin, require_reason
+from bakeoff.scenario import restore
+from bakeoff.scenario.wording import complaint
+
+DEFAULT_FOLDER = Path("results/baseline")
+AGAIN = "`bakeoff pin` writes it anew"
+
+
+def path_of(folder: Path, scenario: str) -> Path:
+    """Where the pin of a scenario lies."""
+    return folder / f"{scenario}.json"
+
+
+def find(folder: Path, scenarios: Collection[str] = ()) -> list[Pin]:
+    """The pins in a folder, by name; of `scenarios` alone where any are named. Raises UserError where one is none."""
+    if scenarios:
+        return [read(path_of(folder, name)) for name in scenarios]
+    paths = sorted(folder.glob("*.json"))
+    if not paths:
+        raise UserError(f"{folder}: holds no pin (SCENARIO.json); `bakeoff pin --reason TEXT` makes one")
+    return [read(path) for path in paths]
+
+
+def former(folder: Path, scenario: str) -> Pin | None:
+    """The pin that a new one would take the place of."""
+    path = path_of(folder, scenario)
+    return read(path) if path.exists() else None
+
+
+def read(path: Path) -> Pin:
+    """The pin in a file; raises UserError with one line for what is none, or another's, or of another format."""
+    values = _json(path)
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise complaint(str(path), (), f'is no pin, which begins with "format": "{FORMAT}"; {AGAIN}')
+    if values.get("version") != VERSION:
+        told = f"{values.get('version')!r}: this bakeoff reads version {VERSION}"
+        raise complaint(str(path), ("version",), f"{told}; use the bakeoff that wrote it, or `bakeoff pin`")
+    try:
+        pin = Pin.model_validate_json(path.read_bytes())
+        restore(dict(pin.scenario), f"{path}: scenario")
+    except ValidationError as error:
+        raise _complaint(path, error) from None
+    if pin.name != path.stem:
+        raise complaint(str(path), ("scenario", "name"), f"{pin.name!r}: this file is that of {path.stem}; {AGAIN}")
+    return pin
+
+
+def write(pin: Pin, folder: Path) -> Path:
+    """Put the pin into its file, whole or not at all; raises UserError where it cannot be written."""
+    require_reason(pin.reason)
+    path = path_of(folder, pin.name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w", dir=folder, prefix=f".{pin.name}.", suffix=".half", encoding="utf-8", delete=False
+        ) as half:
+            try:
+                half.write(text(pin))
+                half.flush()
+                os.fsync(half.fileno())
+                Path(half.name).chmod(0o644)
+                Path(half.name).replace(path)
+            except BaseException:
+                Path(half.name).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+    return path
+
+
+def text(pin: Pin) -> str:
+    """The file's content: keys sorted, a line for each value."""
+    return json.dumps(pin.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise complaint(str(path), (), f"no such pin; `bakeoff pin {path.stem}.yaml --reason TEXT` makes it") from None
+    except OSError as error:
+        raise complaint(str(path), (), f"cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise complaint(str(path), (), f"is not valid JSON ({error}); {AGAIN}") from None
+
+
+def _complaint(path: Path, error: ValidationError) -> UserError:
+    """The first of the errors: where, and what would be right."""
+    first = error.errors(include_url=False)[0]
+    context = first.get("ctx", {})
+    message = {"missing": "is missing", "extra_forbidden": "is no part of a pin"}.get(first["type"], first["msg"])
+    return complaint(str(path), (*first["loc"], *context.get("key", ())), f"{context.get('message', message)}; {AGAIN}")
