@@ -9,7 +9,7 @@ from sqlalchemy import create_engine, make_url, text
 
 from bakeoff.errors import UserError
 from bakeoff.store import engine, migrations
-from bakeoff.store.record import Quality
+from bakeoff.store.record import Quality, SessionRecord
 from bakeoff.store.store import Store
 from bakeoff.store.tables import SCHEMA_VERSION
 
@@ -28,6 +28,7 @@ CREATE TABLE bakeoff_ledger (number SERIAL PRIMARY KEY,
  scenario_number INTEGER NOT NULL REFERENCES bakeoff_scenarios (number), candidate TEXT, stage VARCHAR(40) NOT NULL,
  outcome VARCHAR(40) NOT NULL, reason TEXT NOT NULL, seconds FLOAT, command TEXT NOT NULL, at VARCHAR(40) NOT NULL,
  facts JSON NOT NULL);
+CREATE INDEX ix_bakeoff_ledger_scenario_number ON bakeoff_ledger (scenario_number);
 CREATE TABLE bakeoff_blocks (number SERIAL PRIMARY KEY,
  candidate_number INTEGER NOT NULL REFERENCES bakeoff_candidates (number), round INTEGER NOT NULL,
  position INTEGER NOT NULL, at VARCHAR(40) NOT NULL, stamps BLOB NOT NULL, UNIQUE (candidate_number, round, position));
@@ -75,6 +76,12 @@ def test_an_older_store_is_migrated_with_its_runs(place):
         )
     with Store.open(place) as store:
         assert store.latest() == "20260101-0000-abcd"
+        assert store.nights() == ()
+        nights = [store.begin_night("bakeoff check", {}, {}, {}) for _ in range(2)]
+        for number, night in enumerate(nights):
+            store.add_session(night, SessionRecord("ctr", "x/fp32/1x1", "screen", number, {"service_time": 0.01}))
+        assert store.nights() == tuple(reversed(nights))
+        assert [len(one.values) for one in store.history("service_time")] == [1, 1]
 
 
 def test_a_migrated_store_has_the_schema_of_a_new_one(tmp_path):
@@ -85,7 +92,14 @@ def test_a_migrated_store_has_the_schema_of_a_new_one(tmp_path):
         with sqlite3.connect(tmp_path / name) as connection:
             tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
             columns.append(
-                {table: {(c[1], c[3]) for c in connection.execute(f"PRAGMA table_info({table})")} for table in tables}
+                {
+                    table: (
+                        {(c[1], c[3], c[5]) for c in connection.execute(f"PRAGMA table_info({table})")},
+                        [i[2:4] for i in connection.execute(f"PRAGMA index_list({table})")],
+                        [f[2:5] for f in connection.execute(f"PRAGMA foreign_key_list({table})")],
+                    )
+                    for table in tables
+                }
             )
         connection.close()
     assert columns[0] == columns[1]
@@ -111,7 +125,8 @@ def test_an_unknown_version_is_refused(tmp_path, value, message):
 def test_a_migration_that_fails_leaves_the_store_as_it_was(tmp_path, monkeypatch):
     place = tmp_path / "b.db"
     write_version_1(place)
-    monkeypatch.setattr(migrations, "MIGRATIONS", {1: (*migrations.MIGRATIONS[1], "SELECT nonsense FROM nowhere")})
+    broken = {1: (*migrations.MIGRATIONS[1], "SELECT nonsense FROM nowhere")}
+    monkeypatch.setattr(migrations, "MIGRATIONS", {**migrations.MIGRATIONS, **broken})
     with pytest.raises(UserError, match="nowhere"):
         Store.open(place)
     with sqlite3.connect(place) as connection:

@@ -97,7 +97,7 @@ def _check_file(path: Path, create: bool) -> None:
     if path.exists():
         return
     if not create:
-        raise UserError("does not exist; `bakeoff run` makes one, --store names another")
+        raise UserError("does not exist; `bakeoff run` and `bakeoff check` make one, --store names another")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

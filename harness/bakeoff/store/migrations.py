@@ -1,6 +1,7 @@
 """How a store comes to the present schema: created where there is none, migrated where older, refused where newer.
 
-`MIGRATIONS[n]` are the statements that lead from version n to n + 1, in SQL that SQLite and PostgreSQL share.
+`MIGRATIONS[n]` are the statements that lead from version n to n + 1, in SQL that SQLite and PostgreSQL share but for
+{numbered}, the type of a row's own number.
 """
 
 from __future__ import annotations
@@ -17,7 +18,22 @@ MIGRATIONS: Mapping[int, tuple[str, ...]] = {
         "ALTER TABLE bakeoff_quality ADD COLUMN higher_is_better BOOLEAN NOT NULL DEFAULT TRUE",
         "UPDATE bakeoff_quality SET higher_is_better = FALSE WHERE metric IN ('logloss', 'score_error')",
     ),
+    2: (
+        "CREATE TABLE bakeoff_nights (number {numbered} NOT NULL PRIMARY KEY, night VARCHAR(40) NOT NULL UNIQUE,"
+        " started_at VARCHAR(40) NOT NULL, finished_at VARCHAR(40), status VARCHAR(40) NOT NULL, command TEXT NOT NULL,"
+        " pins JSON NOT NULL, packages JSON NOT NULL, host JSON NOT NULL, plan JSON NOT NULL)",
+        "CREATE TABLE bakeoff_sessions (number {numbered} NOT NULL PRIMARY KEY,"
+        " night_number INTEGER NOT NULL REFERENCES bakeoff_nights (number), scenario TEXT NOT NULL,"
+        " candidate TEXT NOT NULL, stage VARCHAR(40) NOT NULL, session INTEGER NOT NULL, changes JSON NOT NULL,"
+        " baseline JSON NOT NULL, now JSON NOT NULL, at VARCHAR(40) NOT NULL,"
+        " UNIQUE (night_number, scenario, candidate, stage, session))",
+        "CREATE TABLE bakeoff_answers (number {numbered} NOT NULL PRIMARY KEY,"
+        " night_number INTEGER NOT NULL REFERENCES bakeoff_nights (number), scenario TEXT NOT NULL,"
+        " candidate TEXT NOT NULL, answer JSON NOT NULL, UNIQUE (night_number, scenario, candidate))",
+    ),
 }
+NUMBERED = {"postgresql": "SERIAL"}
+"""How a database calls an INTEGER that counts by itself, where not so."""
 
 
 def version(connection: Connection) -> int | None:
@@ -49,7 +65,8 @@ def create(connection: Connection) -> None:
 
 def migrate(connection: Connection, found: int) -> None:
     """From version `found` to the present one, step by step; inside the caller's transaction, so all or nothing."""
+    numbered = NUMBERED.get(connection.dialect.name, "INTEGER")
     for step in range(found, SCHEMA_VERSION):
         for statement in MIGRATIONS[step]:
-            connection.execute(text(statement))
+            connection.execute(text(statement.format(numbered=numbered)))
     connection.execute(meta.update().where(meta.c.key == "schema_version").values(value=str(SCHEMA_VERSION)))

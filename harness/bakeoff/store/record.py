@@ -1,4 +1,4 @@
-"""What a run left behind, as immutable values: raw stamps and facts, nothing derived.
+"""What a run, or a night's check, left behind, as immutable values: raw stamps and facts, nothing derived.
 
 A loaded run is what `decide` judges and `show` draws. Blocks stay compressed until asked for, so that a long run's
 record is small in memory.
@@ -139,3 +139,49 @@ class RunRecord:
         """The looks at the machine's noise, each with its "when", in order."""
         looks: Sequence[Mapping[str, Any]] = self.host.get(NOISE, ())
         return looks
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """A fresh process of a baseline beside one of what was there that night: `stage` "screen" or "confirm", `number`
+    counts within a benchmark's stage. `changes` holds log ratios by metric, `baseline` and `now` both sides' figures.
+    """
+
+    scenario: str
+    candidate: str
+    stage: str
+    number: int
+    changes: Mapping[str, float]
+    baseline: Mapping[str, float] = field(default_factory=dict)
+    now: Mapping[str, float] = field(default_factory=dict)
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRecord:
+    """What was said of a benchmark, as it was judged that night: JSON that decide/drift/kept.py makes and reads."""
+
+    scenario: str
+    candidate: str
+    answer: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NightRecord:
+    """Everything one check left. `status` is "running" until it ended, then "finished" or "stopped".
+
+    `pins` maps a scenario to its pin's digest, `packages` and `host` are what measure/host.py gave, `plan` is the
+    budget as it was stated beforehand, a line each.
+    """
+
+    night: str
+    started_at: datetime
+    finished_at: datetime | None
+    status: str
+    command: str
+    pins: Mapping[str, str]
+    packages: Mapping[str, str]
+    host: Mapping[str, Any]
+    plan: tuple[str, ...] = ()
+    sessions: tuple[SessionRecord, ...] = ()
+    answers: tuple[AnswerRecord, ...] = ()

@@ -30,6 +30,11 @@ def candidate_number(connection: Connection, run: str, scenario: str, candidate:
     return _only(connection, query, f"candidate {candidate!r} in scenario {scenario!r} of run {run!r}")
 
 
+def night_number(connection: Connection, night: str) -> int:
+    """The number of a night's row; raises LookupError where it was never added."""
+    return _only(connection, select(tables.nights.c.number).where(tables.nights.c.night == night), f"night {night!r}")
+
+
 def _only(connection: Connection, query: Select[Any], what: str) -> int:
     found: int | None = connection.execute(query).scalar()
     if found is None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Row, Select, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from bakeoff.candidates import Candidate
@@ -18,35 +14,14 @@ from bakeoff.errors import UserError
 from bakeoff.measure.block import Block
 from bakeoff.store import engine as engines
 from bakeoff.store import loading, rows, tables
+from bakeoff.store.nights import Nights
+from bakeoff.store.opened import RUNNING
 from bakeoff.store.plain import candidate_definition, now_text, number, plain, text, time_text
 from bakeoff.store.record import NOISE, LedgerRow, Quality, RunRecord
 
-RUNNING = "running"
 
-
-class Store:
-    """An open store. Every method is one transaction; two processes may write at once. Close it, or use `with`."""
-
-    def __init__(self, engine: Engine, url: URL) -> None:
-        self._reader = engine
-        self._writer = engines.writing(engine)
-        self.place = engines.shown(url)
-
-    @classmethod
-    def open(cls, place: str | os.PathLike[str], create: bool = True) -> Store:
-        """The store at a path (a SQLite file) or URL; raises UserError where there is none and `create` is false."""
-        url = engines.locate(place)
-        return cls(engines.connect(url, create), url)
-
-    def close(self) -> None:
-        """Give the connections back."""
-        self._reader.dispose()
-
-    def __enter__(self) -> Store:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+class Store(Nights):
+    """An open store of runs, and of nights."""
 
     # Writing
 
@@ -59,26 +34,16 @@ class Store:
         seed: int = 0,
     ) -> str:
         """Start a run and give its id, such as "20261121-1412-ab3f" (UTC)."""
-        with engines.told(self.place):
-            while True:
-                run = f"{datetime.now(UTC):%Y%m%d-%H%M}-{secrets.token_hex(2)}"
-                try:
-                    with self._writer.begin() as connection:
-                        connection.execute(
-                            tables.runs.insert().values(
-                                run=run,
-                                started_at=now_text(),
-                                status=RUNNING,
-                                command=text(command),
-                                host=plain(host),
-                                environment=plain(environment),
-                                budget_s=budget_s,
-                                seed=seed,
-                            )
-                        )
-                    return run
-                except IntegrityError:
-                    continue
+        values = {
+            "started_at": now_text(),
+            "status": RUNNING,
+            "command": text(command),
+            "host": plain(host),
+            "environment": plain(environment),
+            "budget_s": budget_s,
+            "seed": seed,
+        }
+        return self._begin(tables.runs, "run", values)
 
     def set_status(self, run: str, status: str) -> None:
         """Say where the run stands; "running" (it was taken up again) clears the time it ended, any other sets it."""
@@ -228,12 +193,3 @@ class Store:
             return Block.from_bytes(found[0].stamps)
         except (IndexError, KeyError, OSError, ValueError, zlib.error) as error:
             raise UserError(f"store {self.place}: block {number} is damaged ({error})") from None
-
-    def _read(self, query: Select[Any]) -> Sequence[Row[Any]]:
-        with engines.told(self.place), self._reader.begin() as connection:
-            return connection.execute(query).all()
-
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        with engines.told(self.place), self._writer.begin() as connection:
-            yield connection

@@ -18,7 +18,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 metadata = MetaData()
 
@@ -104,4 +104,46 @@ quality = Table(
     Column("examples", Integer, nullable=False),
     Column("higher_is_better", Boolean, nullable=False),
     UniqueConstraint("candidate_number", "metric"),
+)
+
+nights = Table(
+    "bakeoff_nights",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("night", String(40), nullable=False, unique=True),
+    Column("started_at", String(40), nullable=False),
+    Column("finished_at", String(40)),
+    Column("status", String(40), nullable=False),
+    Column("command", Text, nullable=False),
+    Column("pins", JSON, nullable=False),
+    Column("packages", JSON, nullable=False),
+    Column("host", JSON, nullable=False),
+    Column("plan", JSON, nullable=False),
+)
+
+sessions = Table(
+    "bakeoff_sessions",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("night_number", ForeignKey(nights.c.number), nullable=False),
+    Column("scenario", Text, nullable=False),
+    Column("candidate", Text, nullable=False),
+    Column("stage", String(40), nullable=False),
+    Column("session", Integer, nullable=False),
+    Column("changes", JSON, nullable=False),
+    Column("baseline", JSON, nullable=False),
+    Column("now", JSON, nullable=False),
+    Column("at", String(40), nullable=False),
+    UniqueConstraint("night_number", "scenario", "candidate", "stage", "session"),
+)
+
+answers = Table(
+    "bakeoff_answers",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("night_number", ForeignKey(nights.c.number), nullable=False),
+    Column("scenario", Text, nullable=False),
+    Column("candidate", Text, nullable=False),
+    Column("answer", JSON, nullable=False),
+    UniqueConstraint("night_number", "scenario", "candidate"),
 )
