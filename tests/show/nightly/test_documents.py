@@ -53,6 +53,9 @@ def test_junit_fails_what_regressed_skips_what_is_inconclusive_and_errs_on_what_
     assert "service time 5.2 % longer (4.10–6.30 %)" in failure.get("message")
     assert "onnxruntime 1.30.0 -> 1.31.1" in failure.get("message")
     assert "capacity 5.2 % less" in failure.text
+    skipped = found[INCONCLUSIVE.candidate]
+    assert skipped.attrib == {}, "the schema gives it none"
+    assert "against stored figures" in skipped.text
     assert suite.get("timestamp") == "2026-11-29T02:00:00"
 
 
@@ -101,16 +104,16 @@ def test_smaller_is_better_of_every_entry(night, tmp_path):
     assert "pin 0a1b2c3d" in entry["extra"]
 
 
-def test_otava_has_a_row_for_each_night_and_gaps_where_a_benchmark_was_not_there():
+def test_otava_has_a_row_for_each_night_and_no_gap_where_a_benchmark_was_not_there():
     first = replace(NIGHT, answers=(OK, INCONCLUSIVE))
-    second = replace(
-        NIGHT, night="next", started_at=NIGHT.started_at + timedelta(days=1), answers=(INCONCLUSIVE, IMPROVED)
-    )
+    later = NIGHT.started_at + timedelta(days=1)
+    second = replace(NIGHT, night="next", started_at=later, answers=(INCONCLUSIVE, IMPROVED))
     rows = list(csv.DictReader(io.StringIO(otava([second, first]))))
     assert [row["time"] for row in rows] == ["2026-11-29T02:00:00+00:00", "2026-11-30T02:00:00+00:00"]
+    assert [row["night"] for row in rows] == ["20261129-0200-ab3f", "next"]
     assert [float(row["ctr-ranking: torch/fp32/1x1 service_time"]) for row in rows] == [1.01, 1.01]
-    assert [row["ctr-ranking: openvino/fp32/1x1 service_time"] for row in rows] == ["1.001", ""]
-    assert [row["ctr-ranking: openvino/int8/1x1 capacity"] for row in rows] == ["", "1.052"]
+    assert [float(row["ctr-ranking: openvino/fp32/1x1 service_time"]) for row in rows] == [1.001, 1.001]
+    assert [float(row["ctr-ranking: openvino/int8/1x1 capacity"]) for row in rows] == [1.052, 1.052]
 
 
 def test_otavas_columns_hold_no_separator(hostile_night):

@@ -14,7 +14,9 @@ from bakeoff.show.nightly import words
 from bakeoff.show.numbers import clean
 
 NAME = "bakeoff check"
-_CHILDREN: dict[Status, str] = {"regression": "failure", "missing": "error", "inconclusive": "skipped"}
+SKIPPED = "skipped"
+"""It has no attributes: its reason is its text."""
+_CHILDREN: dict[Status, str] = {"regression": "failure", "missing": "error", "inconclusive": SKIPPED}
 _NO_CHARACTERS = dict.fromkeys((0xFFFE, 0xFFFF), "\N{REPLACEMENT CHARACTER}")
 """What XML cannot hold, beside what `clean` replaces."""
 
@@ -66,8 +68,9 @@ def _case(suite: Xml.Element, answer: Answer) -> None:
     if kind is None:
         Xml.SubElement(case, "system-out").text = figures
         return
-    message = "; ".join(filter(None, [words.headline(answer), words.why(answer)]))
-    Xml.SubElement(case, kind, type=answer.status, message=_text(message)).text = figures
+    message = _text("; ".join(filter(None, [words.headline(answer), words.why(answer)])))
+    child = Xml.SubElement(case, kind, {} if kind == SKIPPED else {"type": answer.status, "message": message})
+    child.text = f"{message}\n{figures}" if kind == SKIPPED else figures
 
 
 def _line(figure: Figure) -> str:
