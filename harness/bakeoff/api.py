@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bakeoff.decide.across.change import Change
     from bakeoff.decide.across.joining import Across
     from bakeoff.decide.bundles.bundling import Checked
+    from bakeoff.decide.drift.answers import Night
 
 DEFAULT_STORE = Path("results/bakeoff.db")
 DEFAULT_SCENARIOS = Path("scenarios")
@@ -171,6 +172,37 @@ def compare(older: str, newer: str, store: str | Path | None = None) -> Change:
 
     with ExitStack() as opened:
         return change.compare(*(naming.parse(run, store_place(store)).load(opened) for run in (older, newer)))
+
+
+def check(
+    *scenarios: str,
+    baseline: str | Path | None = None,
+    candidates: Sequence[str] = (),
+    budget: str | None = None,
+    bisect: bool = False,
+    store: str | Path | None = None,
+    reporter: Reporter | None = None,
+) -> Night:
+    """Compare what is here now with the baseline that `pin` pinned, side by side, and give the night.
+
+    `scenarios` are names of pinned ones (default: all in the folder `baseline`), `candidates` narrows them. With
+    `bisect`, what is left of the budget goes into naming what a regression came with. Raises UserError.
+    """
+    from bakeoff.nightly import cases, checking, pin_files
+    from bakeoff.store.nights import Nights
+
+    budget_s = None if budget is None else duration_s("--budget", budget)
+    folder = Path(baseline or pin_files.DEFAULT_FOLDER)
+    pins = cases.narrowed(pin_files.find(folder, scenarios), candidates)
+    words = ["bakeoff", "check", *scenarios]
+    given = {"--baseline": baseline, "--budget": budget}
+    words += [word for name, value in given.items() if value is not None for word in (name, str(value))]
+    words += [word for name in candidates for word in ("--candidate", name)] + ["--bisect"] * bisect
+    with Nights.open(store_place(store)) as opened:
+        return checking.check(
+            pins, opened, command=shlex.join(words), budget_s=budget_s, bisect=bisect, logs=logs_folder(),
+            reporter=reporter,
+        )  # fmt: skip
 
 
 def questions(

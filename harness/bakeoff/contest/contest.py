@@ -119,7 +119,8 @@ def question(
 ) -> Question:
     """What `ask` gives for one scenario, with a model trained with another seed where one is given.
 
-    A precision that no backend offers here is no mistake but gives no candidate.
+    What no backend offers here, a precision or a candidate, is no mistake: it is not among the entries, beside those
+    of the backends that cannot run.
     """
     return _question(scenario, _Probes(reporter, gaps=True), candidates, reporter, training_seed)
 
@@ -217,6 +218,8 @@ class _Probes:
         own, servers = scenario.candidates.environments, scenario.candidates.servers
         installed = [*(name for name in self.points if name != ENDPOINT), *own, *servers]
         entries = plan(scenario, variants, rivals, installed, provisional, refused, candidates, self._gaps)
+        if self._gaps and candidates:
+            return tuple(entry for entry in entries if entry.failure or entry.candidate.id in candidates)
         return _narrowed(entries, candidates)
 
     def _asked_for(self, scenario: Scenario) -> dict[str, tuple[str, Environment | None]]:

@@ -47,7 +47,7 @@ def quality(sides: Sides, most_items: int | None) -> list[Figure]:
         return []
     before, after = (Prepared.read(order.prepared) for order in (sides.baseline, sides.now))
     if not _alike(before, after):
-        return [_unlike(metric) for metric in metrics]
+        return [unknown(metric, "the held-out data are not those of the baseline") for metric in metrics]
     with tempfile.TemporaryDirectory(prefix="bakeoff-") as folder:
         answers = [
             _answers(side, order, Path(folder) / f"{side}.npy", most_items)
@@ -69,9 +69,7 @@ def judged(found: Quality, allowed: float, decides: bool) -> Figure:
     loss, (low, high) = sign * found.delta, sorted((sign * found.low, sign * found.high))
     status: Status = "ok"
     if not all(math.isfinite(value) for value in (found.value, found.base, loss, low, high)):
-        return Figure(
-            f"{QUALITY}:{found.metric}", "inconclusive", reason="its answers to the held-out data are no numbers"
-        )
+        return unknown(found.metric, "its answers to the held-out data are no numbers")
     if low > 0.0 and loss > allowed:
         status = "regression"
     elif high > allowed:
@@ -82,8 +80,9 @@ def judged(found: Quality, allowed: float, decides: bool) -> Figure:
                   gate=allowed if decides else None, baseline=found.base, now=found.value)  # fmt: skip
 
 
-def _unlike(metric: str) -> Figure:
-    return Figure(f"{QUALITY}:{metric}", "inconclusive", reason="the held-out data are not those of the baseline")
+def unknown(metric: str, reason: str) -> Figure:
+    """A metric that could not be compared, which decides nothing and lets nothing pass."""
+    return Figure(f"{QUALITY}:{metric}", "inconclusive", gate=0.0, reason=reason)
 
 
 def _answers(side: str, order: Order, into: Path, most_items: int | None) -> Array:
