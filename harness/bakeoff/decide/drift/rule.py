@@ -26,7 +26,7 @@ import numpy as np
 from scipy import special
 
 from bakeoff.decide.drift.answers import EXITS, MEASURED, QUALITY, SERVICE_TIME, Answer, Figure, Session, Status
-from bakeoff.decide.drift.detect import detectable_by_t, detected
+from bakeoff.decide.drift.detect import UNLUCKY, detectable_by_t, detected
 from bakeoff.decide.drift.flips import holm, interval, sign_flip
 from bakeoff.decide.drift.screen import Series, fraction, series
 
@@ -118,8 +118,8 @@ def _faster(each: Series) -> float:
     least = min((-change - each.allowance for change in each.screened), default=0.0)
     if not each.spread.freedom or least <= 0.0:
         return 1.0
-    one = float(special.stdtr(each.spread.freedom, -least / each.spread.value)) if each.spread.value else 0.0
-    return one ** len(each.screened)
+    sure = each.spread.upper(UNLUCKY)
+    return float(special.stdtr(each.spread.freedom, -least / sure)) ** len(each.screened) if sure else 0.0
 
 
 def _answer(
