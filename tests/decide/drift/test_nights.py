@@ -12,10 +12,10 @@ from bakeoff.decide.drift.answers import SERVICE_TIME, Session
 from bakeoff.decide.drift.rule import FAMILY, SCREEN_SESSIONS, Benchmark, confirming, judge, suspects
 
 BENCHMARKS = 50
-NIGHTS = 200
+NIGHTS = 150
 SPREADS = (0.01, 0.02, 0.045)
 MOST = int(stats.binom.ppf(0.999, NIGHTS, FAMILY))
-"""So many of the nights may alarm where 1 % of all do: seven."""
+"""So many of the nights may alarm where 1 % of all do: six."""
 
 
 def sessions(stage, rng, count, spread, slower=0.0):

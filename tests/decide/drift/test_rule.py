@@ -227,9 +227,10 @@ def test_capacity_is_lost_as_a_share_of_the_baselines():
 
 
 def test_stored_figures_pass_nothing_and_find_only_what_is_far_beyond_them():
-    quiet, slow = one(benchmark(stored=True)), one(benchmark(0.2, 0.2, stored=True))
+    quiet, slow = one(benchmark(stored=True, reason="no baseline")), one(benchmark(0.2, 0.2, stored=True))
     assert (quiet.status, slow.status) == ("inconclusive", "inconclusive")
     assert quiet.stored
+    assert quiet.reason.startswith("no baseline; service_time: the sessions differ too much")
     far = one(benchmark(0.6, 0.6, stored=True))
     assert far.status == "regression"
     assert far.figures[0].low < math.expm1(0.6 - STORED_ALLOWANCE) < far.figures[0].change

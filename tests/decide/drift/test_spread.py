@@ -79,7 +79,7 @@ def test_too_few_sessions_detect_nothing():
 
 
 def test_sessions_at_a_loose_level_are_drawn_within_memory():
-    assert detectable(0.02, 18, 0.01) < detectable(0.02, 12, 0.01)
+    assert detectable(0.02, 15, 0.01) < detectable(0.02, 12, 0.01)
 
 
 def test_what_is_only_reported_is_told_by_t():

@@ -20,11 +20,12 @@ from bakeoff.decide.drift.spread import Spread, pooled
 
 POWER = 0.8
 DRAWS = 2000
+FEWEST = 250
 TAILS = 3
 UNLUCKY = 0.2
 """The chance that a spread is above what it is taken for where that must not be too small."""
 _CELLS = 1 << 22
-"""No more subset means than that at once: long tests at loose levels are drawn fewer times."""
+"""No more subset means than that at once: long tests at loose levels are drawn fewer times, and FEWEST at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +41,13 @@ class Nights:
 @lru_cache(maxsize=64)
 def nights(screened: int, fresh: int, steps: int) -> Nights:
     """Nights of `screened` and `fresh` sessions whose test allows `steps` flips."""
-    count = max(256, min(DRAWS, _CELLS >> min(steps, fresh)))
+    rows = max(1, _CELLS >> min(steps, fresh))
+    count = max(FEWEST, min(DRAWS, rows))
     noise = np.random.default_rng(0).standard_t(TAILS, (count, screened + fresh))
     noise /= _unit()
     first, then = noise[:, :screened], noise[:, screened:]
-    return Nights(first, then.mean(axis=1), -typical(then, steps))
+    needed = np.concatenate([-typical(then[i : i + rows], steps) for i in range(0, count, rows)])
+    return Nights(first, then.mean(axis=1), needed)
 
 
 @lru_cache(maxsize=1)

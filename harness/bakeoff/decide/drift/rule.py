@@ -19,7 +19,7 @@ of the night.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -49,7 +49,7 @@ class Benchmark:
 
     `history` holds the sessions of earlier nights, a sequence each. `gates` maps what decides to its practical
     threshold, a fraction ("quality": of any of its figures); `exact` holds the figures that no session gives. `reason`
-    says why there are no sessions.
+    says why there are no sessions, or why `stored` figures stand in for the baseline.
     """
 
     scenario: str
@@ -132,6 +132,8 @@ def _answer(
         statuses["missing"] = benchmark.reason or "nothing was measured"
     status: Status = next((each for each in EXITS if each in statuses), "missing")
     reason = statuses.get(status, "nothing decides it") if status != "ok" else ""
+    if benchmark.sessions and benchmark.reason:
+        reason = "; ".join(filter(None, [benchmark.reason, reason]))
     return Answer(
         benchmark.scenario,
         benchmark.candidate,
@@ -181,10 +183,7 @@ def _status(each: Series, verdict: Verdict, gate: float, mde: float | None) -> t
     if not each.deciding:
         return "missing", "; ".join(each.faults) or "no session gave it"
     if confirmed and each.estimate - each.allowance > threshold:
-        return (
-            "regression",
-            f"confirmed by {fresh} fresh sessions, p {verdict.slower:.2g} of {FAMILY:.2g} for the night",
-        )
+        return "regression", f"confirmed by {fresh} fresh sessions, p {verdict.slower:.2g} for the night"
     if each.faults:
         return "inconclusive", "; ".join(each.faults)
     if len(each.screened) < SCREEN_SESSIONS:
@@ -224,12 +223,13 @@ def _figure(each: Series, status: Status, mde: float | None, reason: str) -> Fig
 
 def _with_sides(figure: Figure, sessions: Sequence[Session]) -> Figure:
     """Both sides' figures, the medians over sessions."""
-    sides = ([session.baseline for session in sessions], [session.now for session in sessions])
-    known = [
-        [each[figure.metric] for each in side if math.isfinite(each.get(figure.metric, math.nan))] for side in sides
-    ]
-    baseline, now = (float(np.median(each)) if each else None for each in known)
-    return replace(figure, baseline=baseline, now=now)
+    baseline, now = ([each.baseline for each in sessions], [each.now for each in sessions])
+    return replace(figure, baseline=_median(figure.metric, baseline), now=_median(figure.metric, now))
+
+
+def _median(metric: str, sides: Iterable[Mapping[str, float]]) -> float | None:
+    known = [each[metric] for each in sides if math.isfinite(each.get(metric, math.nan))]
+    return float(np.median(known)) if known else None
 
 
 def _sane(figure: Figure) -> Figure:
