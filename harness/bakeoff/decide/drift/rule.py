@@ -1,0 +1,254 @@
+"""The two-stage rule: no more than one night in a hundred is told of a slowdown that is none, whatever the noise.
+
+Stage 1: SCREEN_SESSIONS sessions of each benchmark; those that look suspicious are flagged (screen.py). Stage 2, for
+the R flagged pairs of benchmark and gating metric alone: `confirming(R)` fresh sessions, the exact sign-flip test on
+these and nothing else (flips.py), Holm's correction at FAMILY over the R. A regression is what the test confirms and
+whose mean over the fresh sessions is above the metric's practical threshold.
+
+The guarantee is the second stage's, and rests on two things: a session's change is as likely its mirror image where
+both sides are the same, which the session's lots provide, and sessions do not depend on each other. Given who was
+flagged, the fresh sessions are what they would have been, and Holm's correction holds under any dependence between
+benchmarks. What it costs is power: see flips.py, and the minimum detectable effect of each figure (detect.py), which is
+that of the whole rule. Where that is above MOST_MDE, "nothing found" is no "ok".
+
+An improvement is only reported, and nothing is measured anew for it: it is told by the sign-flip test on the other side
+where there are fresh sessions, else by the screen's and the pooled spread, under Holm at FAMILY over all gating figures
+of the night.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from scipy import special
+
+from bakeoff.decide.drift.answers import EXITS, MEASURED, QUALITY, SERVICE_TIME, Answer, Figure, Session, Status
+from bakeoff.decide.drift.detect import UNLUCKY, detectable_by_t, detected
+from bakeoff.decide.drift.flips import holm, interval, sign_flip
+from bakeoff.decide.drift.screen import Series, fraction, series
+
+SCREEN_SESSIONS = 3
+FAMILY = 0.01
+"""The chance that a night, as a whole, tells of any regression that is none."""
+PRACTICAL = 0.02
+"""What a slowdown must be above to matter, unless the scenario says otherwise."""
+MOST_MDE = 0.10
+CONFIDENCE = 0.99
+UNITS = {"service_time": "s", "p99": "s", "capacity": "requests/s", "memory": "bytes", "load_time": "s"}
+
+Pair = tuple[int, str]
+"""A benchmark's number in the night, and the metric."""
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """What a night knows of a candidate in a scenario.
+
+    `history` holds the sessions of earlier nights, a sequence each. `gates` maps what decides to its practical
+    threshold, a fraction ("quality": of any of its figures); `exact` holds the figures that no session gives. `reason`
+    says why there are no sessions, or why `stored` figures stand in for the baseline.
+    """
+
+    scenario: str
+    candidate: str
+    sessions: tuple[Session, ...] = ()
+    history: Sequence[Sequence[Session]] = ()
+    gates: Mapping[str, float] = field(default_factory=lambda: {SERVICE_TIME: PRACTICAL})
+    exact: tuple[Figure, ...] = ()
+    reason: str = ""
+    stored: bool = False
+    seconds: float = 0.0
+
+    def series(self, metric: str) -> Series:
+        """A metric through its sessions."""
+        return series(metric, self.sessions, self.history, self.gates.get(metric), stored=self.stored)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the night's tests say of a gating figure: p of a slowdown (None where it was not flagged) and of a gain,
+    both after Holm, among how many suspects."""
+
+    slower: float | None
+    faster: float
+    suspects: int
+
+
+def confirming(suspects: int) -> int:
+    """How many fresh sessions each of so many suspects needs: two flips stay possible at the strictest level."""
+    return math.ceil(math.log2(suspects / FAMILY)) + 1 if suspects else 0
+
+
+def suspects(benchmarks: Sequence[Benchmark]) -> tuple[Pair, ...]:
+    """Who needs fresh sessions, by the screen's alone: it answers alike before and after they were measured."""
+    return tuple(pair for pair, each in _gating(benchmarks).items() if each.suspicious)
+
+
+def judge(benchmarks: Sequence[Benchmark]) -> tuple[Answer, ...]:
+    """The whole night's answers, in order: all are one family."""
+    gating = _gating(benchmarks)
+    flagged = [pair for pair, each in gating.items() if each.suspicious]
+    slower = dict(zip(flagged, holm([_slower(gating[pair]) for pair in flagged]), strict=True))
+    faster = dict(zip(gating, holm([_faster(each) for each in gating.values()]), strict=True))
+    verdicts = {pair: Verdict(slower.get(pair), faster[pair], len(flagged)) for pair in gating}
+    return tuple(_answer(number, each, gating, verdicts) for number, each in enumerate(benchmarks))
+
+
+def _gating(benchmarks: Sequence[Benchmark]) -> dict[Pair, Series]:
+    return {
+        (number, metric): each.series(metric)
+        for number, each in enumerate(benchmarks)
+        for metric in MEASURED
+        if metric in each.gates and each.sessions
+    }
+
+
+def _slower(each: Series) -> float:
+    return sign_flip([change - each.allowance for change in each.fresh]) if each.fresh else 1.0
+
+
+def _faster(each: Series) -> float:
+    """By the fresh sessions where there are any, else by the least gain of the screen's and the pooled spread: that all
+    are so much faster. Heavy tails may bring one session, and with it a mean, and hardly all."""
+    if each.fresh:
+        return sign_flip([-change - each.allowance for change in each.fresh])
+    least = min((-change - each.allowance for change in each.screened), default=0.0)
+    if not each.spread.freedom or least <= 0.0:
+        return 1.0
+    sure = each.spread.upper(UNLUCKY)
+    return float(special.stdtr(each.spread.freedom, -least / sure)) ** len(each.screened) if sure else 0.0
+
+
+def _answer(
+    number: int, benchmark: Benchmark, gating: Mapping[Pair, Series], verdicts: Mapping[Pair, Verdict]
+) -> Answer:
+    figures = [*_measured(number, benchmark, gating, verdicts), *map(_sane, benchmark.exact), *_absent(benchmark)]
+    deciding = [each for each in figures if each.gate is not None]
+    statuses: dict[Status, str] = {each.status: f"{each.metric}: {each.reason}" for each in reversed(deciding)}
+    if not benchmark.sessions:
+        statuses["missing"] = benchmark.reason or "nothing was measured"
+    status: Status = next((each for each in EXITS if each in statuses), "missing")
+    reason = statuses.get(status, "nothing decides it") if status != "ok" else ""
+    if benchmark.sessions and benchmark.reason:
+        reason = "; ".join(filter(None, [benchmark.reason, reason]))
+    return Answer(
+        benchmark.scenario,
+        benchmark.candidate,
+        status,
+        tuple(figures),
+        reason,
+        stored=benchmark.stored,
+        sessions=benchmark.sessions,
+        seconds=benchmark.seconds,
+    )
+
+
+def _measured(
+    number: int, benchmark: Benchmark, gating: Mapping[Pair, Series], verdicts: Mapping[Pair, Verdict]
+) -> list[Figure]:
+    """The figures that sessions give: those that decide, and what else any of them measured."""
+    figures = []
+    for metric in MEASURED if benchmark.sessions else ():
+        if metric in benchmark.gates:
+            each = gating[number, metric]
+            figure = _decided(each, verdicts[number, metric], benchmark.gates[metric])
+        elif any(metric in session.changes for session in benchmark.sessions):
+            each = benchmark.series(metric)
+            status: Status = "inconclusive" if each.faults or not each.deciding else "ok"
+            mde = detectable_by_t(each.spread, len(each.deciding), FAMILY)
+            figure = _figure(each, status, mde, "; ".join(each.faults))
+        else:
+            continue
+        figures.append(_with_sides(figure, benchmark.sessions))
+    return figures
+
+
+def _decided(each: Series, verdict: Verdict, gate: float) -> Figure:
+    """A gating figure. What was not flagged would have been one suspect more, had it changed."""
+    flagged = verdict.slower is not None
+    among = verdict.suspects + (not flagged)
+    mde = detected(each, SCREEN_SESSIONS, len(each.fresh) if flagged else confirming(among), FAMILY / among)
+    status, reason = _status(each, verdict, gate, mde)
+    return replace(_figure(each, status, mde, reason), gate=gate)
+
+
+def _status(each: Series, verdict: Verdict, gate: float, mde: float | None) -> tuple[Status, str]:
+    """The first that holds, and why."""
+    fresh, wanted, threshold = len(each.fresh), confirming(verdict.suspects), each.threshold or 0.0
+    confirmed = verdict.slower is not None and verdict.slower <= FAMILY
+    gain = -each.estimate - each.allowance
+    if not each.deciding:
+        return "missing", "; ".join(each.faults) or "no session gave it"
+    if confirmed and each.estimate - each.allowance > threshold:
+        return "regression", f"confirmed by {fresh} fresh sessions, p {verdict.slower:.2g} for the night"
+    if each.faults:
+        return "inconclusive", "; ".join(each.faults)
+    if len(each.screened) < SCREEN_SESSIONS:
+        return "inconclusive", f"measured in {len(each.screened)} of {SCREEN_SESSIONS} sessions"
+    if verdict.slower is not None and fresh < wanted:
+        return "inconclusive", f"suspicious, and only {fresh} of {wanted} fresh sessions to confirm it"
+    if verdict.faster <= FAMILY and gain > threshold:
+        return "improved", f"p {verdict.faster:.2g}; a new pin would keep it"
+    if mde is None or fraction(each.metric, mde) > MOST_MDE:
+        least = "any change" if mde is None else f"a change under {fraction(each.metric, mde):.1%}"
+        return "inconclusive", f"the sessions differ too much: {least} may go unseen"
+    if confirmed:
+        return "ok", f"worse, but by no more than the {gate:.1%} that matter"
+    return "ok", f"suspicious at first, not confirmed by {fresh} fresh sessions" if verdict.slower is not None else ""
+
+
+def _figure(each: Series, status: Status, mde: float | None, reason: str) -> Figure:
+    """`low` and `high`: the sign-flip test's where there are enough fresh sessions, else t's by the pooled spread."""
+    if not each.deciding:
+        return Figure(each.metric, status, unit=UNITS[each.metric], reason=reason)
+    ends = interval(each.fresh, CONFIDENCE)
+    if ends is None and each.spread.freedom:
+        half = each.spread.half(len(each.deciding), (1.0 - CONFIDENCE) / 2.0)
+        ends = each.estimate - half, each.estimate + half
+    return Figure(
+        each.metric,
+        status,
+        fraction(each.metric, each.estimate),
+        None if ends is None else fraction(each.metric, ends[0] - each.allowance),
+        None if ends is None else fraction(each.metric, ends[1] + each.allowance),
+        None if mde is None else fraction(each.metric, mde),
+        sessions=len(each.screened) + len(each.fresh),
+        unit=UNITS[each.metric],
+        reason=reason,
+    )
+
+
+def _with_sides(figure: Figure, sessions: Sequence[Session]) -> Figure:
+    """Both sides' figures, the medians over sessions."""
+    baseline, now = ([each.baseline for each in sessions], [each.now for each in sessions])
+    return replace(figure, baseline=_median(figure.metric, baseline), now=_median(figure.metric, now))
+
+
+def _median(metric: str, sides: Iterable[Mapping[str, float]]) -> float | None:
+    known = [each[metric] for each in sides if math.isfinite(each.get(metric, math.nan))]
+    return float(np.median(known)) if known else None
+
+
+def _sane(figure: Figure) -> Figure:
+    """An exact figure as it was given, unless it would pass on what is no figure: none, NaN, and 0 or below of what
+    is not a quality (an error may be 0)."""
+    sides = [each for each in (figure.baseline, figure.now) if each is not None]
+    numbers = [figure.change if figure.change is not None else math.nan, *sides]
+    sound = all(map(math.isfinite, numbers)) and (figure.metric.startswith(QUALITY) or all(x > 0.0 for x in sides))
+    if sound or figure.status not in ("ok", "improved"):
+        return figure
+    told = ", ".join(f"{name} {getattr(figure, name)}" for name in ("change", "baseline", "now"))
+    return replace(figure, status="inconclusive", reason=f"no figure to go by: {told}")
+
+
+def _absent(benchmark: Benchmark) -> list[Figure]:
+    """Gates that neither sessions nor exact figures speak of."""
+    given = {name for each in benchmark.exact for name in (each.metric, each.metric.partition(":")[0])}
+    return [
+        Figure(metric, "missing", gate=gate, reason="not measured")
+        for metric, gate in benchmark.gates.items()
+        if metric not in MEASURED and metric not in given
+    ]
