@@ -17,7 +17,7 @@ from bakeoff.scenario import restore
 from bakeoff.scenario.wording import complaint
 
 DEFAULT_FOLDER = Path("results/baseline")
-AGAIN = "`bakeoff pin` writes it anew"
+AGAIN = "bring it back from git, or delete it and run `bakeoff pin`"
 
 
 def path_of(folder: Path, scenario: str) -> Path:
@@ -48,7 +48,9 @@ def read(path: Path) -> Pin:
         raise complaint(str(path), (), f'is no pin, which begins with "format": "{FORMAT}"; {AGAIN}')
     if values.get("version") != VERSION:
         told = f"{values.get('version')!r}: this bakeoff reads version {VERSION}"
-        raise complaint(str(path), ("version",), f"{told}; use the bakeoff that wrote it, or `bakeoff pin`")
+        raise complaint(
+            str(path), ("version",), f"{told}; use the bakeoff that wrote it, or delete it and run `bakeoff pin`"
+        )
     try:
         pin = Pin.model_validate_json(path.read_bytes())
         restore(dict(pin.scenario), f"{path}: scenario")

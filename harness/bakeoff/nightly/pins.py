@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from bakeoff.backends import LOSSLESS, Instances, Option, Setting
+from bakeoff.backends import LOSSLESS, Option, Setting
 from bakeoff.candidates import Candidate
 from bakeoff.errors import UserError
 from bakeoff.measure import gpu, host
@@ -80,7 +80,7 @@ class PinnedCandidate(Part):
     precision: str
     setting: PinnedSetting
     device: str
-    instances: Instances
+    instances: str = Field(pattern="^(threads|streams|processes)$")
     version: str
     artifact: PinnedArtifact
     quality: dict[str, float] = Field(default={})
