@@ -18,7 +18,6 @@ from bakeoff.contest.reporter import Reporter, Silent
 from bakeoff.contest.trial import Trial
 from bakeoff.decide.verdict import judge_scenario
 from bakeoff.errors import UserError
-from bakeoff.measure import host
 from bakeoff.measure.engine_room import StageFailed
 from bakeoff.nightly import baseline, lock, pin_files, pins, project
 from bakeoff.nightly.moves import moves
@@ -108,9 +107,7 @@ def _made(
         model=baseline.model_digest(prepared),
         kept=baseline.keep_prepared(prepared, [candidate.place for candidate in candidates]),
     )
-    return pins.new(
-        scenario, workload, candidates, host.versions().get("bakeoff", "unknown"), reason, former, root
-    ), warnings
+    return pins.new(scenario, workload, candidates, reason, former, root), warnings
 
 
 def _built(question: Question, reporter: Reporter) -> tuple[dict[str, CandidateRecord], dict[str, Path]]:

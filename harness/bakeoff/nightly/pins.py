@@ -201,7 +201,6 @@ def new(
     scenario: Scenario,
     workload: PinnedWorkload,
     candidates: Sequence[PinnedCandidate],
-    bakeoff: str,
     reason: str,
     former: Pin | None = None,
     root: Path | None = None,
@@ -216,7 +215,7 @@ def new(
         candidates=tuple(sorted(candidates, key=lambda each: each.id)),
         host=Ground.here(),
         pinned_at=datetime.now(UTC).replace(microsecond=0),
-        bakeoff=bakeoff,
+        bakeoff=host.versions().get("bakeoff", "unknown"),
         reason=require_reason(reason),
         earlier=earlier,
     )
