@@ -13,6 +13,7 @@ from bakeoff.contest import appraisal, asking, contest
 from bakeoff.contest.reporter import Reporter
 from bakeoff.errors import UserError
 from bakeoff.measure import environments
+from bakeoff.nightly import pin_files, pinning, pins
 from bakeoff.scenario import Scenario, find, from_model, load_scenarios, override, units
 from bakeoff.scenario.environment import named
 from bakeoff.store import naming
@@ -99,6 +100,32 @@ def resume(
         run_id = opened.resolve(name)
         contest.resume(run_id, opened, budget_s=budget_s, logs=logs_folder(), reporter=reporter)
     return Run(run_id, place)
+
+
+def pin(
+    *what: str | Path | Scenario,
+    reason: str,
+    candidates: Sequence[str] = (),
+    run: str | None = None,
+    baseline: str | Path = pin_files.DEFAULT_FOLDER,
+    store: str | Path | None = None,
+    reporter: Reporter | None = None,
+) -> list[pinning.Moved]:
+    """Move the baseline of the nightly check: pin the choice of each scenario's latest stored run, or of `run`.
+
+    `candidates` (ids) are pinned in place of a choice. What is not built here is built and kept. Raises UserError for
+    bad input, before anything is written.
+    """
+    pins.require_reason(reason)
+    if candidates and run is not None:
+        raise UserError("--candidate and --run: one of the two; a candidate is pinned as it is here now")
+    asked = questions(what)
+    if candidates:
+        wanted: dict[str, Sequence[str]] = {scenario.name: candidates for scenario in asked}
+    else:
+        with Store.open(store_place(store), create=False) as opened:
+            wanted = dict(pinning.chosen(asked, opened, run or pinning.LATEST))
+    return pinning.move(asked, wanted, reason, Path(baseline), reporter)
 
 
 def prepare(*what: str | Path | Scenario, reporter: Reporter | None = None) -> None:

@@ -68,7 +68,7 @@ def pinned(pin: Pin, candidate: PinnedCandidate, root: Path | None = None) -> Pi
     except StageFailed as failed:
         missing.append(failed)
     try:
-        prepared = Prepared.read(_found(pin.workload.kept, "prepared workload"))
+        prepared = _read(_found(pin.workload.kept, "prepared workload"))
     except StageFailed as failed:
         missing.append(failed)
     try:
@@ -132,6 +132,14 @@ def _wanted(prepared: Prepared, places: Sequence[str]) -> Iterator[Path]:
         name = path.relative_to(prepared.folder)
         if name.parts[0] != COMPRESSED or any(name.is_relative_to(place) for place in places):
             yield path
+
+
+def _read(folder: Path) -> Prepared:
+    try:
+        return Prepared.read(folder)
+    except (OSError, ValueError, TypeError, KeyError):
+        reason = "prepared workload: another bakeoff wrote it, in a form that this one does not read"
+        raise StageFailed("load", "unavailable", reason, "`bakeoff pin` keeps one of now") from None
 
 
 def _found(digest: str, what: str) -> Path:

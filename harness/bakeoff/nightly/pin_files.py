@@ -14,10 +14,10 @@ from pydantic import ValidationError
 from bakeoff.errors import UserError
 from bakeoff.nightly.pins import FORMAT, VERSION, Pin, require_reason
 from bakeoff.scenario import restore
-from bakeoff.scenario.wording import complaint
+from bakeoff.scenario.wording import complaint, shown
 
 DEFAULT_FOLDER = Path("results/baseline")
-AGAIN = "`bakeoff pin` writes it anew"
+AGAIN = "bring it back from git, or delete it and run `bakeoff pin`"
 
 
 def path_of(folder: Path, scenario: str) -> Path:
@@ -47,15 +47,19 @@ def read(path: Path) -> Pin:
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise complaint(str(path), (), f'is no pin, which begins with "format": "{FORMAT}"; {AGAIN}')
     if values.get("version") != VERSION:
-        told = f"{values.get('version')!r}: this bakeoff reads version {VERSION}"
-        raise complaint(str(path), ("version",), f"{told}; use the bakeoff that wrote it, or `bakeoff pin`")
+        told = f"{shown(values.get('version'))}: this bakeoff reads version {VERSION}"
+        raise complaint(
+            str(path), ("version",), f"{told}; use the one that wrote it, or delete it and run `bakeoff pin`"
+        )
     try:
         pin = Pin.model_validate_json(path.read_bytes())
         restore(dict(pin.scenario), f"{path}: scenario")
     except ValidationError as error:
         raise _complaint(path, error) from None
     if pin.name != path.stem:
-        raise complaint(str(path), ("scenario", "name"), f"{pin.name!r}: this file is that of {path.stem}; {AGAIN}")
+        raise complaint(
+            str(path), ("scenario", "name"), f"{shown(pin.name)}: this file is that of {path.stem}; {AGAIN}"
+        )
     return pin
 
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from bakeoff.backends import LOSSLESS, Instances, Option, Setting
+from bakeoff.backends import LOSSLESS, Option, Setting
 from bakeoff.candidates import Candidate
 from bakeoff.errors import UserError
 from bakeoff.measure import gpu, host
@@ -80,7 +80,7 @@ class PinnedCandidate(Part):
     precision: str
     setting: PinnedSetting
     device: str
-    instances: Instances
+    instances: str = Field(pattern="^(threads|streams|processes)$")
     version: str
     artifact: PinnedArtifact
     quality: dict[str, float] = Field(default={})
@@ -201,7 +201,6 @@ def new(
     scenario: Scenario,
     workload: PinnedWorkload,
     candidates: Sequence[PinnedCandidate],
-    bakeoff: str,
     reason: str,
     former: Pin | None = None,
     root: Path | None = None,
@@ -216,7 +215,7 @@ def new(
         candidates=tuple(sorted(candidates, key=lambda each: each.id)),
         host=Ground.here(),
         pinned_at=datetime.now(UTC).replace(microsecond=0),
-        bakeoff=bakeoff,
+        bakeoff=host.versions().get("bakeoff", "unknown"),
         reason=require_reason(reason),
         earlier=earlier,
     )

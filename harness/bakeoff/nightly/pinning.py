@@ -1,0 +1,153 @@
+"""Moving the baseline: what a run chose, or what a person names, built and kept as it is here now, and pinned.
+
+Nothing else moves it. Everything is built and kept before the first pin is written.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bakeoff.contest import contest
+from bakeoff.contest.budget import Budget
+from bakeoff.contest.plan import Entry, Question
+from bakeoff.contest.reporter import Reporter, Silent
+from bakeoff.contest.trial import Trial
+from bakeoff.decide.verdict import judge_scenario
+from bakeoff.errors import UserError
+from bakeoff.measure.engine_room import StageFailed
+from bakeoff.nightly import baseline, lock, pin_files, pins, project
+from bakeoff.nightly.moves import moves
+from bakeoff.nightly.pins import Pin, PinnedCandidate, PinnedSetting, PinnedWorkload
+from bakeoff.scenario import Scenario
+from bakeoff.store.plain import candidate_definition
+from bakeoff.store.record import CandidateRecord, ScenarioRecord
+from bakeoff.store.store import Store
+
+LATEST = "latest"
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A pin that was written: its file, what moved since the one before, and what to warn of."""
+
+    pin: Pin
+    path: Path
+    moves: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def chosen(scenarios: Sequence[Scenario], store: Store, run: str = LATEST) -> dict[str, list[str]]:
+    """By scenario, the id that a stored run chose: the latest that has the scenario, or the run named.
+
+    Raises UserError where there is no such run, or it chose nothing.
+    """
+    return {scenario.name: [_choice(scenario.name, store, run)] for scenario in scenarios}
+
+
+def move(
+    scenarios: Sequence[Scenario],
+    wanted: Mapping[str, Sequence[str]],
+    reason: str,
+    folder: Path = pin_files.DEFAULT_FOLDER,
+    reporter: Reporter | None = None,
+) -> list[Moved]:
+    """Pin the `wanted` candidates (ids) of each scenario (by name) into `folder`, building what is not built.
+
+    Raises UserError, before anything is written, for an empty reason, and where a candidate cannot be built or run.
+    """
+    reporter, root = reporter or Silent(), project.root()
+    said = pins.require_reason(reason)
+    former = {scenario.name: pin_files.former(folder, scenario.name) for scenario in scenarios}
+    made = [_made(one, wanted[one.name], said, former[one.name], root, reporter) for one in scenarios]
+    return [
+        Moved(pin, pin_files.write(pin, folder), moves(former[pin.name], pin), tuple(dict.fromkeys(warnings)))
+        for pin, warnings in made
+    ]
+
+
+def _choice(scenario: str, store: Store, run: str) -> str:
+    runs = store.runs() if run == LATEST else [store.resolve(run)]
+    for name in runs:
+        for record in store.load(name).scenarios:
+            if record.name == scenario:
+                return _verdict(record, name)
+    where = f"store {store.place}" if run == LATEST else f"run {run}"
+    raise UserError(f"{scenario}: {where} has no such scenario; run it first, or name a candidate (--candidate ID)")
+
+
+def _verdict(record: ScenarioRecord, run: str) -> str:
+    verdict = judge_scenario(record)
+    if verdict.choice is None:
+        said = f"run {run} chose nothing ({verdict.verdict})"
+        raise UserError(f"{record.name}: {said}; name what to pin, as in --candidate onnxruntime/fp32/1x1")
+    return verdict.choice.candidate
+
+
+def _made(
+    scenario: Scenario, wanted: Sequence[str], reason: str, former: Pin | None, root: Path, reporter: Reporter
+) -> tuple[Pin, list[str]]:
+    """The pin of one scenario, its bytes kept, and warnings."""
+    (question,) = contest.ask([scenario], candidates=wanted, reporter=reporter)
+    for entry in question.entries:
+        if entry.candidate.remote:
+            raise UserError(f"{scenario.name}: {entry.candidate.id}: a server cannot be pinned, for it cannot be kept")
+    records, places = _built(question, reporter)
+    prepared, candidates, warnings = question.prepared, [], []
+    reporter.stage(f"keeping {', '.join(records)}")
+    for entry in question.entries:
+        now = _locked(entry, scenario, root)
+        warnings += list(now.warnings)
+        candidates.append(_pinned(entry, question, records[entry.candidate.id], places[entry.candidate.id], now.lock))
+    workload = PinnedWorkload(
+        key=prepared.key,
+        model=baseline.model_digest(prepared),
+        kept=baseline.keep_prepared(prepared, [candidate.place for candidate in candidates]),
+    )
+    return pins.new(scenario, workload, candidates, reason, former, root), warnings
+
+
+def _built(question: Question, reporter: Reporter) -> tuple[dict[str, CandidateRecord], dict[str, Path]]:
+    """Each candidate built and scored: its record and where its artifact lies; raises UserError where one fails."""
+    with tempfile.TemporaryDirectory(prefix="bakeoff-") as folder, Store.open(Path(folder) / "pin.db") as store:
+        run = contest.note_down([question], store, "bakeoff pin")
+        trial = Trial(question, store, run, Path(folder), Budget(None), reporter)
+        trial.make_ready()
+        (record,) = store.load(run).scenarios
+    for each in record.candidates:
+        if failure := each.failure:
+            said = f"{failure.stage}: {failure.outcome}: {failure.reason}"
+            raise UserError(f"{record.name}: {each.id}: cannot be pinned, it fails here: {said}")
+    return {each.id: each for each in record.candidates}, trial.places
+
+
+def _locked(entry: Entry, scenario: Scenario, root: Path) -> lock.Now:
+    try:
+        point, here = baseline.where(entry.candidate.backend, scenario)
+        return lock.installed(point, here, root)
+    except StageFailed as failed:
+        raise UserError(f"{scenario.name}: {entry.candidate.id}: {failed.reason}; {failed.remedy}") from None
+
+
+def _pinned(
+    entry: Entry, question: Question, record: CandidateRecord, place: Path, locked: lock.Lock
+) -> PinnedCandidate:
+    candidate = entry.candidate
+    return PinnedCandidate(
+        id=candidate.id,
+        backend=candidate.backend,
+        target=entry.target,
+        variant=candidate.variant,
+        place=question.prepared.place(candidate.variant),
+        precision=candidate.precision,
+        setting=PinnedSetting(**candidate_definition(candidate)["setting"]),
+        device=candidate.device,
+        instances=entry.instances,
+        version=entry.version,
+        artifact=baseline.keep_artifact(place),
+        quality={each.metric: each.value for each in record.quality if math.isfinite(each.value)},
+        lock=locked,
+    )
