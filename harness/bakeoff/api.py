@@ -16,6 +16,7 @@ from bakeoff.measure import environments
 from bakeoff.scenario import Scenario, find, from_model, load_scenarios, override, units
 from bakeoff.scenario.environment import named
 from bakeoff.store import naming
+from bakeoff.store.nights import Nights
 from bakeoff.store.store import Store
 from bakeoff.stored_run import DEFAULT_REPORTS as DEFAULT_REPORTS
 from bakeoff.stored_run import Run as Run
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from bakeoff.decide.across.change import Change
     from bakeoff.decide.across.joining import Across
     from bakeoff.decide.bundles.bundling import Checked
+    from bakeoff.decide.drift.past import History
 
 DEFAULT_STORE = Path("results/bakeoff.db")
 DEFAULT_SCENARIOS = Path("scenarios")
@@ -171,6 +173,18 @@ def compare(older: str, newer: str, store: str | Path | None = None) -> Change:
 
     with ExitStack() as opened:
         return change.compare(*(naming.parse(run, store_place(store)).load(opened) for run in (older, newer)))
+
+
+def history(*benchmarks: str, store: str | Path | None = None, metric: str = "service_time") -> History:
+    """Every night's change of one metric against its pin, chained over the pins, with Apache Otava's change points.
+
+    `benchmarks` are parts of their names, such as a scenario's or a candidate's; default: all. Raises UserError where
+    the store holds no such night.
+    """
+    from bakeoff.decide.drift import creep
+
+    with Nights.open(store_place(store), create=False) as opened:
+        return creep.history(opened, metric, benchmarks)
 
 
 def questions(

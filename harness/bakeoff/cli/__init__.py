@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bakeoff import __version__
-from bakeoff.cli import bundling, checking, mapping, measuring, planning, several, stored
+from bakeoff.cli import bundling, checking, history, mapping, measuring, planning, several, stored
 from bakeoff.errors import UserError
 
 BAD_INPUT = 2
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for _verbs in (measuring, stored, mapping, planning, several, bundling, checking):
+for _verbs in (measuring, stored, mapping, planning, several, bundling, checking, history):
     app.add_typer(_verbs.app)
 
 

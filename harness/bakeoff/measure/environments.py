@@ -27,6 +27,7 @@ OURS = "bakeoff"
 WORKERS_NEED = frozenset({"numpy", "onnx"})
 """Those of bakeoff's own requirements that a worker, or a plugin's build, takes."""
 MAKING_LIMIT_S = 1800.0
+TOGETHER = "name requirements that go together"
 PYTHON = Path("bin") / "python"
 
 
@@ -40,11 +41,22 @@ def interpreter(point: EntryPoint, python: str | None, requirements: Sequence[st
 
 def environment(point: EntryPoint, requirements: Sequence[str]) -> Path:
     """The folder of the environment, made by uv where there is none."""
-    place = folder(point, requirements)
+    return _made(folder(point, requirements), [*requirements, *_needed(point)], TOGETHER)
 
+
+def made(name: str, requirements: Sequence[str], remedy: str) -> Path:
+    """The folder of an environment with these requirements and nothing of ours, made by uv where there is none.
+
+    `remedy` is what to do where they cannot be installed.
+    """
+    key = hashlib.sha256("\n".join([sys.version, *requirements]).encode()).hexdigest()[:16]
+    return _made(cache_dir() / "environments" / f"{name}-{key}", requirements, remedy)
+
+
+def _made(place: Path, packages: Sequence[str], remedy: str) -> Path:
     def make(scratch: Path) -> None:
-        _uv("venv", "--relocatable", "--allow-existing", "--python", sys.executable, str(scratch))
-        _uv("pip", "install", "--python", str(scratch / PYTHON), *requirements, *_needed(point))
+        _uv("venv", "--relocatable", "--allow-existing", "--python", sys.executable, str(scratch), remedy=remedy)
+        _uv("pip", "install", "--python", str(scratch / PYTHON), *packages, remedy=remedy)
 
     return made_once(place, make)
 
@@ -111,11 +123,11 @@ def _package(name: str) -> Path:
     return origin.parent if spec.submodule_search_locations else origin
 
 
-def _uv(*words: str) -> None:
+def _uv(*words: str, remedy: str) -> None:
     command = [sys.executable, "-m", "uv"] if find_spec("uv") else [shutil.which("uv") or ""]
     if not command[0]:
-        remedy = "pip install 'bakeoff[environments]'"
-        raise StageFailed("probe", "unavailable", "making an environment needs uv, which is not installed", remedy)
+        missing = "making an environment needs uv, which is not installed"
+        raise StageFailed("probe", "unavailable", missing, "pip install 'bakeoff[environments]'")
     try:
         done = subprocess.run(
             [*command, "--quiet", "--no-progress", *words], capture_output=True, text=True, timeout=MAKING_LIMIT_S
@@ -126,4 +138,4 @@ def _uv(*words: str) -> None:
     if done.returncode:
         said = " ".join(done.stderr.replace("×", "").replace("╰─▶", "").replace("│", "").split())
         reason = f"its environment cannot be made: {said or 'uv said nothing'}"
-        raise StageFailed("probe", "unavailable", reason[:300], "name requirements that go together")
+        raise StageFailed("probe", "unavailable", reason[:300], remedy)

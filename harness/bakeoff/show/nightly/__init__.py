@@ -1,0 +1,1 @@
+"""What a night's check found, for people and for other programs; each form by its name, into a file."""
