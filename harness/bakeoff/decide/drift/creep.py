@@ -10,7 +10,6 @@ import json
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import expm1
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +41,12 @@ def history(store: Nights, metric: str, parts: Sequence[str] = ()) -> History:
     with told(store.place):
         found = past.history(store.history(metric), metric, parts)
     try:
-        return replace(found, series=sought(found.series))
+        return replace(found, series=sought(found.series, metric))
     except Unavailable as missing:
         return replace(found, not_sought=str(missing))
 
 
-def sought(series: Sequence[Series]) -> tuple[Series, ...]:
+def sought(series: Sequence[Series], metric: str) -> tuple[Series, ...]:
     """The same series with their change points.
 
     Raises Unavailable where there is no environment with Otava and none can be made.
@@ -56,15 +55,15 @@ def sought(series: Sequence[Series]) -> tuple[Series, ...]:
     if not long:
         return tuple(series)
     found = iter(_otava([[point.level for point in each.points] for each in long]))
-    return tuple(_with(each, next(found)) if each in long else each for each in series)
+    return tuple(_with(each, next(found), metric) if each in long else each for each in series)
 
 
-def _with(series: Series, found: Sequence[Mapping[str, Any]]) -> Series:
+def _with(series: Series, found: Sequence[Mapping[str, Any]], metric: str) -> Series:
     changes = tuple(
         ChangePoint(
             place=each["place"],
             night=series.points[each["place"]].night,
-            size=expm1(each["after"] - each["before"]),
+            size=past.fraction(metric, each["after"] - each["before"]),
             p=each["p"],
             at_pin=series.points[each["place"]].repinned,
         )

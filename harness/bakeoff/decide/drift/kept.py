@@ -13,9 +13,16 @@ _FIGURE = frozenset(field.name for field in fields(Figure))
 _ANSWER = frozenset(field.name for field in fields(Answer)) - {"scenario", "candidate", "figures", "sessions"}
 
 
-def session_record(scenario: str, candidate: str, session: Session) -> SessionRecord:
+def session_record(scenario: str, candidate: str, measured: Session) -> SessionRecord:
     """A benchmark's session as the store keeps it."""
-    return SessionRecord(scenario, candidate, **{field.name: getattr(session, field.name) for field in fields(session)})
+    return SessionRecord(
+        scenario, candidate, **{field.name: getattr(measured, field.name) for field in fields(Session)}
+    )
+
+
+def session(record: SessionRecord) -> Session:
+    """The session that a record holds."""
+    return Session(**{field.name: getattr(record, field.name) for field in fields(Session)})
 
 
 def answer_record(answer: Answer) -> AnswerRecord:
@@ -36,8 +43,7 @@ def night(record: NightRecord) -> Night:
     """A stored night; of one that was killed, the benchmarks that were judged by then."""
     sessions: dict[tuple[str, str], list[Session]] = {}
     for one in record.sessions:
-        measured = Session(**{field.name: getattr(one, field.name) for field in fields(Session)})
-        sessions.setdefault((one.scenario, one.candidate), []).append(measured)
+        sessions.setdefault((one.scenario, one.candidate), []).append(session(one))
     whole = {field.name: getattr(record, field.name) for field in fields(Night) if field.name != "answers"}
     answers = tuple(
         answer(one.scenario, one.candidate, one.answer, tuple(sessions.get((one.scenario, one.candidate), ())))

@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from math import log1p
+from math import expm1, log1p
 from statistics import median
 
 from bakeoff.decide.drift import kept
-from bakeoff.decide.drift.answers import Answer
+from bakeoff.decide.drift.answers import CAPACITY, Answer
 from bakeoff.errors import UserError
 from bakeoff.store.nights import Benchmark, PastNight
 
@@ -30,7 +30,7 @@ class Point:
     judged, None where it was not; `level` is the log ratio to the series' first pin.
 
     `repinned` says that the pin is another than the night before, `versions` what else changed since, such as "numpy
-    2.4.5 → 2.4.6". `status` is the answer's, "" where the night ended before.
+    2.4.5 → 2.4.6", those in the candidate's name first. `status` is the answer's, "" where the night ended before it.
     """
 
     night: str
@@ -98,6 +98,16 @@ class History:
     not_sought: str = ""
 
 
+def fraction(metric: str, change: float) -> float:
+    """A log ratio as a fraction of what was before: 0.05 is 5 % slower, larger, or 5 % less capacity."""
+    return -expm1(-change) if metric == CAPACITY else expm1(change)
+
+
+def log_change(metric: str, part: float) -> float:
+    """The other way round."""
+    return -log1p(-part) if metric == CAPACITY else log1p(part)
+
+
 def history(nights: Sequence[PastNight], metric: str, parts: Sequence[str] = ()) -> History:
     """The series of the benchmarks whose names hold one of `parts`; of all where none is given.
 
@@ -136,7 +146,8 @@ def _points(told: Sequence[tuple[PastNight, Answer | None]], metric: str, of: Be
     packages: Mapping[str, str] | None = None
     for night, said in told:
         values, pin = night.values[of], _pin(night, of)
-        versions = () if packages is None else tuple(_changed(packages, night.packages))
+        versions = [] if packages is None else list(_changed(packages, night.packages))
+        versions.sort(key=lambda version: version.split()[0] not in of[1])
         packages = night.packages
         value = median(values)
         if pin not in lies:
@@ -149,7 +160,7 @@ def _points(told: Sequence[tuple[PastNight, Answer | None]], metric: str, of: Be
             sessions=len(values),
             pin=pin,
             repinned=bool(before) and before[-1].pin != pin,
-            versions=versions,
+            versions=tuple(versions),
         )
         before.append(point if said is None else _judged(point, said, metric))
         yield before[-1]
@@ -165,7 +176,8 @@ def _judged(point: Point, said: Answer, metric: str) -> Point:
     figure = next((each for each in said.figures if each.metric == metric), None)
     if figure is None or figure.low is None or figure.high is None:
         return replace(point, status=said.status)
-    return replace(point, status=said.status, low=log1p(figure.low), high=log1p(figure.high))
+    low, high = (log_change(metric, end) for end in (figure.low, figure.high))
+    return replace(point, status=said.status, low=low, high=high)
 
 
 def standing(points: Sequence[Point]) -> float:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import expm1
 from typing import Any
 
-from bakeoff.decide.drift.past import ChangePoint, History, Point, Series, standing
+from bakeoff.decide.drift.past import ChangePoint, History, Point, Series, fraction, standing
 from bakeoff.show.numbers import ABSENT, interval, percent, shorten
 from bakeoff.show.sheet import Grid, Sheet
 from bakeoff.store.plain import plain
@@ -14,8 +13,8 @@ from bakeoff.store.plain import plain
 _LAST = 20
 """How many nights of a single benchmark are shown."""
 _CHAINED = (
-    "A new pin starts anew at 0. Since the first pin: chained, each new pin taken to lie where the last nights under the"
-    " old one were; it is as uncertain as they are."
+    "A new pin starts anew at 0. Since the first pin: chained, each new pin taken to lie where the last nights under"
+    " the old one were; it is as uncertain as they are."
 )
 
 
@@ -23,7 +22,7 @@ def sheet(found: History) -> Sheet:
     """The benchmarks, then their change points; a single benchmark's last nights besides."""
     grids = [_benchmarks(found), _change_points(found)]
     if len(found.series) == 1:
-        grids.append(_nights(found.series[0].points[-_LAST:]))
+        grids.append(_nights(found.series[0].points[-_LAST:], found.metric))
     count = len(found.nights)
     return Sheet(
         f"{found.metric.replace('_', ' ')} over {count} night{'s' * (count > 1)}; + is worse",
@@ -46,10 +45,10 @@ def to_json(found: History) -> dict[str, Any]:
                     "scenario": each.scenario,
                     "candidate": each.candidate,
                     "pins": each.pins,
-                    "since_first_pin": expm1(standing(each.points)),
+                    "since_first_pin": fraction(found.metric, standing(each.points)),
                     "nights_left_out": each.left_out,
                     "change_points": [_change_json(change, each) for change in each.changes],
-                    "nights": [_night_json(point) for point in each.points],
+                    "nights": [_night_json(point, found.metric) for point in each.points],
                 }
                 for each in found.series
             ],
@@ -73,13 +72,13 @@ def _change_json(change: ChangePoint, series: Series) -> dict[str, Any]:
     }
 
 
-def _night_json(point: Point) -> dict[str, Any]:
+def _night_json(point: Point, metric: str) -> dict[str, Any]:
     return {
         "night": point.night,
-        "change": expm1(point.value),
-        "low": _fraction(point.low),
-        "high": _fraction(point.high),
-        "since_first_pin": expm1(point.level),
+        "change": fraction(metric, point.value),
+        "low": _end(point.low, metric),
+        "high": _end(point.high, metric),
+        "since_first_pin": fraction(metric, point.level),
         "sessions": point.sessions,
         "status": point.status or None,
         "pin": point.pin,
@@ -95,24 +94,28 @@ def _answer(found: History) -> str:
     count = sum(len(each.changes) for each in changed)
     if not count:
         return "No level has changed for good."
-    return f"{count} change point{'s' * (count > 1)}, in {len(changed)} of {len(found.series)} benchmarks."
+    return f"{count} change point{'s' * (count > 1)}, in {len(changed)} of {len(found.series)} benchmark{_s(found)}."
+
+
+def _s(found: History) -> str:
+    return "s" * (len(found.series) > 1)
 
 
 def _benchmarks(found: History) -> Grid:
     titles = ("benchmark", "nights", "last night", "against its pin", "99 % interval", "since the first pin", "pins")
-    rows = tuple(_row(each) for each in found.series)
+    rows = tuple(_row(each, found.metric) for each in found.series)
     return Grid(titles, rows, frozenset({1, 3, 4, 5, 6}))
 
 
-def _row(each: Series) -> tuple[str, ...]:
+def _row(each: Series, metric: str) -> tuple[str, ...]:
     last = each.points[-1]
     return (
         shorten(each.benchmark, 60),
         str(len(each.points)),
         f"{last.at:%Y-%m-%d}",
-        percent(expm1(last.value), signed=True),
-        _around(last),
-        percent(expm1(standing(each.points)), signed=True),
+        _signed(last.value, metric),
+        _around(last, metric),
+        _signed(standing(each.points), metric),
         str(each.pins),
     )
 
@@ -132,14 +135,14 @@ def _change_points(found: History) -> Grid:
     return Grid(("change point", "from night", "by", "p", "changed that night"), rows, frozenset({2, 3}))
 
 
-def _nights(points: Sequence[Point]) -> Grid:
+def _nights(points: Sequence[Point], metric: str) -> Grid:
     titles = ("night", "against its pin", "99 % interval", "since the first pin", "sessions", "answer", "changed")
     rows = tuple(
         (
             point.night,
-            percent(expm1(point.value), signed=True),
-            _around(point),
-            percent(expm1(point.level), signed=True),
+            _signed(point.value, metric),
+            _around(point, metric),
+            _signed(point.level, metric),
             str(point.sessions),
             point.status or ABSENT,
             shorten(", ".join(what_changed(point)), 40),
@@ -149,14 +152,18 @@ def _nights(points: Sequence[Point]) -> Grid:
     return Grid(titles, rows, frozenset({1, 2, 3, 4}))
 
 
-def _around(point: Point) -> str:
+def _around(point: Point, metric: str) -> str:
     if point.low is None or point.high is None:
         return ABSENT
-    return f"{interval(100 * expm1(point.low), 100 * expm1(point.high))} %"
+    return f"{interval(*(100 * fraction(metric, end) for end in (point.low, point.high)))} %"
 
 
-def _fraction(value: float | None) -> float | None:
-    return None if value is None else expm1(value)
+def _end(value: float | None, metric: str) -> float | None:
+    return None if value is None else fraction(metric, value)
+
+
+def _signed(change: float, metric: str) -> str:
+    return percent(fraction(metric, change), signed=True)
 
 
 def _notes(found: History) -> Iterator[str]:

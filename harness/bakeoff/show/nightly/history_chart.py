@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
-from math import ceil, expm1
+from math import ceil
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -12,12 +13,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from bakeoff.decide.drift.past import ChangePoint, History, Point, Series
+from bakeoff.decide.drift.past import ChangePoint, History, Point, Series, fraction
 from bakeoff.errors import UserError
 from bakeoff.show import drawing as draw
 from bakeoff.show.nightly.history import what_changed
 from bakeoff.show.numbers import percent, shorten
 from bakeoff.show.placing import Box, place
+
+Drawn = Callable[[float], float]
+"""From a log ratio to the fraction that is drawn."""
 
 MOST = 60
 """Panels; the rest are counted."""
@@ -89,43 +93,44 @@ def _legend() -> list[Line2D]:
 def _panel(panel: Axes, series: Series, found: History) -> None:
     order = {night: number for number, night in enumerate(found.nights)}
     places = [order[point.night] for point in series.points]
-    low, high = _limits(series.points)
+    drawn = partial(fraction, found.metric)
+    low, high = _limits(series.points, drawn)
     panel.set_xlim(-0.8, max(len(order) - 0.2, 0.8))
     panel.set_ylim(low, high)
     panel.axhline(0.0, color=draw.OTHER, linewidth=0.8, zorder=1)
-    _nights(panel, series.points, places)
-    _levels(panel, series, places)
+    _nights(panel, series.points, places, drawn)
+    _levels(panel, series, places, drawn)
     _events(panel, series, places)
     _scales(panel, found)
     quiet = {"transform": panel.transAxes, "fontsize": draw.SMALL + 0.5}
     draw.write(panel, 0, 1.05, shorten(series.benchmark, 80), va="bottom", **quiet)
 
 
-def _limits(points: Sequence[Point]) -> tuple[float, float]:
-    """Room for every night's value; intervals may leave the panel."""
-    levels = [expm1(point.level) for point in points]
+def _limits(points: Sequence[Point], drawn: Drawn) -> tuple[float, float]:
+    """Room for every night's value, and for words above them; intervals may leave the panel."""
+    levels = [drawn(point.level) for point in points]
     low, high = min(*levels, -_NARROWEST), max(*levels, _NARROWEST)
-    return low - 0.12 * (high - low), high + 0.22 * (high - low)
+    return low - 0.12 * (high - low), high + 0.3 * (high - low)
 
 
-def _nights(panel: Axes, points: Sequence[Point], places: Sequence[int]) -> None:
+def _nights(panel: Axes, points: Sequence[Point], places: Sequence[int], drawn: Drawn) -> None:
     for x, point in zip(places, points, strict=True):
         colour = _STATUS.get(point.status, draw.OTHER)
         if point.low is not None and point.high is not None:
             shift = point.level - point.value
-            ends = [expm1(shift + point.low), expm1(shift + point.high)]
+            ends = [drawn(shift + point.low), drawn(shift + point.high)]
             panel.plot([x, x], ends, color=colour, linewidth=1.6, alpha=0.3, solid_capstyle="butt", zorder=2)
-        panel.plot([x], [expm1(point.level)], marker="o", markersize=2.8, color=colour, linestyle="none", zorder=3)
+        panel.plot([x], [drawn(point.level)], marker="o", markersize=2.8, color=colour, linestyle="none", zorder=3)
 
 
-def _levels(panel: Axes, series: Series, places: Sequence[int]) -> None:
+def _levels(panel: Axes, series: Series, places: Sequence[int], drawn: Drawn) -> None:
     """The mean between one change point and the next, where there are any."""
     if not series.changes:
         return
     edges = [0, *(change.place for change in series.changes), len(places)]
     for begin, end in pairwise(edges):
         levels = [point.level for point in series.points[begin:end]]
-        mean = expm1(sum(levels) / len(levels))
+        mean = drawn(sum(levels) / len(levels))
         ends = [places[begin] - 0.5, places[end - 1] + 0.5]
         panel.plot(ends, [mean, mean], color=draw.INK, linewidth=1.4, solid_capstyle="butt", zorder=4)
 
@@ -154,11 +159,19 @@ def _events(panel: Axes, series: Series, places: Sequence[int]) -> None:
 
 def _label(panel: Axes, x: float, change: ChangePoint, point: Point, taken: list[Box]) -> None:
     """By how much, and what changed that night; without the latter where there is no room for it."""
-    size, causes = percent(change.size, signed=True), ", ".join(what_changed(point))
-    style = {"fontsize": draw.SMALL - 0.5, "color": _colour(change), "ha": "center", "va": "center"}
+    size, causes = percent(change.size, signed=True), what_changed(point)
+    more = f" and {len(causes) - 1} more" if len(causes) > 1 else ""
+    style = {
+        "bbox": {"facecolor": draw.PAPER, "edgecolor": "none", "pad": 1.0},
+        "zorder": 6,
+        "fontsize": draw.SMALL - 0.5,
+        "color": _colour(change),
+        "ha": "center",
+        "va": "center",
+    }
     bounds = panel.get_window_extent()
     across, top = panel.transData.transform((x, panel.get_ylim()[1]))
-    for words in dict.fromkeys((f"{size}: {shorten(causes, 44)}" if causes else size, size)):
+    for words in dict.fromkeys((f"{size}: {shorten(causes[0], 44)}{more}" if causes else size, size)):
         text = draw.write(panel, 0, 0, words, **style)
         extent = draw.text_size(text)
         frame = (bounds.x0, bounds.y0, bounds.x1, bounds.y1)
