@@ -10,13 +10,16 @@ import json
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
+from math import inf, pi, sqrt
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from bakeoff.backends import Unavailable
 from bakeoff.decide.drift import past
 from bakeoff.decide.drift.answers import MEASURED
-from bakeoff.decide.drift.past import ChangePoint, History, Series
+from bakeoff.decide.drift.past import ChangePoint, History, Point, Series
 from bakeoff.errors import UserError
 from bakeoff.measure import environments
 from bakeoff.measure.child import StageFailed
@@ -26,6 +29,12 @@ from bakeoff.store.nights import Nights
 OTAVA = "apache-otava==0.8.0"
 REMEDY = "it is installed once, by uv: look at the network, then ask again"
 MOST_P = 1e-5
+BEYOND_JOINS = 4.0
+"""So many standard errors of the joins between pins a step must be beyond, for they look like steps to Otava."""
+OF_A_MEDIAN = pi / 2.0
+"""A median's variance in those of a mean, for a normal variable."""
+OF_A_DEVIATION = 1.4826
+"""A normal variable's standard deviation in median absolute ones."""
 FEWEST = 3
 """Nights below which there is nothing to find."""
 LIMIT_S = 600.0
@@ -59,17 +68,37 @@ def sought(series: Sequence[Series], metric: str) -> tuple[Series, ...]:
 
 
 def _with(series: Series, found: Sequence[Mapping[str, Any]], metric: str) -> Series:
+    edges = [0, *(each["place"] for each in found), len(series.points)]
     changes = tuple(
         ChangePoint(
-            place=each["place"],
-            night=series.points[each["place"]].night,
+            place=place,
+            night=series.points[place].night,
             size=past.fraction(metric, each["after"] - each["before"]),
             p=each["p"],
-            at_pin=series.points[each["place"]].repinned,
         )
-        for each in found
+        for each, (begin, place, end) in zip(found, zip(edges, edges[1:], edges[2:], strict=False), strict=True)
+        if abs(each["after"] - each["before"]) > BEYOND_JOINS * _join_error(series.points, begin, place, end)
     )
     return replace(series, changes=changes)
+
+
+def _join_error(points: Sequence[Point], begin: int, place: int, end: int) -> float:
+    """The standard error that joined pins alone give the step at `place` between the means up to it and from it on.
+
+    A join moves all nights after it: of a mean, the share that lies behind it.
+    """
+    variance = 0.0
+    for at in range(begin + 1, end):
+        if points[at].joined:
+            weight = (at - begin) / (place - begin) if at <= place else (end - at) / (end - place)
+            variance += weight**2 / points[at].joined
+    return _noise(points) * sqrt(OF_A_MEDIAN * variance)
+
+
+def _noise(points: Sequence[Point]) -> float:
+    """The standard deviation of a night's value, from the steps between neighbours that no join parts; robust."""
+    steps = [abs(later.level - point.level) for point, later in pairwise(points) if not later.joined]
+    return median(steps) * OF_A_DEVIATION / sqrt(2.0) if steps else inf
 
 
 def _otava(levels: Sequence[Sequence[float]]) -> list[list[dict[str, Any]]]:

@@ -29,7 +29,8 @@ class Point:
     """A benchmark's night. `value`, `low` and `high` are log ratios to the pin of that night, the interval as it was
     judged, None where it was not; `level` is the log ratio to the series' first pin.
 
-    `repinned` says that the pin is another than the night before, `versions` what else changed since, such as "numpy
+    `repinned` says that the pin is another than the night before, `joined` over how many nights a pin that is new to
+    the series was joined to it, 0 elsewhere. `versions` what else changed since, such as "numpy
     2.4.5 → 2.4.6", those in the candidate's name first. `status` is the answer's, "" where the night ended before it.
     """
 
@@ -43,6 +44,7 @@ class Point:
     high: float | None = None
     status: str = ""
     repinned: bool = False
+    joined: int = 0
     versions: tuple[str, ...] = ()
 
 
@@ -50,15 +52,13 @@ class Point:
 class ChangePoint:
     """Where a series' level changed for good: `place` is that of its first night among the points.
 
-    `size` is a fraction of the level before (0.05: slower by 5 %), `p` the chance of it under no change. `at_pin`: the
-    night is a new pin's first, so that the size holds the error of the join, too.
+    `size` is a fraction of the level before (0.05: slower by 5 %), `p` the chance of it under no change.
     """
 
     place: int
     night: str
     size: float
     p: float
-    at_pin: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def history(nights: Sequence[PastNight], metric: str, parts: Sequence[str] = ())
     if not nights:
         raise UserError("holds no nights yet; `bakeoff check` makes some, --store names another")
     if not benchmarks:
-        raise UserError(f"has no session that measured {metric} in its {len(nights)} nights; --metric names another")
+        raise UserError(f"has no session that measured {metric} yet; --metric names another")
     wanted = _wanted({f"{scenario}: {candidate}": (scenario, candidate) for scenario, candidate in benchmarks}, parts)
     series = tuple(_series(nights, metric, of) for of in wanted)
     return History(metric, {night.night: night.started_at for night in nights}, series)
@@ -150,8 +150,10 @@ def _points(told: Sequence[tuple[PastNight, Answer | None]], metric: str, of: Be
         versions.sort(key=lambda version: version.split()[0] not in of[1])
         packages = night.packages
         value = median(values)
+        joined = 0
         if pin not in lies:
-            lies[pin] = standing(before) if before else 0.0
+            last = _last_levels(before)
+            joined, lies[pin] = len(last), median(last or [0.0])
         point = Point(
             night=night.night,
             at=night.started_at,
@@ -160,6 +162,7 @@ def _points(told: Sequence[tuple[PastNight, Answer | None]], metric: str, of: Be
             sessions=len(values),
             pin=pin,
             repinned=bool(before) and before[-1].pin != pin,
+            joined=joined,
             versions=tuple(versions),
         )
         before.append(point if said is None else _judged(point, said, metric))
@@ -182,13 +185,17 @@ def _judged(point: Point, said: Answer, metric: str) -> Point:
 
 def standing(points: Sequence[Point]) -> float:
     """Where the last nights were since anything changed: the median of at most JOIN levels, log ratios."""
-    levels = [points[-1].level]
+    return median(_last_levels(points))
+
+
+def _last_levels(points: Sequence[Point]) -> list[float]:
+    levels = [point.level for point in points[-1:]]
     for point, later in zip(reversed(points[:-1]), reversed(points), strict=False):
         confirmed = (point.status in _CONFIRMED) != (later.status in _CONFIRMED)
         if len(levels) == JOIN or later.repinned or later.versions or confirmed:
             break
         levels.append(point.level)
-    return median(levels)
+    return levels
 
 
 def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:

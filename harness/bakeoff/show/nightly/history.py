@@ -67,7 +67,7 @@ def _change_json(change: ChangePoint, series: Series) -> dict[str, Any]:
         "night": change.night,
         "change": change.size,
         "p": change.p,
-        "at_pin": change.at_pin,
+        "new_pin": series.points[change.place].repinned,
         "versions": series.points[change.place].versions,
     }
 

@@ -27,7 +27,9 @@ MOST = 60
 """Panels; the rest are counted."""
 _WRITERS = {".png": draw.write_png, ".svg": draw.write_svg}
 _PANEL_INCHES, _TOP_INCHES, _FOOT_INCHES, _WIDTH_INCHES = 1.75, 0.38, 0.55, 7.6
+_LEFT_INCHES, _RIGHT_INCHES = 0.62, 0.14
 _IN_A_COLUMN = 5
+_DATES = 6
 _NARROWEST = 0.03
 """Half the height of a panel at least, so that noise looks like noise."""
 _STATUS = {"regression": draw.MISS, "improved": draw.CHOICE}
@@ -59,8 +61,9 @@ def chart(found: History) -> Figure:
     for number, series in enumerate(shown):
         row, column = divmod(number, columns)
         bottom = height - _TOP_INCHES - (row + 1) * _PANEL_INCHES + 0.24
-        left = column * share + 0.075 * share
-        panel = draw.axes(figure, (left, bottom / height, 0.91 * share, (_PANEL_INCHES - 0.5) / height))
+        left = column * share + _LEFT_INCHES / width
+        across = share - (_LEFT_INCHES + _RIGHT_INCHES) / width
+        panel = draw.axes(figure, (left, bottom / height, across, (_PANEL_INCHES - 0.5) / height))
         _panel(panel, series, found)
     _title(figure, found, height)
     draw.legend(figure, _legend(), 6)
@@ -166,7 +169,6 @@ def _label(panel: Axes, x: float, change: ChangePoint, point: Point, taken: list
         "zorder": 6,
         "fontsize": draw.SMALL - 0.5,
         "color": _colour(change),
-        "ha": "center",
         "va": "center",
     }
     bounds = panel.get_window_extent()
@@ -177,8 +179,9 @@ def _label(panel: Axes, x: float, change: ChangePoint, point: Point, taken: list
         frame = (bounds.x0, bounds.y0, bounds.x1, bounds.y1)
         spot = place((across, top - 0.75 * extent[1]), extent, taken, [], frame, gap=4.0)
         if spot is not None:
-            x_, y_ = panel.transData.inverted().transform((spot.x, spot.y))
-            text.set_position((x_, y_))
+            aside = spot.box[0] if spot.x > across else spot.box[2]
+            left, middle = panel.transData.inverted().transform((aside, spot.y))
+            text.set(position=(left, middle), ha="left" if spot.x > across else "right")
             taken.append(spot.box)
             return
         text.remove()
@@ -189,8 +192,8 @@ def _colour(change: ChangePoint) -> str:
 
 
 def _scales(panel: Axes, found: History) -> None:
-    dates = [f"{at:%Y-%m-%d}" for at in found.nights.values()]
-    panel.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-    panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: dates[round(x)] if 0 <= round(x) < len(dates) else ""))
+    begun = list(found.nights.values())
+    ticks = range(0, len(begun), ceil(len(begun) / _DATES))
+    panel.set_xticks(ticks, [f"{begun[tick]:%Y-%m-%d}" for tick in ticks])
     panel.yaxis.set_major_locator(MaxNLocator(nbins=4))
     panel.yaxis.set_major_formatter(FuncFormatter(lambda y, _: percent(round(y, 9), signed=True)))
