@@ -149,6 +149,15 @@ def test_the_chart_shows_nights_change_points_pins_and_versions(found):
     assert sum(to_hex(line.get_color()) == drawing.MISS for line in nights) == 4
 
 
+def test_words_that_do_not_fit_between_two_change_points_are_left_out(found):
+    """A label never hides the line of another."""
+    panel = history_chart.chart(found).axes[1]
+    assert [text.get_text() for text in panel.texts if "%" in text.get_text()] == ["+2.0 %", "+2.0 %", "+3.0 %"]
+    crowded = replace(found.series[1], changes=[ChangePoint(n, f"n{n}", 0.02, 1e-9) for n in range(10, 30)])
+    labels = history_chart.chart(replace(found, series=(crowded,))).axes[0].texts
+    assert sum("%" in text.get_text() for text in labels) < 20
+
+
 def test_nights_that_a_benchmark_missed_leave_a_gap(found):
     late = history_chart.chart(found).axes[3]
     assert [line.get_xdata()[0] for line in late.lines if line.get_marker() == "o"] == list(range(25, COUNT))

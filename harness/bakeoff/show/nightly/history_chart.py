@@ -66,7 +66,7 @@ def chart(found: History) -> Figure:
         panel = draw.axes(figure, (left, bottom / height, across, (_PANEL_INCHES - 0.5) / height))
         _panel(panel, series, found)
     _title(figure, found, height)
-    draw.legend(figure, _legend(), 6)
+    draw.legend(figure, _legend(), 8)
     return figure
 
 
@@ -84,13 +84,19 @@ def _title(figure: Figure, found: History, height: float) -> None:
 
 def _legend() -> list[Line2D]:
     return [
-        draw.mark("night", "o", 3.5),
-        Line2D([], [], color=draw.MISS, linewidth=1.2, label="change point, worse"),
-        Line2D([], [], color=draw.CHOICE, linewidth=1.2, label="better"),
+        _dot("night", draw.OTHER),
+        _dot("regression", draw.MISS),
+        _dot("improved", draw.CHOICE),
+        Line2D([], [], color=draw.MISS, linewidth=1.2, label="change for worse"),
+        Line2D([], [], color=draw.CHOICE, linewidth=1.2, label="for better"),
         Line2D([], [], color=draw.INK, linewidth=1.4, label="level"),
         Line2D([], [], color=draw.MUTED, linewidth=1.0, linestyle=(0, (2, 2)), label="new pin"),
-        draw.mark("other versions", "D", 4),
+        draw.mark("versions", "D", 4),
     ]
+
+
+def _dot(name: str, colour: str) -> Line2D:
+    return Line2D([], [], marker="o", markersize=3.5, linestyle="none", color=colour, label=name)
 
 
 def _panel(panel: Axes, series: Series, found: History) -> None:
@@ -139,7 +145,6 @@ def _levels(panel: Axes, series: Series, places: Sequence[int], drawn: Drawn) ->
 
 
 def _events(panel: Axes, series: Series, places: Sequence[int]) -> None:
-    taken: list[Box] = []
     for x, point in zip(places, series.points, strict=True):
         if point.repinned:
             panel.axvline(x - 0.5, color=draw.MUTED, linewidth=1.0, linestyle=(0, (2, 2)), zorder=1)
@@ -156,12 +161,18 @@ def _events(panel: Axes, series: Series, places: Sequence[int]) -> None:
             )
     for change in series.changes:
         panel.axvline(places[change.place] - 0.5, color=_colour(change), linewidth=1.2, zorder=2)
+    taken = [_around_line(panel, places[change.place] - 0.5) for change in series.changes]
     for change in series.changes:
         _label(panel, places[change.place] - 0.5, change, series.points[change.place], taken)
 
 
+def _around_line(panel: Axes, x: float) -> Box:
+    across, bounds = panel.transData.transform((x, 0.0))[0], panel.get_window_extent()
+    return across - 1.0, bounds.y0, across + 1.0, bounds.y1
+
+
 def _label(panel: Axes, x: float, change: ChangePoint, point: Point, taken: list[Box]) -> None:
-    """By how much, and what changed that night; without the latter where there is no room for it."""
+    """By how much, and what changed that night, beside its line; without the latter where there is no room for it."""
     size, causes = percent(change.size, signed=True), what_changed(point)
     more = f" and {len(causes) - 1} more" if len(causes) > 1 else ""
     style = {
