@@ -388,6 +388,7 @@ def test_help_starts_light():
         "map",
         "join",
         "compare",
+        "history",
         "bundle",
         "verify",
         "schema",

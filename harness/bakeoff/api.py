@@ -17,6 +17,7 @@ from bakeoff.nightly import pin_files, pinning, pins
 from bakeoff.scenario import Scenario, find, from_model, load_scenarios, override, units
 from bakeoff.scenario.environment import named
 from bakeoff.store import naming
+from bakeoff.store.nights import Nights
 from bakeoff.store.store import Store
 from bakeoff.stored_run import DEFAULT_REPORTS as DEFAULT_REPORTS
 from bakeoff.stored_run import Run as Run
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from bakeoff.decide.across.joining import Across
     from bakeoff.decide.bundles.bundling import Checked
     from bakeoff.decide.drift.answers import Night
+    from bakeoff.decide.drift.past import History
 
 DEFAULT_STORE = Path("results/bakeoff.db")
 DEFAULT_SCENARIOS = Path("scenarios")
@@ -216,7 +218,6 @@ def check(
     `bisect`, what is left of the budget goes into naming what a regression came with. Raises UserError.
     """
     from bakeoff.nightly import cases, checking, pin_files
-    from bakeoff.store.nights import Nights
 
     budget_s = None if budget is None else duration_s("--budget", budget)
     folder = Path(baseline or pin_files.DEFAULT_FOLDER)
@@ -230,6 +231,18 @@ def check(
             pins, opened, command=shlex.join(words), budget_s=budget_s, bisect=bisect, logs=logs_folder(),
             reporter=reporter,
         )  # fmt: skip
+
+
+def history(*benchmarks: str, store: str | Path | None = None, metric: str = "service_time") -> History:
+    """Every night's change of one metric against its pin, chained over the pins, with Apache Otava's change points.
+
+    `benchmarks` are parts of their names, such as a scenario's or a candidate's; default: all. Raises UserError where
+    the store holds no such night.
+    """
+    from bakeoff.decide.drift import creep
+
+    with Nights.open(store_place(store), create=False) as opened:
+        return creep.history(opened, metric, benchmarks)
 
 
 def questions(

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import subprocess
 import sys
 
 import pytest
@@ -82,6 +83,19 @@ def test_an_older_store_is_migrated_with_its_runs(place):
             store.add_session(night, SessionRecord("ctr", "x/fp32/1x1", "screen", number, {"service_time": 0.01}))
         assert store.nights() == tuple(reversed(nights))
         assert [len(one.values) for one in store.history("service_time")] == [1, 1]
+
+
+def test_several_processes_migrate_a_store_at_once(place):
+    write_version_1(place)
+    program = (
+        "import sys; from bakeoff.store.store import Store;"
+        " Store.open(sys.argv[1]).begin_night('bakeoff check', {}, {}, {})"
+    )
+    opening = [subprocess.Popen([sys.executable, "-c", program, str(place)]) for _ in range(4)]
+    assert [each.wait() for each in opening] == [0, 0, 0, 0]
+    with Store.open(place, create=False) as store:
+        assert stored_version(store) == SCHEMA_VERSION
+        assert (len(store.nights()), len(store.runs())) == (4, 1)
 
 
 def test_a_migrated_store_has_the_schema_of_a_new_one(tmp_path):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bakeoff import __version__
-from bakeoff.cli import bundling, checking, mapping, measuring, nightly, pinning, planning, several, stored
+from bakeoff.cli import bundling, checking, history, mapping, measuring, nightly, pinning, planning, several, stored
 from bakeoff.errors import UserError
 
 BAD_INPUT = 2
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for _verbs in (measuring, stored, mapping, planning, several, bundling, pinning, nightly, checking):
+for _verbs in (measuring, stored, mapping, planning, several, bundling, pinning, nightly, history, checking):
     app.add_typer(_verbs.app)
 
 

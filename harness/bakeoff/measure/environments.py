@@ -61,6 +61,15 @@ def locked(point: EntryPoint, python: str, packages: Sequence[str]) -> Path:
     return _made(place, runner, ["--no-deps", *packages], EXACTLY)
 
 
+def made(name: str, requirements: Sequence[str], remedy: str) -> Path:
+    """The folder of an environment with these requirements and nothing of ours, made by uv where there is none.
+
+    `remedy` is what to do where they cannot be installed.
+    """
+    key = hashlib.sha256("\n".join([sys.version, *requirements]).encode()).hexdigest()[:16]
+    return _made(cache_dir() / "environments" / f"{name}-{key}", sys.executable, requirements, remedy)
+
+
 def _made(place: Path, python: str, packages: Sequence[str], remedy: str) -> Path:
     """An environment whose Python is `python` (a path or a version), with what `uv pip install` makes of `packages`."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, Table, select
@@ -129,6 +130,13 @@ class Nights(Opened):
                     for one in _of(connection, tables.answers, row.number)
                 ),
             )
+
+    def sessions(self, scenario: str, candidate: str) -> tuple[tuple[SessionRecord, ...], ...]:
+        """A benchmark's sessions of every night that has any, the earliest night first."""
+        c = tables.sessions.c
+        same = (c.scenario == text(scenario), c.candidate == text(candidate))
+        found = self._read(select(tables.sessions).where(*same).order_by(c.night_number, c.number))
+        return tuple(tuple(map(_session, night)) for _, night in groupby(found, lambda row: row.night_number))
 
     def history(self, metric: str) -> tuple[PastNight, ...]:
         """Every night, the earliest first, with one metric's values of every session that gave any, and its answers."""

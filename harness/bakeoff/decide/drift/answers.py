@@ -86,7 +86,8 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """One check. `pins` maps a scenario to its pin's digest, `packages` holds the versions here now.
+    """One check. `pins` maps a scenario to its pin's digest, and may map a benchmark's name to that of its own part of
+    the pin; `packages` holds the versions here now.
 
     `plan` is the budget as it was stated beforehand, a line each; `status` is "running" until it ended, then "finished"
     or "stopped".

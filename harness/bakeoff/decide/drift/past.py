@@ -1,0 +1,205 @@
+"""All nights as one series a benchmark: each night's change, chained over the pins that it was measured against.
+
+A night's value is the median over its sessions of the log ratio to the pin of that night, so it starts anew at 0 where
+the pin moves. To show what creeps in over years of accepted pins, the series is chained: a new pin is taken to lie
+where the last nights under the old one were, by the median of at most `JOIN` of them since anything last changed (a
+version, the pin, or the answer from or to a confirmed one). The join is as uncertain as they are, and where versions
+changed in the same night as the pin, what they cost was never measured against the old pin and is not in the chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from math import expm1, log1p
+from statistics import median
+
+from bakeoff.decide.drift import kept
+from bakeoff.decide.drift.answers import CAPACITY, Answer
+from bakeoff.errors import UserError
+from bakeoff.store.nights import Benchmark, PastNight
+
+JOIN = 10
+_CONFIRMED = frozenset({"regression", "improved"})
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A benchmark's night. `value`, `low` and `high` are log ratios to the pin of that night, the interval as it was
+    judged, None where it was not; `level` is the log ratio to the series' first pin.
+
+    `repinned` says that the pin is another than the night before, `joined` over how many nights a pin that is new to
+    the series was joined to it, 0 elsewhere. `versions` what else changed since, such as "numpy
+    2.4.5 → 2.4.6", those in the candidate's name first. `status` is the answer's, "" where the night ended before it.
+    """
+
+    night: str
+    at: datetime
+    value: float
+    level: float
+    sessions: int
+    pin: str
+    low: float | None = None
+    high: float | None = None
+    status: str = ""
+    repinned: bool = False
+    joined: int = 0
+    versions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePoint:
+    """Where a series' level changed for good: `place` is that of its first night among the points.
+
+    `size` is a fraction of the level before (0.05: slower by 5 %), `p` the chance of it under no change.
+    """
+
+    place: int
+    night: str
+    size: float
+    p: float
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A benchmark's nights, the earliest first. `left_out` counts those that had stored figures alone to compare with.
+
+    `changes` are what creep.py finds.
+    """
+
+    scenario: str
+    candidate: str
+    points: tuple[Point, ...]
+    left_out: int = 0
+    changes: tuple[ChangePoint, ...] = ()
+
+    @property
+    def benchmark(self) -> str:
+        """Such as "ctr-ranking: onnxruntime/fp32/1x1"."""
+        return f"{self.scenario}: {self.candidate}"
+
+    @property
+    def pins(self) -> int:
+        """How many pins it was measured against."""
+        return len({point.pin for point in self.points})
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """One metric of all benchmarks asked for, over all `nights`: when each began, by id, in that order.
+
+    `not_sought` says why no change points were looked for, "" where they were.
+    """
+
+    metric: str
+    nights: Mapping[str, datetime]
+    series: tuple[Series, ...]
+    not_sought: str = ""
+
+
+def fraction(metric: str, change: float) -> float:
+    """A log ratio as a fraction of what was before: 0.05 is 5 % slower, larger, or 5 % less capacity."""
+    return -expm1(-change) if metric == CAPACITY else expm1(change)
+
+
+def log_change(metric: str, part: float) -> float:
+    """The other way round."""
+    return -log1p(-part) if metric == CAPACITY else log1p(part)
+
+
+def history(nights: Sequence[PastNight], metric: str, parts: Sequence[str] = ()) -> History:
+    """The series of the benchmarks whose names hold one of `parts`; of all where none is given.
+
+    Raises UserError where no night measured the metric, or a part is in no benchmark's name.
+    """
+    benchmarks = list(dict.fromkeys(of for night in nights for of in night.values))
+    if not nights:
+        raise UserError("holds no nights yet; `bakeoff check` makes some, --store names another")
+    if not benchmarks:
+        raise UserError(f"has no session that measured {metric} yet; --metric names another")
+    wanted = _wanted({f"{scenario}: {candidate}": (scenario, candidate) for scenario, candidate in benchmarks}, parts)
+    series = tuple(_series(nights, metric, of) for of in wanted)
+    return History(metric, {night.night: night.started_at for night in nights}, series)
+
+
+def _wanted(named: Mapping[str, Benchmark], parts: Sequence[str]) -> list[Benchmark]:
+    for part in parts:
+        if not any(part in name for name in named):
+            some = ", ".join(list(named)[:5])
+            raise UserError(f"{part}: is in the name of no benchmark; there are {some}{', …' * (len(named) > 5)}")
+    return [of for name, of in named.items() if not parts or any(part in name for part in parts)]
+
+
+def _series(nights: Sequence[PastNight], metric: str, of: Benchmark) -> Series:
+    scenario, candidate = of
+    told = [(night, kept.answer(*of, night.answers[of]) if of in night.answers else None) for night in nights]
+    measured = [(night, said) for night, said in told if of in night.values]
+    paired = [(night, said) for night, said in measured if said is None or not said.stored]
+    return Series(scenario, candidate, tuple(_points(paired, metric, of)), len(measured) - len(paired))
+
+
+def _points(told: Sequence[tuple[PastNight, Answer | None]], metric: str, of: Benchmark) -> Iterator[Point]:
+    """Where a pin comes back, as with two branches checked in turn, it lies where it lay."""
+    lies: dict[str, float] = {}
+    before: list[Point] = []
+    packages: Mapping[str, str] | None = None
+    for night, said in told:
+        values, pin = night.values[of], _pin(night, of)
+        versions = [] if packages is None else list(_changed(packages, night.packages))
+        versions.sort(key=lambda version: version.split()[0] not in of[1])
+        packages = night.packages
+        value = median(values)
+        joined = 0
+        if pin not in lies:
+            last = _last_levels(before)
+            joined, lies[pin] = len(last), median(last or [0.0])
+        point = Point(
+            night=night.night,
+            at=night.started_at,
+            value=value,
+            level=lies[pin] + value,
+            sessions=len(values),
+            pin=pin,
+            repinned=bool(before) and before[-1].pin != pin,
+            joined=joined,
+            versions=tuple(versions),
+        )
+        before.append(point if said is None else _judged(point, said, metric))
+        yield before[-1]
+
+
+def _pin(night: PastNight, of: Benchmark) -> str:
+    """The digest of the benchmark's own part of the pin where the night names it, else of the scenario's pin."""
+    scenario, candidate = of
+    return night.pins.get(f"{scenario}: {candidate}") or night.pins.get(scenario, "")
+
+
+def _judged(point: Point, said: Answer, metric: str) -> Point:
+    figure = next((each for each in said.figures if each.metric == metric), None)
+    if figure is None or figure.low is None or figure.high is None:
+        return replace(point, status=said.status)
+    low, high = (log_change(metric, end) for end in (figure.low, figure.high))
+    return replace(point, status=said.status, low=low, high=high)
+
+
+def standing(points: Sequence[Point]) -> float:
+    """Where the last nights were since anything changed: the median of at most JOIN levels, log ratios."""
+    return median(_last_levels(points))
+
+
+def _last_levels(points: Sequence[Point]) -> list[float]:
+    levels = [point.level for point in points[-1:]]
+    for point, later in zip(reversed(points[:-1]), reversed(points), strict=False):
+        confirmed = (point.status in _CONFIRMED) != (later.status in _CONFIRMED)
+        if len(levels) == JOIN or later.repinned or later.versions or confirmed:
+            break
+        levels.append(point.level)
+    return levels
+
+
+def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted({*before, *now}):
+        old, new = before.get(name), now.get(name)
+        if old != new:
+            yield f"{name} {old or 'none'} → {new or 'none'}"

@@ -1,0 +1,86 @@
+"""Change points by Apache Otava itself, in an environment of its own: what it finds in simulated nights."""
+
+import numpy as np
+import pytest
+from decide.drift.nights import past_night, simulated
+
+from bakeoff.backends import Unavailable
+from bakeoff.decide.drift import creep, past
+from bakeoff.decide.drift.answers import SERVICE_TIME
+from bakeoff.errors import UserError
+from bakeoff.measure import environments
+from bakeoff.store.nights import Nights
+from bakeoff.store.record import SessionRecord
+
+STEP = np.where(np.arange(60) < 30, 0.0, np.log(1.05))
+
+
+def changes(nights):
+    found = creep.sought(past.history(nights, SERVICE_TIME).series, SERVICE_TIME)
+    return [each.changes for each in found]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("every", [0, 20])
+def test_a_step_of_5_percent_is_found_at_its_night(every):
+    """Also where new pins accept it: its size is that of the chain."""
+    found = changes(simulated(STEP, 40, every=every))
+    first = [each[0] for each in found if each]
+    assert len(first) >= 38
+    assert sum(abs(change.place - 30) <= 1 for change in first) >= 37
+    assert all(change.night == f"n{change.place}" for change in first)
+    assert np.mean([change.size for change in first]) == pytest.approx(0.05, abs=0.006)
+    assert all(change.p <= creep.MOST_P for change in first)
+
+
+@pytest.mark.slow
+def test_what_creeps_in_is_found_after_it_begins():
+    """From night 30 on a sixth of a percent more each night."""
+    found = changes(simulated(np.log(1.05) * np.maximum(0, np.arange(60) - 29) / 30, 40, seed=1))
+    first = [each[0].place for each in found if each]
+    assert len(first) >= 36
+    assert np.median(first) > 30
+    assert sum(place < 28 for place in first) <= 1
+    assert all(change.size > 0 for each in found for change in each)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("every", "session_sd"), [(0, 0.014), (0, 0.036), (5, 0.014), (30, 0.014)])
+def test_identical_code_has_no_change_points(every, session_sd):
+    """150 series of 120 nights; the joins of pins that move every fifth night are none, either."""
+    found = changes(simulated(np.zeros(120), 150, every=every, session_sd=session_sd, seed=2))
+    assert sum(map(bool, found)) <= 4
+
+
+@pytest.mark.slow
+def test_constant_nights_and_few_nights_have_none():
+    constant = [past_night(n, [0.0]) for n in range(40)]
+    assert changes(constant) == [()]
+    assert changes([past_night(n, [0.5 * n]) for n in range(2)]) == [()]
+    mixed = [
+        past_night(n, {("long", "c"): [0.001 * (n % 3)], **({("short", "c"): [0.0]} if n else {})}) for n in range(3)
+    ]
+    assert changes(mixed) == [(), ()]
+
+
+def test_without_uv_the_history_is_told_and_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(environments, "find_spec", lambda name: None)
+    with pytest.raises(Unavailable, match=r"apache-otava==0\.8\.0: .* needs uv.*pip install 'bakeoff\[environments\]'"):
+        changes(simulated(STEP, 1))
+    with Nights.open(tmp_path / "b.db") as store:
+        for number in range(3):
+            night = store.begin_night("bakeoff check", {}, {}, {})
+            store.add_session(night, SessionRecord("ctr", "c", "screen", 1, {SERVICE_TIME: 0.01 * number}))
+        found = creep.history(store, SERVICE_TIME)
+    assert "needs uv" in found.not_sought
+    assert [point.value for point in found.series[0].points] == [0.0, 0.01, 0.02]
+
+
+def test_bad_questions_are_one_line_with_the_stores_place(tmp_path):
+    with Nights.open(tmp_path / "b.db") as store:
+        with pytest.raises(UserError, match=r"store .*b\.db: holds no nights yet"):
+            creep.history(store, SERVICE_TIME)
+        with pytest.raises(UserError, match="--metric speed: unknown; it takes service_time, p99, capacity"):
+            creep.history(store, "speed")
