@@ -20,14 +20,16 @@ from bakeoff.contest.load import ClosedLoop, load_for
 from bakeoff.contest.plan import Question
 from bakeoff.contest.single import start
 from bakeoff.errors import UserError
+from bakeoff.measure import host
 from bakeoff.measure.engine_room import StageFailed
-from bakeoff.measure.lane import Clock, Lane
+from bakeoff.measure.lane import LOAD, Clock, Lane
 from bakeoff.scenario import Scenario, load_scenarios
 from bakeoff.scenario.loading import SUFFIXES
 
 SKIPPED = frozenset({"unavailable", "unsupported", "not-reached"})
 """Outcomes that are no fault of the candidate's; it fails with any other."""
-TIMED = "service time of one request in the worker, closed loop, one lane"
+_UNUSED = "ignore:Benchmark fixture was not used"
+"""Where a candidate fails before its first call, which it tells itself."""
 _SCENARIO = re.compile(r"^[\"']?workload[\"']?\s*:", re.MULTILINE)
 
 
@@ -50,6 +52,7 @@ class ScenarioFile(pytest.File):
             for name, unable in self._planned():
                 item: CandidateItem = CandidateItem.from_parent(self, name=name, callobj=play)
                 item.add_marker(pytest.mark.benchmark(group=self.scenario.name, timer=item.clock))
+                item.add_marker(pytest.mark.filterwarnings(_UNUSED))
                 if unable:
                     item.add_marker(pytest.mark.skip(reason=unable))
                 yield item
@@ -91,22 +94,24 @@ class CandidateItem(pytest.Function):
         super().__init__(**given)
         self.clock = Clock()
 
-    def reportinfo(self) -> tuple[Path, None, str]:
+    def reportinfo(self) -> tuple[Path, int, str]:
         """Where it stands: in the scenario's file."""
-        return self.path, None, self.name
+        return self.path, 0, self.name
 
 
 def play(request: pytest.FixtureRequest, benchmark: Any, tmp_path: Path) -> None:
     """Start the candidate and have pytest-benchmark call it; what its engine prints goes to `tmp_path`."""
-    item = request.node
+    told, skipped = "", False
     try:
-        measure(item.name, item.parent, item.clock, benchmark, tmp_path)
+        measure(request.node.name, request.node.parent, request.node.clock, benchmark, tmp_path)
     except UserError as error:
-        pytest.fail(str(error), pytrace=False)
+        told = str(error)
     except StageFailed as failed:
         told = f"{failed}; {failed.remedy}" if failed.remedy else str(failed)
-        if failed.outcome in SKIPPED:
-            pytest.skip(told)
+        skipped = failed.outcome in SKIPPED
+    if skipped:
+        pytest.skip(told)
+    if told:
         pytest.fail(told, pytrace=False)
 
 
@@ -118,7 +123,8 @@ def measure(name: str, file: ScenarioFile, clock: Clock, benchmark: Any, folder:
     parts = {each: getattr(candidate, each) for each in ("backend", "precision", "variant", "device")}
     benchmark.fullname, benchmark.param = f"{question.scenario.name}: {name}", name
     benchmark.params = parts | {"setting": candidate.setting.name}
-    benchmark.extra_info |= {"version": entry.version, "timed": TIMED}
+    benchmark.extra_info |= {"benchmark": benchmark.fullname, "load": LOAD, "host": host.host_id()}
+    benchmark.extra_info["version"] = entry.version
     with start(question, name, folder) as engine:
         benchmark(Lane(engine, clock, join=load.join if isinstance(load, ClosedLoop) else 1).call)
 

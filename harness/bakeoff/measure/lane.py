@@ -12,6 +12,9 @@ from collections import deque
 from bakeoff.measure.block import Block
 from bakeoff.measure.engine_room import Engine, StageFailed
 
+LOAD = "closed loop, one lane"
+"""What these calls are called where service times of several loads may meet: under open-loop load a call takes longer,
+for the caches and the clock rate have gone down before it."""
 BLOCK_S = 0.25
 MOST_CALLS = 4096
 PATIENCE = 8.0

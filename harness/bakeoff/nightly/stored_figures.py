@@ -14,9 +14,11 @@ from bakeoff.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class StoredFigures:
-    """One benchmark's service times, in seconds; `rounds` counts them. `timed` says what they are, where that is known.
+    """One benchmark's service times, in seconds; `rounds` counts them.
 
-    `machine` and `cpu` are the machine's id or name and its CPU's, empty where the file has none.
+    What we wrote also has the `load` under which they were taken (measure/lane.py: LOAD is what `pytest --bakeoff`
+    does; those of another load are longer or shorter for that alone), `host`, our id of the machine, and `version`,
+    the engine's; `cpu` is the CPU's name. Empty where the file does not say.
     """
 
     median: float
@@ -24,13 +26,14 @@ class StoredFigures:
     q3: float
     iqr: float
     rounds: int
-    timed: str = ""
-    machine: str = ""
+    load: str = ""
+    host: str = ""
+    version: str = ""
     cpu: str = ""
 
 
 def read_pytest_benchmark(path: Path) -> dict[str, StoredFigures]:
-    """The figures of each benchmark by its full name, of ours "SCENARIO: CANDIDATE".
+    """The figures of each benchmark, ours by "SCENARIO: CANDIDATE" and others by their full names.
 
     Raises UserError, in one line, for a file that is not there, is none of pytest-benchmark's, or holds no figure.
     """
@@ -41,7 +44,7 @@ def read_pytest_benchmark(path: Path) -> dict[str, StoredFigures]:
     machine = _mapping(document.get("machine_info"))
     found: dict[str, StoredFigures] = {}
     for number, benchmark in enumerate(benchmarks, start=1):
-        name = _mapping(benchmark).get("fullname")
+        name = _name(_mapping(benchmark))
         if not isinstance(name, str) or not name:
             raise UserError(f"{path}: benchmark {number}: has no fullname")
         if name in found:
@@ -50,6 +53,10 @@ def read_pytest_benchmark(path: Path) -> dict[str, StoredFigures]:
     if not found:
         raise UserError(f"{path}: holds no benchmark")
     return found
+
+
+def _name(benchmark: Mapping[str, Any]) -> Any:
+    return _mapping(benchmark.get("extra_info")).get("benchmark") or benchmark.get("fullname")
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -72,11 +79,10 @@ def _figures(where: str, benchmark: Mapping[str, Any], machine: Mapping[str, Any
         raise UserError(f"{where}: stats.rounds: {rounds!r} is no number of rounds")
     if not q1 <= median <= q3:
         raise UserError(f"{where}: stats: q1, median and q3 are not in order")
-    timed = _mapping(benchmark.get("extra_info")).get("timed")
-    cpu = _mapping(machine.get("cpu")).get("brand_raw")
-    return StoredFigures(
-        median, q1, q3, q3 - q1, rounds, str(timed or ""), str(machine.get("node") or ""), str(cpu or "")
-    )
+    more = _mapping(benchmark.get("extra_info"))
+    told = {name: str(more.get(name) or "") for name in ("load", "host", "version")}
+    cpu = str(_mapping(machine.get("cpu")).get("brand_raw") or "")
+    return StoredFigures(median, q1, q3, q3 - q1, rounds, **told, cpu=cpu)
 
 
 def _seconds(where: str, stats: Mapping[str, Any], name: str) -> float:

@@ -1,7 +1,8 @@
 """A stored run in pytest-benchmark's schema, which its `compare`, its histograms and `bakeoff check` read.
 
-A round there is a request here: its service time on a lane, from the call of the engine to the answer, under the load
-that the scenario puts on it. `pytest --bakeoff` times the same span in a closed loop of one lane.
+A round there is a request here: its service time on a lane, from the call of the engine to the answer. `pytest
+--bakeoff` times the same span in a closed loop of one lane; what was timed under another load, as the open loop of a
+scenario with a rate, says so in its name, so that nobody sets one beside the other.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from typing import Any
 import numpy as np
 
 from bakeoff.decide import stamps
-from bakeoff.decide.judgement import Judgement, Verdict
+from bakeoff.decide.judgement import Verdict
+from bakeoff.measure.block import Block
+from bakeoff.measure.lane import LOAD
 from bakeoff.store.percentile import Floats
 from bakeoff.store.plain import plain
 from bakeoff.store.record import SCREEN_ROUND, CandidateRecord, RunRecord, ScenarioRecord
@@ -44,14 +47,21 @@ class Exported:
 
 def export(record: RunRecord, verdicts: tuple[Verdict, ...]) -> Exported:
     """Every candidate with an answered request, by the rounds that it played, or by its screening block."""
-    judged = {(verdict.scenario, each.candidate): each for verdict in verdicts for each in verdict.candidates}
+    outcomes = {(verdict.scenario, each.candidate): each.outcome for verdict in verdicts for each in verdict.candidates}
+    host = str(record.host.get("host", ""))
     benchmarks: list[dict[str, Any]] = []
     left_out: list[str] = []
     for scenario in record.scenarios:
         for candidate in scenario.candidates:
-            times_s = _times_s(candidate)
+            blocks = _blocks(candidate)
+            times_s = np.asarray(stamps.joined([stamps.service_s(block) for block in blocks]), dtype=np.float64)
             if len(times_s):
-                benchmarks.append(_benchmark(scenario, candidate, times_s, judged.get((scenario.name, candidate.id))))
+                facts = {
+                    "load": _load(blocks[0]),
+                    "host": host,
+                    "outcome": outcomes.get((scenario.name, candidate.id), ""),
+                }
+                benchmarks.append(_benchmark(scenario, candidate, times_s, facts))
             else:
                 left_out.append(f"{scenario.name}: {candidate.id}")
     document = {
@@ -93,28 +103,32 @@ def statistics(times_s: Floats) -> dict[str, Any]:
     }
 
 
-def _times_s(candidate: CandidateRecord) -> Floats:
+def _blocks(candidate: CandidateRecord) -> list[Block]:
     rounds = [each for each in candidate.blocks if each.round > SCREEN_ROUND]
     chosen = rounds or [each for each in candidate.blocks if each.round == SCREEN_ROUND]
-    return np.asarray(stamps.joined([stamps.service_s(each.block) for each in chosen]), dtype=np.float64)
+    return [each.block for each in chosen]
+
+
+def _load(block: Block) -> str:
+    lanes = int(block.facts.get("lanes", 1))
+    if block.kind == "open":
+        return "open loop"
+    return LOAD if lanes == 1 else f"closed loop, {lanes} lanes"
 
 
 def _benchmark(
-    scenario: ScenarioRecord, record: CandidateRecord, times_s: Floats, judged: Judgement | None
+    scenario: ScenarioRecord, record: CandidateRecord, times_s: Floats, facts: Mapping[str, str]
 ) -> dict[str, Any]:
     candidate = record.candidate
     parts = {name: getattr(candidate, name) for name in ("backend", "precision", "variant", "device")}
+    benchmark, behind = f"{scenario.name}: {candidate.id}", "" if facts["load"] == LOAD else f" ({facts['load']})"
     return {
         "group": scenario.name,
-        "name": candidate.id,
-        "fullname": f"{scenario.name}: {candidate.id}",
+        "name": candidate.id + behind,
+        "fullname": benchmark + behind,
         "params": parts | {"setting": candidate.setting.name},
         "param": candidate.id,
-        "extra_info": {
-            "version": record.facts.get("version", ""),
-            "timed": "service time of each request in the worker, under the scenario's load",
-            "outcome": judged.outcome if judged else "",
-        },
+        "extra_info": {"benchmark": benchmark, "version": record.facts.get("version", ""), **facts},
         "options": _OPTIONS,
         "stats": statistics(times_s),
     }
