@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bakeoff.decide.maps.outlook import Outlook
     from bakeoff.decide.why import Why
     from bakeoff.show.mlperf import Written
+    from bakeoff.show.pytest_benchmark import Exported
 
 DEFAULT_REPORTS = Path("reports")
 
@@ -136,6 +137,14 @@ class Run:
         from bakeoff.show import mlperf
 
         return mlperf.write(self.record(), Path(folder))
+
+    def export_pytest_benchmark(self) -> Exported:
+        """Every measured candidate's service times in pytest-benchmark's schema, and who is missing."""
+        from bakeoff.show import pytest_benchmark
+
+        with Store.open(self.store, create=False) as store:
+            record = store.load(self.id)
+            return pytest_benchmark.export(record, verdicts(record, backends.cpu_flags()))
 
     def bundle(self, to: str | Path | None = None, with_host: bool = False) -> Path:
         """Write all that the verdict rests on into one zip file for `verify`, and give its path; default: RUN.zip.

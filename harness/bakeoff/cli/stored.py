@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from bakeoff.cli.common import (
+    MLPERF,
+    PYTEST_BENCHMARK,
     FailOption,
     JsonOption,
     RunArgument,
@@ -17,8 +19,11 @@ from bakeoff.cli.common import (
     exit_by,
     print_json,
     show,
+    tell_left_out,
     tell_written,
+    write_json,
 )
+from bakeoff.errors import UserError
 
 app = typer.Typer()
 
@@ -93,13 +98,27 @@ def report(
 
 @app.command(epilog="Example: bakeoff export latest --format mlperf --to logs")
 def export(
-    to: Annotated[Path, typer.Option(help="The folder to write into.")],
     run: RunArgument = "latest",
     store: StoreOption = None,
-    format_: Annotated[str, typer.Option("--format", help="mlperf: the logs of MLPerf LoadGen.")] = "mlperf",
+    format_: Annotated[
+        str, typer.Option("--format", help="mlperf: the logs of MLPerf LoadGen; or pytest-benchmark: its JSON.")
+    ] = MLPERF,
+    to: Annotated[Path | None, typer.Option(help="The folder to write into (mlperf).")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The file to write (pytest-benchmark). Default: standard output.")
+    ] = None,
 ) -> None:
-    """Write a run's measurements in another tool's format, a folder for each candidate."""
+    """Write a run's measurements in another tool's format."""
     from bakeoff import api
 
-    check_format("--format", format_)
-    tell_written(api.load(run, store).export_mlperf(to))
+    check_format("--format", format_, (MLPERF, PYTEST_BENCHMARK))
+    if format_ == PYTEST_BENCHMARK:
+        if to is not None:
+            raise UserError("--to: is a folder for mlperf; pytest-benchmark is one file, --output FILE")
+        exported = api.load(run, store).export_pytest_benchmark()
+        write_json(exported.document, output)
+        tell_left_out(exported.left_out)
+    elif to is None or output is not None:
+        raise UserError("--format mlperf: takes a folder, --to FOLDER")
+    else:
+        tell_written(api.load(run, store).export_mlperf(to))
