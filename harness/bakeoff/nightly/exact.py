@@ -88,7 +88,8 @@ def unknown(metric: str, reason: str) -> Figure:
 def _answers(side: str, order: Order, into: Path, most_items: int | None) -> Array:
     with blamed(side), Engine.start(order, START_LIMIT_S) as engine:
         engine.score(into, SCORE_LIMIT_S, most_items)
-    return np.load(into)
+    answers: Array = np.load(into)
+    return answers
 
 
 def _alike(before: Prepared, after: Prepared) -> bool:
