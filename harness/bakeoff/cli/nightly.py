@@ -18,7 +18,7 @@ from bakeoff.errors import UserError
 app = typer.Typer()
 
 
-@app.command(epilog="Example: bakeoff check --budget 30m --write junit check.xml --write summary check.md")
+@app.command(epilog="Example: bakeoff check --budget 30m --write junit=check.xml --write summary=check.md")
 def check(
     scenarios: Annotated[
         list[str] | None, typer.Argument(metavar="[SCENARIO]...", help="Names of pinned scenarios. Default: all.")
@@ -32,8 +32,8 @@ def check(
         bool, typer.Option("--bisect", help="Name the package that a regression came with, if the budget allows.")
     ] = False,
     write: Annotated[
-        list[tuple[str, Path]] | None,
-        typer.Option(metavar="FORM FILE", help="Write it as junit, summary, json, smaller-is-better or otava, too."),
+        list[str] | None,
+        typer.Option(metavar="FORM=FILE", help="Write it as junit, summary, json, smaller-is-better or otava, too."),
     ] = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -46,8 +46,7 @@ def check(
     from bakeoff.show import console
     from bakeoff.show.nightly import lists, pages, writing
 
-    for form, _ in write or ():
-        writing.check(form)
+    wanted = [_form(each) for each in write or ()]
     try:
         with _terminable(), console.Progress() as reporter:
             night = api.check(
@@ -62,7 +61,7 @@ def check(
     except KeyboardInterrupt:
         typer.echo("bakeoff: stopped; the sessions measured so far are in the store", err=True)
         raise typer.Exit(INTERRUPTED) from None
-    for form, path in write or ():
+    for form, path in wanted:
         writing.write(form, night, path)
         typer.echo(f"wrote {path}", err=True)
     if as_json:
@@ -70,6 +69,16 @@ def check(
     else:
         pages.render(night)
     raise typer.Exit(night.exit_code)
+
+
+def _form(text: str) -> tuple[str, Path]:
+    from bakeoff.show.nightly import writing
+
+    form, given, path = text.partition("=")
+    if not given or not path:
+        raise UserError(f"--write {text}: must name the form and the file, as in junit=check.xml")
+    writing.check(form)
+    return form, Path(path)
 
 
 @contextmanager

@@ -137,7 +137,7 @@ def test_earlier_nights_are_otavas(night, tmp_path):
 
 
 def test_what_cannot_be_written_is_one_line(night, tmp_path):
-    with pytest.raises(UserError, match="--format xml: unknown; it takes json, summary, junit"):
+    with pytest.raises(UserError, match="--write xml: unknown; it takes json, summary, junit"):
         write("xml", night, tmp_path / "n")
     with pytest.raises(UserError, match="none/n: cannot be written: No such file or directory"):
         write("junit", night, tmp_path / "none" / "n")

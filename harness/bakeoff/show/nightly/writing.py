@@ -28,7 +28,7 @@ _STANDARD_OUTPUT = Path("-")
 def check(form: str) -> None:
     """Raise UserError where a form is none."""
     if form not in FORMATS:
-        raise UserError(f"--format {form}: unknown; it takes {', '.join(FORMATS)}")
+        raise UserError(f"--write {form}: unknown; it takes {', '.join(FORMATS)}")
 
 
 def write(form: str, night: Night, path: Path, earlier: Sequence[Night] = ()) -> None:
