@@ -12,7 +12,7 @@ from bakeoff.decide.drift.answers import SERVICE_TIME, Session
 from bakeoff.decide.drift.rule import FAMILY, SCREEN_SESSIONS, Benchmark, confirming, judge, suspects
 
 BENCHMARKS = 50
-NIGHTS = 150
+NIGHTS = 120
 SPREADS = (0.01, 0.02, 0.045)
 MOST = int(stats.binom.ppf(0.999, NIGHTS, FAMILY))
 """So many of the nights may alarm where 1 % of all do: six."""

@@ -97,7 +97,8 @@ def series(
     threshold = None if gate is None else log_change(metric, gate)
     allowance = STORED_ALLOWANCE if stored else 0.0
     screened, fresh = (tuple(staged[stage]) for stage in ("screen", "confirm"))
-    before, spread = pooled([*earlier, screened]), pooled([*earlier, screened + fresh])
+    before = pooled([*earlier, screened])
+    spread = pooled([*earlier, screened + fresh]) if fresh else before
     return Series(metric, threshold, screened, fresh, before, spread, tuple(faults), allowance)
 
 

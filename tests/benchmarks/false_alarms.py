@@ -1,6 +1,6 @@
 """Nights made of real sessions of the same thing beside itself: who cries wolf, and who finds what was made slower.
 
-    python tests/benchmarks/nights.py [results/evidence/aa.csv] [--nights 300] [--benchmarks 20] [--into FILE]
+    python tests/benchmarks/false_alarms.py [results/evidence/aa.csv] [--nights 300] [--benchmarks 20] [--into FILE]
 
 A night draws its benchmarks from the recorded ones and their sessions from the recorded sessions, none twice for one
 benchmark of a night. bakeoff's rule screens, confirms and judges them as `bakeoff check` does. The usual gates compare
@@ -29,7 +29,7 @@ from bakeoff.decide.drift.answers import SERVICE_TIME, Answer, Session, Stage
 from bakeoff.decide.drift.rule import FAMILY, SCREEN_SESSIONS, Benchmark, confirming, judge, suspects
 
 FILE = Path("results/evidence/aa.csv")
-MARK = "nights"
+MARK = "false-alarms"
 NIGHTS, BENCHMARKS, EARLIER = 300, 20, 10
 SLOWED: Mapping[float, float] = {0.05: 0.80, 0.10: 0.95, 0.20: 1.00}
 """The slowdowns, and the share of those above the printed MDE that must be found."""
@@ -178,7 +178,7 @@ def table(rows: Sequence[Row], recorded: Recorded, nights: int, benchmarks: int)
     origin = (
         f"Nights of {benchmarks} benchmarks, drawn from {min(counts)} to {max(counts)} sessions of each of"
         f" {len(counts)} benchmarks beside themselves, measured within"
-        f" {(stamps[-1] - stamps[0]).total_seconds() / 3600:.1f} hours. `python tests/benchmarks/nights.py`"
+        f" {(stamps[-1] - stamps[0]).total_seconds() / 3600:.1f} hours. `python tests/benchmarks/false_alarms.py`"
     )
     lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|", *(row.line(nights) for row in rows)]
     return "\n".join([*lines, "", origin])

@@ -4,7 +4,7 @@ import math
 from datetime import UTC, datetime, timedelta
 
 import aa
-import nights
+import false_alarms
 import numpy as np
 import pytest
 from aa import Together
@@ -27,7 +27,7 @@ def made_up(spread=0.01, drift=0.1, count=30, worse=0.0):
 
 @pytest.fixture(scope="module")
 def found():
-    return nights.rows(made_up(), 25, 6)
+    return false_alarms.rows(made_up(), 25, 6)
 
 
 def test_a_file_holds_what_was_measured(tmp_path):
@@ -60,38 +60,38 @@ def test_drifting_runs_fool_the_usual_gates_and_not_ours(found):
     assert min(stored) > 10
     beside = {row.rule: row.false for row in usual if row.against == "the run beside it"}
     assert beside["Mann-Whitney p < .05"] > 10 > beside["asv: Mann-Whitney p < .002, factor 1.1"]
-    assert nights.held(ours, 25)
+    assert false_alarms.held(ours, 25)
 
 
 def test_what_is_slower_is_found(found):
     assert np.mean(found[0].found[0.2]) == 1.0
     assert all(np.mean(row.found[0.2]) > 0.6 for row in found)
-    assert all(len(found[0].above[slower]) <= len(found[0].found[slower]) for slower in nights.SLOWED)
+    assert all(len(found[0].above[slower]) <= len(found[0].found[slower]) for slower in false_alarms.SLOWED)
 
 
 def test_a_machine_that_makes_one_side_slower_misses_the_bar():
     """Sessions whose sides differ by what matters are no sessions of the same thing: the rule says so, rightly."""
-    clean = [nights.draw(made_up(worse=0.06), 6, np.random.default_rng(1)) for _ in range(5)]
-    row = nights.ours(clean, {})
+    clean = [false_alarms.draw(made_up(worse=0.06), 6, np.random.default_rng(1)) for _ in range(5)]
+    row = false_alarms.ours(clean, {})
     assert row.false == 5
-    assert not nights.held(row, 5)
+    assert not false_alarms.held(row, 5)
 
 
 def test_the_bars():
-    every = {slower: [True] * 20 for slower in nights.SLOWED}
-    assert nights.held(nights.Row("r", "a", 3, every, every), 300)
-    assert not nights.held(nights.Row("r", "a", 4, every, every), 300)
-    assert not nights.held(nights.Row("r", "a", 0, every, every | {0.2: [True] * 19 + [False]}), 300)
-    assert nights.held(nights.Row("r", "a", 0, every, every | {0.05: []}), 300), "none was above its MDE"
+    every = {slower: [True] * 20 for slower in false_alarms.SLOWED}
+    assert false_alarms.held(false_alarms.Row("r", "a", 3, every, every), 300)
+    assert not false_alarms.held(false_alarms.Row("r", "a", 4, every, every), 300)
+    assert not false_alarms.held(false_alarms.Row("r", "a", 0, every, every | {0.2: [True] * 19 + [False]}), 300)
+    assert false_alarms.held(false_alarms.Row("r", "a", 0, every, every | {0.05: []}), 300), "none was above its MDE"
 
 
 def test_no_session_is_drawn_twice_for_a_benchmark_of_a_night():
-    night = nights.draw(made_up(), 6, np.random.default_rng(2), 0.1)
+    night = false_alarms.draw(made_up(), 6, np.random.default_rng(2), 0.1)
     assert [each.slower for each in night] == [0.1, 0, 0, 0, 0, 0]
     for each in night:
         assert len({id(session) for session in each.sessions}) == len(each.sessions) == 3 + 11
     with pytest.raises(SystemExit, match="needs 14 sessions"):
-        nights.draw(made_up(count=13), 6, np.random.default_rng(2))
+        false_alarms.draw(made_up(count=13), 6, np.random.default_rng(2))
 
 
 def test_the_table_and_the_status(tmp_path, monkeypatch, capsys):
@@ -99,15 +99,15 @@ def test_the_table_and_the_status(tmp_path, monkeypatch, capsys):
     for name, sessions in made_up().items():
         for number, each in enumerate(sessions, 1):
             aa.append(file, name, number, each)
-    page.write_text("before\n<!-- nights -->\n<!-- /nights -->\nafter\n")
+    page.write_text("before\n<!-- false-alarms -->\n<!-- /false-alarms -->\nafter\n")
     asked = [str(file), "--nights", "4", "--benchmarks", "4", "--into", str(page)]
-    assert nights.main(asked) == 0
+    assert false_alarms.main(asked) == 0
     told = capsys.readouterr().out
     assert told.strip() in page.read_text()
     lines = [line for line in told.splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in lines}) == 1
-    assert len(lines) == 2 + 1 + 2 * len(nights.GATES)
+    assert len(lines) == 2 + 1 + 2 * len(false_alarms.GATES)
     assert "30 to 30 sessions of each of 3 benchmarks" in told
     assert "0.5 hours" in told
-    monkeypatch.setattr(nights, "held", lambda *_: False)
-    assert nights.main(asked) == 1
+    monkeypatch.setattr(false_alarms, "held", lambda *_: False)
+    assert false_alarms.main(asked) == 1
