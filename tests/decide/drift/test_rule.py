@@ -149,6 +149,7 @@ def test_faster_is_reported_and_fails_nothing():
     assert one(benchmark(-0.01)).status == "ok"
     assert one(benchmark(noise=(-0.9, 0.002, 0.003))).status != "improved", "one session is no improvement"
     assert one(benchmark(0.05, -0.05)).status == "improved", "by its fresh sessions"
+    assert one(benchmark(-0.1, history=())).status != "improved", "three sessions may agree by chance"
 
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
