@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.decide.drift.answers import CAPACITY, MEMORY, P99, SERVICE_TIME, Figure, Session
+from bakeoff.decide.drift.detect import detected
 from bakeoff.decide.drift.rule import FAMILY, MOST_MDE, SCREEN_SESSIONS, Benchmark, confirming, judge, suspects
-from bakeoff.decide.drift.screen import STORED_ALLOWANCE, fraction, log_change
+from bakeoff.decide.drift.screen import STORED_ALLOWANCE, SUSPICIOUS, Series, fraction, log_change
+from bakeoff.decide.drift.spread import Spread
 
 QUIET = (0.004, -0.006, 0.001)
 NOISE = (0.004, -0.006, 0.001, 0.009, -0.003, 0.005, -0.008, 0.002, -0.001, 0.006, -0.004, 0.003)
@@ -119,9 +121,24 @@ def test_history_tells_a_restless_benchmark_from_a_still_one():
 
 
 def test_fresh_sessions_never_change_who_was_flagged():
-    before = [benchmark(0.05), benchmark(0.002), benchmark(0.0)]
-    wild = sessions("confirm", [9.0, -9.0] * 4)
-    assert suspects(before) == suspects([replace(each, sessions=each.sessions + wild) for each in before])
+    before = [benchmark(0.016, history=history()[:4]), benchmark(0.002, history=history()[:4])]
+    wild = sessions("confirm", [0.9, -0.7] * 4)
+    after = [replace(each, sessions=each.sessions + wild) for each in before]
+    assert suspects(before) == suspects(after) == ((0, SERVICE_TIME),)
+
+
+def test_among_more_suspects_less_is_found():
+    restless = benchmark(noise=[4 * x for x in QUIET], history=history(4.0))
+    alone, among = one(restless), judge([restless, *[benchmark(0.05) for _ in range(9)]])[0]
+    assert alone.figures[0].mde < 0.95 * among.figures[0].mde
+
+
+def test_what_the_screen_would_pass_by_is_not_found():
+    """Nights so restless that the screen sees little, whatever the fresh sessions would have shown."""
+    blind = Series(SERVICE_TIME, 0.02, QUIET, (), before=Spread(0.2, 20), spread=Spread(0.01, 20))
+    seeing = replace(blind, before=Spread(0.01, 20))
+    assert detected(seeing, 3, 8, FAMILY) < 0.03
+    assert detected(blind, 3, 8, FAMILY) > blind.before.half(3, SUSPICIOUS) > 0.19
 
 
 def test_faster_is_reported_and_fails_nothing():
@@ -132,6 +149,7 @@ def test_faster_is_reported_and_fails_nothing():
     assert one(benchmark(-0.01)).status == "ok"
     assert one(benchmark(noise=(-0.9, 0.002, 0.003))).status != "improved", "one session is no improvement"
     assert one(benchmark(0.05, -0.05)).status == "improved", "by its fresh sessions"
+    assert one(benchmark(-0.1, history=())).status != "improved", "three sessions may agree by chance"
 
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])

@@ -28,7 +28,7 @@ from scipy import special
 from bakeoff.decide.drift.answers import EXITS, MEASURED, QUALITY, SERVICE_TIME, Answer, Figure, Session, Status
 from bakeoff.decide.drift.detect import UNLUCKY, detectable_by_t, detected
 from bakeoff.decide.drift.flips import holm, interval, sign_flip
-from bakeoff.decide.drift.screen import Series, fraction, series
+from bakeoff.decide.drift.screen import ENOUGH, Series, fraction, series
 
 SCREEN_SESSIONS = 3
 FAMILY = 0.01
@@ -112,11 +112,12 @@ def _slower(each: Series) -> float:
 
 def _faster(each: Series) -> float:
     """By the fresh sessions where there are any, else by the least gain of the screen's and the pooled spread: that all
-    are so much faster. Heavy tails may bring one session, and with it a mean, and hardly all."""
+    are so much faster. Heavy tails may bring one session, and with it a mean, and hardly all. Before the spread is
+    known nothing is told: three sessions that agree by chance would seem sure."""
     if each.fresh:
         return sign_flip([-change - each.allowance for change in each.fresh])
     least = min((-change - each.allowance for change in each.screened), default=0.0)
-    if not each.spread.freedom or least <= 0.0:
+    if each.spread.freedom < ENOUGH or least <= 0.0:
         return 1.0
     sure = each.spread.upper(UNLUCKY)
     return float(special.stdtr(each.spread.freedom, -least / sure)) ** len(each.screened) if sure else 0.0
