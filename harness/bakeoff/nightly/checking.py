@@ -50,8 +50,7 @@ def check(
         def keep(known: rule.Benchmark, session: Session) -> None:
             store.add_session(taken[0], kept.session_record(known.scenario, known.candidate, session))
 
-        seed = pins[0].asked().seed
-        night = Night([each.case for each in found], budget, keep, reporter, seed=seed)
+        night = Night([each.case for each in found], budget, keep, reporter)
         taken.append(store.begin_night(command, digests, host.versions(), host.facts(), night.plan()))
         for line in night.plan():
             reporter.stage(line)

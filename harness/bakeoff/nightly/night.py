@@ -56,11 +56,10 @@ class Night:
         keep: Callable[[rule.Benchmark, Session], None],
         reporter: Reporter,
         play: Play = session.play,
-        seed: int = 0,
     ) -> None:
         self.cases = cases
         self._budget, self._keep, self._reporter, self._play = budget, keep, reporter, play
-        self._dice = random.Random(seed)
+        self._dice = random.SystemRandom()
         self._took_s: list[float] = []
 
     def plan(self) -> tuple[str, ...]:

@@ -62,8 +62,9 @@ class Sides:
 
 
 def play(sides: Sides, stage: Stage, number: int) -> Session:
-    """Start both sides in fresh processes and measure them in turn. Raises SideFailed."""
-    dice = random.Random(f"{sides.scenario.seed}/{sides.scenario.name}/{stage}/{number}")
+    """Start both sides in fresh processes and measure them in turn, by lots that no other session has: what an order
+    does must not come back night after night. Raises SideFailed."""
+    dice = random.SystemRandom()
     with contextlib.ExitStack() as opened:
         engines = _started(sides, dice, opened)
         figures = {side: _held(engine) for side, engine in engines.items()}
