@@ -167,7 +167,7 @@ def test_pinning_again_says_what_moved_and_json_says_it_too(bakeoff, shop):
 
 @pytest.mark.slow
 def test_the_choice_of_the_latest_run_with_the_scenario_is_pinned(bakeoff, shop):
-    asked = ("--candidate", ID, "--budget", "10s")
+    asked = ("--candidate", ID, "--budget", "2m")
     bakeoff("run", "scenarios/shop.yaml", *asked)
     with Store.open("results/bakeoff.db") as store:
         run = store.latest()
