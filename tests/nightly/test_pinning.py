@@ -22,7 +22,7 @@ ID = "onnxruntime/fp32/1x1"
 ASKED = """
 name: {name}
 workload: ctr-dlrm
-traffic: {{kind: single_stream, duration: 500ms}}
+traffic: {{kind: single_stream, duration: 100ms}}
 quality: {{auc: 0.002}}
 resources: {{cpus: 1}}
 candidates: {{backends: [onnxruntime], precisions: [fp32]}}
@@ -109,6 +109,36 @@ def test_a_pinned_engine_of_another_version_serves_what_was_pinned(bakeoff, tmp_
     assert [name for name, *_ in side.differs] == ["onnxruntime"]
     with Engine.start(side.order(pin.asked(), tmp_path / "serve.log"), 60.0) as engine:
         assert len(engine.closed(0.2, limit=10).done_ns) == 10
+
+
+@pytest.mark.slow
+def test_a_candidate_in_an_environment_of_its_own_is_locked_as_it_is_there(bakeoff, shop, tmp_path):
+    path = shop / "scenarios" / "shop.yaml"
+    apart = "environments: {onnxruntime@1.30: {requirements: [onnxruntime==1.30.0]}}}"
+    path.write_text(path.read_text().replace("precisions: [fp32]}", f"precisions: [fp32], {apart}"))
+    bakeoff("pin", str(path), "--candidate", "onnxruntime@1.30/fp32/1x1", "--reason", "the older engine")
+    (pin,) = pin_files.find(Path("results/baseline"))
+    assert pin.candidates[0].lock.by_name()["onnxruntime"] == "onnxruntime==1.30.0"
+    side = baseline.pinned(pin, pin.candidates[0])
+    assert (side.missing, side.differs) == ((), ())
+    assert side.interpreter != HERE
+    with Engine.start(side.order(pin.asked(), tmp_path / "serve.log"), 60.0) as engine:
+        assert len(engine.closed(0.2, limit=10).done_ns) == 10
+
+
+def test_of_what_techniques_made_the_pinned_variants_alone_are_kept(shop, tiny_prepared, tmp_path):
+    prepared = type(tiny_prepared).read(tmp_path / "cache" / "prepared" / "tiny")
+    for name in ("compressed/one", "compressed/two"):
+        (prepared.folder / name).mkdir(parents=True)
+        (prepared.folder / name / "model.onnx").write_bytes(name.encode())
+    kept = objects.find(baseline.keep_prepared(prepared, ["base", "compressed/two"]))
+    assert [path.name for path in (kept / "compressed").iterdir()] == ["two"]
+    assert type(prepared).read(kept).requests().count == prepared.requests().count
+    model = baseline.model_digest(prepared)
+    (prepared.folder / "requests" / "more.npy").touch()
+    assert baseline.model_digest(prepared) == model
+    (prepared.folder / "base" / "model.onnx.data").touch()
+    assert baseline.model_digest(prepared) != model
 
 
 @pytest.mark.slow
@@ -204,6 +234,8 @@ def test_bad_input_is_one_line_and_exit_2_and_nothing_is_written(bakeoff, shop):
         (*asked, "--run", "2001"): "there is no run '2001'",
         ("pin", "scenarios/other.yaml", "--reason", "x"): f"other: run {run} chose nothing (INSUFFICIENT); name what",
         (*asked, "--candidate", "onnxruntime/fp32/9x9"): "--candidate onnxruntime/fp32/9x9: no such candidate",
+        (*asked, "--candidate", "endpoint@triton/fp32/any"): "endpoint@triton/fp32/any: a server cannot be pinned",
+        (*asked, "--candidate", "onnxruntim/fp32/1x1"): "onnxruntim: unknown backend; did you mean onnxruntime?",
         (*asked, "--candidate", ID, "--run", run): "--candidate and --run: one of the two",
         (*asked, "--store", "none.db"): "none.db",
     }

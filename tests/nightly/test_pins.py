@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.errors import UserError
-from bakeoff.nightly import pin_files, pins
+from bakeoff.nightly import pin_files, pins, project
 from bakeoff.nightly.lock import Lock
 from bakeoff.nightly.moves import moves
 from bakeoff.nightly.pins import Ground, PinnedArtifact, PinnedBatching, PinnedCandidate, PinnedSetting
@@ -45,7 +45,7 @@ def scenario(**other):
     return from_dict({"name": "shop", "workload": "ctr-dlrm", "traffic": {"kind": "single_stream"}} | other)
 
 
-def pin(*candidates, reason="the first", former=None, root=None, **asked):
+def pin(*candidates, reason="the first", former=None, root=Path("/project"), **asked):
     return pins.new(scenario(**asked), WORKLOAD, candidates or [pinned()], reason, former, root)
 
 
@@ -136,6 +136,13 @@ def test_nothing_in_it_names_the_machine_its_user_or_an_absolute_path(tmp_path, 
     assert there.workload == str(elsewhere / "models" / "a.onnx")
     assert there.variants == {"beside": str(tmp_path / "other" / "beside" / "b.onnx"), "far": "c.onnx"}
     assert there.requests.file == elsewhere / "r.parquet"
+
+
+def test_paths_are_told_from_the_project_or_beside_it_alone():
+    assert project.relative(Path("/app/models/a.onnx"), Path("/app")) == "models/a.onnx"
+    assert project.relative(Path("/home/me/a.onnx"), Path("/app")) is None
+    assert project.relative(Path("/srv/other/a.onnx"), Path("/srv/shop")) == "../other/a.onnx"
+    assert project.relative(Path("/data/a.onnx"), Path("/srv/shop")) is None
 
 
 def test_the_digest_is_the_baselines_and_not_that_of_its_stored_figures():
