@@ -6,23 +6,26 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bakeoff.backends import Setting, registered
 from bakeoff.candidates import Candidate
 from bakeoff.cli import main
 from bakeoff.contest import contest
+from bakeoff.measure.block import Block
 from bakeoff.measure.engine_room import HERE, Engine, StageFailed
-from bakeoff.nightly import baseline, lock, objects, pin_files
+from bakeoff.nightly import baseline, lock, objects, pin_files, pinning
 from bakeoff.nightly.lock import Lock
 from bakeoff.scenario import load_scenario
+from bakeoff.store.record import LedgerRow, Quality
 from bakeoff.store.store import Store
 
 ID = "onnxruntime/fp32/1x1"
 ASKED = """
 name: {name}
 workload: ctr-dlrm
-traffic: {{kind: single_stream, duration: 100ms}}
+traffic: {{kind: single_stream}}
 quality: {{auc: 0.002}}
 resources: {{cpus: 1}}
 candidates: {{backends: [onnxruntime], precisions: [fp32]}}
@@ -197,26 +200,44 @@ def test_pinning_again_says_what_moved_and_json_says_it_too(bakeoff, shop):
 
 @pytest.mark.slow
 def test_the_choice_of_the_latest_run_with_the_scenario_is_pinned(bakeoff, shop):
-    asked = ("--candidate", ID, "--budget", "2m")
-    bakeoff("run", "scenarios/shop.yaml", *asked)
-    with Store.open("results/bakeoff.db") as store:
-        run = store.latest()
-    bakeoff("run", "scenarios/other.yaml", *asked)
-    told = bakeoff("pin", "--reason", "what the runs chose")
-    assert told.count(f"{ID}: pinned for the first time") == 2
-    pins = pin_files.find(shop / "results" / "baseline")
-    assert [(pin.name, [each.id for each in pin.candidates]) for pin in pins] == [("other", [ID]), ("shop", [ID])]
-    told = bakeoff("pin", "scenarios/shop.yaml", "--run", run[:-1], "--reason", "that very run")
-    assert "nothing changed but the reason" in told
+    scenarios = [load_scenario(path) for path in sorted(Path("scenarios").glob("*.yaml"))]
+    slower, faster = ("onnxruntime/fp32/1x1", {"onnxruntime": 2.0, "torch": 4.0}), ("torch/fp32/1x1", {"torch": 1.0})
+    first = store_run("results/bakeoff.db", scenarios, slower[1])
+    store_run("results/bakeoff.db", scenarios[:1], faster[1])
+    wanted = {}
+    with Store.open("results/bakeoff.db", create=False) as store:
+        wanted = pinning.chosen(scenarios, store)
+        assert pinning.chosen(scenarios, store, first) == {"other": [ID], "shop": [ID]}
+    assert wanted == {"other": [faster[0]], "shop": [ID]}
+    told = bakeoff("pin", "scenarios/shop.yaml", "--reason", "what the run chose")
+    assert f"{ID}: pinned for the first time" in told
+    told = bakeoff("pin", "scenarios/other.yaml", "--run", first[:-1], "--reason", "that very run")
+    assert f"{ID}: pinned for the first time" in told
+    assert [pin.name for pin in pin_files.find(shop / "results" / "baseline")] == ["other", "shop"]
 
 
-def store_run(place, run_of):
-    """A stored run of scenarios in which nothing was measured, so that it chose nothing."""
+def block(service_ms, seed):
+    """One request after the other, as fast as the engine answers."""
+    done = np.cumsum(np.random.default_rng(seed).gamma(100, service_ms * 1e4, 400)).astype(np.int64)
+    started = np.concatenate([[0], done[:-1]])
+    numbers, items = np.arange(400, dtype=np.int32), np.full(400, 1, np.int32)
+    return Block("closed", None, numbers, items, started, started, started, done, int(done[-1]), int(done[-1]))
+
+
+def store_run(place, scenarios, engines=None):
+    """A stored run with engines by their service times, ms; with none, nothing was measured and nothing chosen."""
     with Store.open(place) as store:
         run = store.begin("bakeoff run", {}, {"packages": {}})
-        for scenario in run_of:
-            store.add_scenario(run, scenario.name, scenario.definition(), {})
-            store.add_candidate(run, scenario.name, Candidate("onnxruntime", "fp32", Setting("1x1")), {})
+        for scenario in scenarios:
+            store.add_scenario(run, scenario.name, scenario.definition(), {"data": "real"})
+            for name, service_ms in (engines or {}).items():
+                one = Candidate(name, "fp32", Setting("1x1"))
+                store.add_candidate(run, scenario.name, one)
+                store.add_quality(run, scenario.name, one.id, [Quality("auc", 0.75, 0.75, 0.0, 0.0, 0.0, 1000)])
+                store.add_row(run, scenario.name, one.id, LedgerRow("serve", "ok"))
+                for number in range(4):
+                    blocks = block(service_ms, [number, len(name), len(scenario.name)])
+                    store.add_block(run, scenario.name, one.id, number, 0, blocks)
         store.finish(run, "finished")
     return run
 
