@@ -1,9 +1,12 @@
 """Bytes by hash: real folders, links, and what somebody changed."""
 
+import errno
 import os
+import shutil
 
 import pytest
 
+from bakeoff.errors import UserError
 from bakeoff.measure.engine_room import StageFailed
 from bakeoff.nightly import objects
 
@@ -81,3 +84,14 @@ def test_changed_bytes_are_told_and_kept_anew_by_the_next_pin(folder):
 
 def test_what_is_not_kept_here_is_not_found(folder):
     assert objects.find(objects.digest_of(folder)) is None
+
+
+def test_a_full_disk_is_one_clear_line_and_leaves_nothing_half(folder, cache, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "link", full)
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        objects.keep(folder)
+    assert [path for path in (cache / "objects").iterdir() if path.is_dir()] == []

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakeoff.errors import UserError
-from bakeoff.nightly import pin_files, pins
+from bakeoff.nightly import pin_files, pins, project
 from bakeoff.nightly.lock import Lock
 from bakeoff.nightly.moves import moves
 from bakeoff.nightly.pins import Ground, PinnedArtifact, PinnedBatching, PinnedCandidate, PinnedSetting
@@ -45,7 +45,7 @@ def scenario(**other):
     return from_dict({"name": "shop", "workload": "ctr-dlrm", "traffic": {"kind": "single_stream"}} | other)
 
 
-def pin(*candidates, reason="the first", former=None, root=None, **asked):
+def pin(*candidates, reason="the first", former=None, root=Path("/project"), **asked):
     return pins.new(scenario(**asked), WORKLOAD, candidates or [pinned()], reason, former, root)
 
 
@@ -80,7 +80,7 @@ batchings = st.none() | st.builds(PinnedBatching, most_items=st.integers(1), wai
 candidates = st.builds(
     lambda quality, stored, held, version, batching: pinned(
         quality=quality,
-        stored_s=tuple(stored),
+        stored={"service_time": tuple(stored)} if stored else {},
         version=version,
         setting=PinnedSetting(name="1x1", threads=2, instances=1, options=held, batching=batching),
     ),
@@ -93,6 +93,7 @@ candidates = st.builds(
 moments = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
 
 
+@settings(max_examples=40)
 @given(candidates, words, moments, st.text(max_size=30))
 def test_whatever_it_holds_comes_back_and_its_text_is_stable(tmp_path_factory, candidate, reason, at, description):
     former = pin(description=description)
@@ -106,10 +107,11 @@ def test_whatever_it_holds_comes_back_and_its_text_is_stable(tmp_path_factory, c
 
 
 def test_a_change_is_a_line_of_the_diff(tmp_path):
-    before = pin_files.text(pin()).splitlines()
-    after = pin_files.text(pin().with_stored({"onnxruntime/fp32/1x1": [0.002]})).splitlines()
-    assert len(set(after) - set(before)) <= 2
-    keys = list(json.loads(pin_files.text(pin())))
+    made = pin()
+    before = pin_files.text(made).splitlines()
+    after = pin_files.text(made.with_stored({"onnxruntime/fp32/1x1": {"memory": [2e6]}})).splitlines()
+    assert [line.strip() for line in after if line not in before] == ['"stored": {', '"memory": [', "2000000.0"]
+    keys = list(json.loads(pin_files.text(made)))
     assert keys == sorted(keys)
 
 
@@ -138,12 +140,20 @@ def test_nothing_in_it_names_the_machine_its_user_or_an_absolute_path(tmp_path, 
     assert there.requests.file == elsewhere / "r.parquet"
 
 
+def test_paths_are_told_from_the_project_or_beside_it_alone():
+    assert project.relative(Path("/app/models/a.onnx"), Path("/app")) == "models/a.onnx"
+    assert project.relative(Path("/home/me/a.onnx"), Path("/app")) is None
+    assert project.relative(Path("/srv/other/a.onnx"), Path("/srv/shop")) == "../other/a.onnx"
+    assert project.relative(Path("/data/a.onnx"), Path("/srv/shop")) is None
+
+
 def test_the_digest_is_the_baselines_and_not_that_of_its_stored_figures():
     made = pin()
-    stored = made.with_stored({"onnxruntime/fp32/1x1": [0.001, 0.0011]})
-    assert stored.candidates[0].stored_s == (0.001, 0.0011)
+    stored = made.with_stored({"onnxruntime/fp32/1x1": {"service_time": [0.001, 0.0011, 0.009], "memory": [2e6]}})
+    assert stored.candidates[0].stored["service_time"] == (0.001, 0.0011, 0.009)
+    assert stored.candidates[0].stands_in == {"service_time": 0.0011, "memory": 2e6}
     assert stored.digest == made.digest
-    assert made.with_stored({"another/fp32/1x1": [1.0]}) == made
+    assert made.with_stored({"another/fp32/1x1": {"memory": [1.0]}}) == made
     assert pin(pinned(version="1.30.0")).digest != made.digest
 
 
@@ -179,6 +189,8 @@ def test_no_reason_no_pin(reason, tmp_path):
         (lambda data: data["candidates"][0]["setting"].update(threads="2"), "candidates[0].setting.threads: "),
         (lambda data: data["candidates"][0]["quality"].update(auc=float("nan")), "candidates[0].quality.auc: "),
         (lambda data: data["candidates"][0]["lock"].update(packages=["numpy>=2"]), "lock.packages[0]: "),
+        (lambda data: data["candidates"][0]["stored"].update(p50=[1.0]), "candidates[0].stored.p50"),
+        (lambda data: data["candidates"][0]["stored"].update(p99=[-1.0]), "candidates[0].stored.p99[0]: "),
         (lambda data: data.update(candidates=[]), "candidates: "),
         (lambda data: data["candidates"].append(data["candidates"][0]), "candidates[1].id: occurs twice"),
         (lambda data: data.update(version=2), "version: 2: this bakeoff reads version 1"),

@@ -24,7 +24,7 @@ KEEP = "run the check with the cache (BAKEOFF_CACHE) that `bakeoff pin` filled"
 @dataclass(frozen=True, slots=True)
 class Pinned:
     """The baseline's side. What is missing is None, and `missing` says why, a StageFailed each; with any of them the
-    check falls back on `candidate.stored_s`. `differs` lists what is not installed as pinned: name, pinned, now."""
+    check falls back on `candidate.stands_in`. `differs` lists what is not installed as pinned: name, pinned, now."""
 
     candidate: PinnedCandidate
     artifact: Artifact | None

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bakeoff.measure.engine_room import StageFailed
 from bakeoff.workloads import cache_dir
+from bakeoff.workloads.cache import writable
 from bakeoff.workloads.locking import made_once
 
 FILES, INDEX = "files", "index.json"
@@ -24,7 +25,10 @@ _FOLDER = "folder"
 
 
 def keep(folder: Path, paths: Iterable[Path] | None = None, written: Mapping[str, bytes] | None = None) -> str:
-    """Keep a folder's content (or only `paths` below it), with files `written` beside; gives the digest."""
+    """Keep a folder's content (or only `paths` below it), with files `written` beside; gives the digest.
+
+    Raises UserError where the cache cannot be written, or is full.
+    """
     held, written = _listed(folder, paths), written or {}
     index = _index(held, written)
     digest = _sum(index)
@@ -39,10 +43,11 @@ def keep(folder: Path, paths: Iterable[Path] | None = None, written: Mapping[str
 
     place = _place(digest)
     _whole.cache_clear()
-    if place.exists() and not _whole(place):
-        shutil.rmtree(place)
-        _whole.cache_clear()
-    made_once(place, make)
+    with writable():
+        if place.exists() and not _whole(place):
+            shutil.rmtree(place)
+            _whole.cache_clear()
+        made_once(place, make)
     return digest
 
 

@@ -22,7 +22,9 @@ from bakeoff.measure.engine_room import StageFailed
 from bakeoff.nightly import baseline, lock, pin_files, pins, project
 from bakeoff.nightly.moves import moves
 from bakeoff.nightly.pins import Pin, PinnedCandidate, PinnedSetting, PinnedWorkload
-from bakeoff.scenario import Scenario
+from bakeoff.scenario import Scenario, override
+from bakeoff.scenario.endpoint import ENDPOINT
+from bakeoff.scenario.environment import APART
 from bakeoff.store.plain import candidate_definition
 from bakeoff.store.record import CandidateRecord, ScenarioRecord
 from bakeoff.store.store import Store
@@ -91,10 +93,11 @@ def _made(
     scenario: Scenario, wanted: Sequence[str], reason: str, former: Pin | None, root: Path, reporter: Reporter
 ) -> tuple[Pin, list[str]]:
     """The pin of one scenario, its bytes kept, and warnings."""
-    (question,) = contest.ask([scenario], candidates=wanted, reporter=reporter)
-    for entry in question.entries:
-        if entry.candidate.remote:
-            raise UserError(f"{scenario.name}: {entry.candidate.id}: a server cannot be pinned, for it cannot be kept")
+    backends = {name: name.partition("/")[0].partition(APART)[0] for name in wanted}
+    for name, backend in backends.items():
+        if backend == ENDPOINT:
+            raise UserError(f"{scenario.name}: {name}: a server cannot be pinned, for it cannot be kept as it is")
+    question = contest.question(override(scenario, backends=list(dict.fromkeys(backends.values()))), wanted, reporter)
     records, places = _built(question, reporter)
     prepared, candidates, warnings = question.prepared, [], []
     reporter.stage(f"keeping {', '.join(records)}")

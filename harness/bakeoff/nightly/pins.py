@@ -9,15 +9,17 @@ import hashlib
 import json
 import os
 import re
+import statistics
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from bakeoff.backends import LOSSLESS, Option, Setting
 from bakeoff.candidates import Candidate
+from bakeoff.decide.drift.answers import MEASURED
 from bakeoff.errors import UserError
 from bakeoff.measure import gpu, host
 from bakeoff.nightly import project
@@ -33,6 +35,15 @@ VERSION: Literal[1] = 1
 
 Sum = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _TARGET = re.compile(r"[\w.]+:[\w.]+(\?.*)?", re.DOTALL)
+
+
+def _measured(metric: str) -> str:
+    if metric not in MEASURED:
+        raise ValueError(f"must be one of {', '.join(MEASURED)}")
+    return metric
+
+
+Metric = Annotated[str, AfterValidator(_measured)]
 
 
 class PinnedBatching(Part):
@@ -68,8 +79,8 @@ class PinnedCandidate(Part):
     """One benchmark: a candidate as it was when it was pinned.
 
     `instances` is how the backend uses more than one core, `place` what the prepared workload calls the variant.
-    `quality` holds each metric's value. `stored_s` are the 25th percentiles of service times, seconds, of whole
-    sessions on the pin's host, for where the baseline cannot be run.
+    `quality` holds each metric's value. `stored` holds figures of whole sessions on the pin's host by metric (for
+    service_time, 25th percentiles in seconds), one a session, for where the baseline cannot be run.
     """
 
     id: str
@@ -84,13 +95,18 @@ class PinnedCandidate(Part):
     version: str
     artifact: PinnedArtifact
     quality: dict[str, float] = Field(default={})
-    stored_s: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    stored: dict[Metric, tuple[Annotated[float, Field(gt=0)], ...]] = Field(default={})
     lock: Lock
 
     @property
     def candidate(self) -> Candidate:
         """What was pinned."""
         return Candidate(self.backend, self.precision, self.setting.setting(), self.variant, self.device)
+
+    @property
+    def stands_in(self) -> dict[str, float]:
+        """The median of the stored sessions by metric, in the metric's own unit."""
+        return {metric: statistics.median(values) for metric, values in self.stored.items() if values}
 
     @property
     def lossless(self) -> bool:
@@ -169,7 +185,7 @@ class Pin(Part):
         """Of all that the baseline is. The stored figures are no part of it: they may come later."""
         values = self.model_dump(mode="json")
         for candidate in values["candidates"]:
-            del candidate["stored_s"]
+            del candidate["stored"]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
     def asked(self, root: Path | None = None) -> Scenario:
@@ -180,13 +196,13 @@ class Pin(Part):
         """The pinned candidate of that id."""
         return next((each for each in self.candidates if each.id == name), None)
 
-    def with_stored(self, stored_s: Mapping[str, Sequence[float]]) -> Pin:
-        """The same baseline with these session-wise p25 service times, seconds, by candidate id; others stay."""
-        candidates = [
-            each.model_copy(update={"stored_s": tuple(stored_s.get(each.id, each.stored_s))})
-            for each in self.candidates
-        ]
-        return self.model_copy(update={"candidates": tuple(candidates)})
+    def with_stored(self, stored: Mapping[str, Mapping[str, Sequence[float]]]) -> Pin:
+        """The same baseline with these figures of sessions, by candidate id and metric; other candidates' stay."""
+        candidates = [each.model_dump() for each in self.candidates]
+        for each in candidates:
+            each["stored"] = {name: tuple(values) for name, values in stored.get(each["id"], each["stored"]).items()}
+        validated = tuple(PinnedCandidate.model_validate(each) for each in candidates)
+        return self.model_copy(update={"candidates": validated})
 
     @model_validator(mode="after")
     def _each_once(self) -> Pin:

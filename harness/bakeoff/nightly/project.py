@@ -33,6 +33,6 @@ def git(folder: Path, *words: str) -> str:
 def relative(path: Path, root: Path) -> str | None:
     """A path in the project, or in one beside it, as it reads from the root; None for all others, whose place is this
     machine's own affair."""
-    path = Path(os.path.realpath(path))
-    root = Path(os.path.realpath(root))
-    return os.path.relpath(path, root) if path.is_relative_to(root.parent) and root.parent != Path("/") else None
+    path, root = path.resolve(), root.resolve()
+    beside = root.parent != Path(root.anchor) and path.is_relative_to(root.parent)
+    return os.path.relpath(path, root) if beside or path.is_relative_to(root) else None
