@@ -101,6 +101,14 @@ def test_nights_against_stored_figures_are_left_out():
     assert found.left_out == 1
 
 
+def test_a_benchmark_of_stored_figures_alone_has_no_history():
+    alone = [past_night(0, [0.4], answers=answered(stored=True))]
+    with pytest.raises(UserError, match="no night whose pin could be run"):
+        past.history(alone, SERVICE_TIME)
+    nights = [*alone, past_night(1, {("feed", "torch"): [0.0]})]
+    assert [each.benchmark for each in past.history(nights, SERVICE_TIME).series] == ["feed: torch"]
+
+
 def test_benchmarks_are_named_by_parts():
     nights = [past_night(0, {("ctr", "torch"): [0.0], ("ctr", "tvm"): [0.0], ("feed", "torch"): [0.0]})]
     named = [each.benchmark for each in past.history(nights, SERVICE_TIME, ["feed", "tvm"]).series]
