@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from decide.drift.nights import past_night, simulated
+from proofs.nights import past_night, simulated
 
 from bakeoff.decide.drift import kept, past
 from bakeoff.decide.drift.answers import CAPACITY, SERVICE_TIME, Answer, Figure
