@@ -73,6 +73,17 @@ def test_history_has_every_nights_values_by_benchmark(store):
     assert store.history("p99")[2].values == {}
 
 
+def test_a_benchmarks_sessions_come_night_by_night(store):
+    first, _, third = (begun(store) for _ in range(3))
+    written = [session(1), session(2, stage="confirm"), session(3, now={"service_time": 0.1})]
+    store.add_session(third, written[2])
+    store.add_session(first, session(1, candidate="torch"))
+    for each in written[:2]:
+        store.add_session(first, each)
+    assert store.sessions(CTR, ORT) == (tuple(written[:2]), (written[2],))
+    assert store.sessions(CTR, "tvm") == ()
+
+
 def test_a_clock_set_back_does_not_change_the_order(store, monkeypatch):
     times = [AT, AT - timedelta(days=2), AT - timedelta(days=2)]
     nights = []
@@ -174,3 +185,37 @@ def test_a_killed_check_loses_at_most_the_session_in_flight(place):
         found = store.load_night(night)
         assert (found.status, found.answers) == ("running", ())
         assert len(found.sessions) in (last + 1, last + 2)
+
+
+FILLER = textwrap.dedent(
+    """
+    import resource, sys
+    from bakeoff.errors import UserError
+    from bakeoff.store.nights import Nights
+    from bakeoff.store.record import SessionRecord
+    with Nights.open(sys.argv[1]) as store:
+        night = store.begin_night("filler", {}, {}, {})
+        resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+        for number in range(100_000):
+            try:
+                store.add_session(night, SessionRecord("ctr", "x", "screen", number, {"service_time": number / 7}))
+            except UserError as error:
+                print(night, number, error)
+                break
+    """
+)
+
+
+def test_a_disk_that_takes_no_more_is_one_clear_line_and_the_store_stays_whole(tmp_path):
+    """No file may grow any further, as on a full disk."""
+    place = tmp_path / "b.db"
+    done = subprocess.run([sys.executable, "-c", FILLER, str(place)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    night, stored, said = done.stdout.strip().split(" ", 2)
+    assert said.startswith(f"store {place}: ")
+    assert said.endswith("; give another place with --store")
+    assert "\n" not in said
+    with Nights.open(place, create=False) as store:
+        assert [each.number for each in store.load_night(night).sessions] == list(range(int(stored)))
+        assert int(stored) > 10
+        store.finish_night(night, "stopped")

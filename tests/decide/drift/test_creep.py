@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from decide.drift.nights import past_night, simulated
+from proofs.nights import past_night, simulated
 
 from bakeoff.backends import Unavailable
 from bakeoff.decide.drift import creep, past

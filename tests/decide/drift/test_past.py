@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from decide.drift.nights import past_night, simulated
+from proofs.nights import past_night, simulated
 
 from bakeoff.decide.drift import kept, past
 from bakeoff.decide.drift.answers import CAPACITY, SERVICE_TIME, Answer, Figure
@@ -99,6 +99,14 @@ def test_nights_against_stored_figures_are_left_out():
     found = series(nights)
     assert [point.night for point in found.points] == ["n0", "n2"]
     assert found.left_out == 1
+
+
+def test_a_benchmark_of_stored_figures_alone_has_no_history():
+    alone = [past_night(0, [0.4], answers=answered(stored=True))]
+    with pytest.raises(UserError, match="no night whose pin could be run"):
+        past.history(alone, SERVICE_TIME)
+    nights = [*alone, past_night(1, {("feed", "torch"): [0.0]})]
+    assert [each.benchmark for each in past.history(nights, SERVICE_TIME).series] == ["feed: torch"]
 
 
 def test_benchmarks_are_named_by_parts():

@@ -60,11 +60,9 @@ def sought(series: Sequence[Series], metric: str) -> tuple[Series, ...]:
 
     Raises Unavailable where there is no environment with Otava and none can be made.
     """
-    long = [each for each in series if len(each.points) >= FEWEST]
-    if not long:
-        return tuple(series)
-    found = iter(_otava([[point.level for point in each.points] for each in long]))
-    return tuple(_with(each, next(found), metric) if each in long else each for each in series)
+    levels = [[point.level for point in each.points] for each in series]
+    found = iter(_otava(long) if (long := [each for each in levels if len(each) >= FEWEST]) else [])
+    return tuple(_with(each, next(found), metric) if len(each.points) >= FEWEST else each for each in series)
 
 
 def _with(series: Series, found: Sequence[Mapping[str, Any]], metric: str) -> Series:

@@ -21,6 +21,7 @@ from bakeoff.errors import UserError
 from bakeoff.store.nights import Benchmark, PastNight
 
 JOIN = 10
+"""Nights: with more a creep is joined too low, with fewer the joins' own error grows."""
 _CONFIRMED = frozenset({"regression", "improved"})
 
 
@@ -29,9 +30,9 @@ class Point:
     """A benchmark's night. `value`, `low` and `high` are log ratios to the pin of that night, the interval as it was
     judged, None where it was not; `level` is the log ratio to the series' first pin.
 
-    `repinned` says that the pin is another than the night before, `joined` over how many nights a pin that is new to
-    the series was joined to it, 0 elsewhere. `versions` what else changed since, such as "numpy
-    2.4.5 → 2.4.6", those in the candidate's name first. `status` is the answer's, "" where the night ended before it.
+    `repinned` says that the pin is another than the night before, `joined` over how many nights a pin new to the series
+    was joined to those before it, 0 elsewhere. `versions` are what else changed since, such as "numpy 2.4.5 → 2.4.6",
+    those in the candidate's name first. `status` is the answer's, "" where the night ended before it.
     """
 
     night: str
@@ -119,7 +120,9 @@ def history(nights: Sequence[PastNight], metric: str, parts: Sequence[str] = ())
     if not benchmarks:
         raise UserError(f"has no session that measured {metric} yet; --metric names another")
     wanted = _wanted({f"{scenario}: {candidate}": (scenario, candidate) for scenario, candidate in benchmarks}, parts)
-    series = tuple(_series(nights, metric, of) for of in wanted)
+    series = tuple(each for each in (_series(nights, metric, of) for of in wanted) if each.points)
+    if not series:
+        raise UserError("has no night whose pin could be run: stored figures alone make no history")
     return History(metric, {night.night: night.started_at for night in nights}, series)
 
 

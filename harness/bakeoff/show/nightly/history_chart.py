@@ -7,6 +7,7 @@ from functools import partial
 from itertools import pairwise
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -123,13 +124,20 @@ def _limits(points: Sequence[Point], drawn: Drawn) -> tuple[float, float]:
 
 
 def _nights(panel: Axes, points: Sequence[Point], places: Sequence[int], drawn: Drawn) -> None:
-    for x, point in zip(places, points, strict=True):
-        colour = _STATUS.get(point.status, draw.OTHER)
-        if point.low is not None and point.high is not None:
-            shift = point.level - point.value
-            ends = [drawn(shift + point.low), drawn(shift + point.high)]
-            panel.plot([x, x], ends, color=colour, linewidth=1.6, alpha=0.3, solid_capstyle="butt", zorder=2)
-        panel.plot([x], [drawn(point.level)], marker="o", markersize=2.8, color=colour, linestyle="none", zorder=3)
+    for colour in (draw.OTHER, *_STATUS.values()):
+        told = [each for each in zip(places, points, strict=True) if _STATUS.get(each[1].status, draw.OTHER) == colour]
+        if not told:
+            continue
+        bars = [
+            (x, drawn(point.level - point.value + point.low), drawn(point.level - point.value + point.high))
+            for x, point in told
+            if point.low is not None and point.high is not None
+        ]
+        across, low, high = zip(*bars, strict=True) if bars else ((), (), ())
+        panel.vlines(across, low, high, colors=colour, linewidth=1.6, alpha=0.3, zorder=2)
+        levels = [drawn(point.level) for _, point in told]
+        mark: Any = {"marker": "o", "markersize": 2.8, "color": colour, "linestyle": "none", "zorder": 3}
+        panel.plot([x for x, _ in told], levels, **mark)
 
 
 def _levels(panel: Axes, series: Series, places: Sequence[int], drawn: Drawn) -> None:
@@ -148,17 +156,9 @@ def _events(panel: Axes, series: Series, places: Sequence[int]) -> None:
     for x, point in zip(places, series.points, strict=True):
         if point.repinned:
             panel.axvline(x - 0.5, color=draw.MUTED, linewidth=1.0, linestyle=(0, (2, 2)), zorder=1)
-        if point.versions:
-            panel.plot(
-                [x],
-                [0.04],
-                marker="D",
-                markersize=4,
-                transform=panel.get_xaxis_transform(),
-                zorder=5,
-                clip_on=False,
-                **draw.HOLLOW,
-            )
+    versions = [x for x, point in zip(places, series.points, strict=True) if point.versions]
+    at_foot: Any = {"transform": panel.get_xaxis_transform(), "clip_on": False, "zorder": 5, **draw.HOLLOW}
+    panel.plot(versions, [0.04] * len(versions), marker="D", markersize=4, **at_foot)
     for change in series.changes:
         panel.axvline(places[change.place] - 0.5, color=_colour(change), linewidth=1.2, zorder=2)
     taken = [_around_line(panel, places[change.place] - 0.5) for change in series.changes]
