@@ -36,7 +36,7 @@ REGRESSED = answer(
     "regression",
     service("regression", 0.052, 0.041, 0.063, sessions=12),
     Figure("quality:auc", "ok", 0.0001, -0.0002, 0.0004, None, 1, 0.001, 0.6812, 0.6811),
-    Figure(ARTIFACT_SIZE, "regression", 0.25, None, None, None, 0, 0.02, 37_400_000, 46_750_000, "bytes"),
+    Figure(ARTIFACT_SIZE, "regression", 0.25, 0.25, 0.25, 0.0, 0, 0.02, 37_400_000, 46_750_000, "bytes"),
     *REPORTED,
     culprit="onnxruntime 1.30.0 -> 1.31.1",
     sessions=(Session("screen", 1, {SERVICE_TIME: 0.05}, {SERVICE_TIME: 0.008}, {SERVICE_TIME: 0.0084}, STARTED),),

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bakeoff import __version__ as bakeoff_version
+from bakeoff.nightly.stored_figures import read_pytest_benchmark
 
 BAKEOFF = [sys.executable, "-m", "bakeoff"]
 
@@ -106,6 +107,10 @@ def test_a_stored_run_can_be_tabled_and_reported_again(finished):
     summaries = sorted((finished / "logs").rglob("mlperf_log_summary.txt"))
     assert len(told) == len(summaries) >= 2
     assert all("Scenario : Server" in path.read_text(encoding="utf-8") for path in summaries)
+    bakeoff("export", "--format", "pytest-benchmark", "--output", "bench.json", folder=finished)
+    stored = read_pytest_benchmark(finished / "bench.json")
+    assert {figures.load for figures in stored.values()} == {"open loop"}
+    assert {name.split("/")[0] for name in stored} == {"model: onnxruntime", "model: openvino"}
     bakeoff("report", "--to", "elsewhere", folder=finished)
     names = {path.suffix for path in (finished / "elsewhere").iterdir()}
     assert {".html", ".png", ".svg", ".md"} <= names

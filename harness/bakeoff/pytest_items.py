@@ -16,7 +16,6 @@ import pytest
 
 from bakeoff import api
 from bakeoff.contest import contest
-from bakeoff.contest.load import ClosedLoop, load_for
 from bakeoff.contest.plan import Question
 from bakeoff.contest.single import start
 from bakeoff.errors import UserError
@@ -119,14 +118,14 @@ def measure(name: str, file: ScenarioFile, clock: Clock, benchmark: Any, folder:
     """Time a candidate; in pytest-benchmark's results it has the name that the nightly check gives it, too."""
     question = file.question(name)
     (entry,) = (each for each in question.entries if each.candidate.id == name)
-    candidate, load = entry.candidate, load_for(question.scenario)
+    candidate = entry.candidate
     parts = {each: getattr(candidate, each) for each in ("backend", "precision", "variant", "device")}
     benchmark.fullname, benchmark.param = f"{question.scenario.name}: {name}", name
     benchmark.params = parts | {"setting": candidate.setting.name}
     benchmark.extra_info |= {"benchmark": benchmark.fullname, "load": LOAD, "host": host.host_id()}
     benchmark.extra_info["version"] = entry.version
     with start(question, name, folder) as engine:
-        benchmark(Lane(engine, clock, join=load.join if isinstance(load, ClosedLoop) else 1).call)
+        benchmark(Lane(engine, clock).call)
 
 
 def _feasible(run: str, store: str | None, scenario: Scenario) -> list[str]:

@@ -18,8 +18,8 @@ class Played:
         self.loaded = SimpleNamespace(details={"service_ns": 40_000_000})
         self.service_ns, self.asked, self.lost = service_ns, [], lost
 
-    def closed(self, seconds, limit, lanes, join):
-        self.asked.append((limit, lanes, join))
+    def closed(self, seconds, limit, lanes):
+        self.asked.append((limit, lanes))
         taken = np.array([999_999_999, *self.service_ns][:limit], np.int64)
         done = np.cumsum(taken)
         started = done - taken
@@ -37,7 +37,7 @@ def test_each_call_moves_the_clock_by_its_own_service_time_and_no_other_thing_do
         lane.call()
         readings.append(clock() - before)
     assert readings == pytest.approx([50e-6, 70e-6, 60e-6, 50e-6], rel=1e-9)
-    assert engine.asked[0] == (7, 1, 1), "a quarter of a second of calls that take 40 ms, and one to wake up"
+    assert engine.asked[0] == (7, 1), "a quarter of a second of calls that take 40 ms, and one to wake up"
     assert engine.asked[1][0] == 1 + 4096, "by then their pace is known"
 
 

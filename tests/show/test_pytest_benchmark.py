@@ -69,6 +69,10 @@ def store(tmp_path) -> str:
             opened.add_row(run, "night", candidate.id, LedgerRow("serve", "ok"))
             for number, one in blocks:
                 opened.add_block(run, "night", candidate.id, number, 0, one)
+        joined = {**ASKED, "name": "joined", "traffic": {"kind": "multi_stream", "samples_per_query": 8}}
+        opened.add_scenario(run, "joined", from_dict(joined).definition(), {"data": "real"})
+        opened.add_candidate(run, "joined", Candidate("alone", "fp32", Setting("1x1")))
+        opened.add_block(run, "joined", "alone/fp32/1x1", 1, 0, block("closed", times(50_000)))
         opened.finish(run, "finished")
     return str(tmp_path / "runs.db")
 
@@ -112,12 +116,14 @@ def test_what_was_timed_under_another_load_has_another_name(exported):
         "night: screened/fp32/1x1": "closed loop, one lane",
         "night: open/fp32/1x1 (open loop)": "open loop",
         "night: crowd/fp32/1x1 (closed loop, 4 lanes)": "closed loop, 4 lanes",
+        "joined: alone/fp32/1x1 (closed loop, 8 requests a call)": "closed loop, 8 requests a call",
     }
 
 
 def test_the_check_reads_it(exported):
     found = read_pytest_benchmark(exported)
-    assert set(found) == {f"night: {name}/fp32/1x1" for name in ("alone", "screened", "open", "crowd")}
+    names = {f"night: {name}/fp32/1x1" for name in ("alone", "screened", "open", "crowd")}
+    assert set(found) == names | {"joined: alone/fp32/1x1"}
     alone = found["night: alone/fp32/1x1"]
     assert (alone.rounds, alone.host, alone.version, alone.cpu) == (800, "ab12", "1.2", "a CPU")
     assert alone.median == pytest.approx(float(np.median([*times(50_000), *times(70_000)])) / 1e9)

@@ -44,13 +44,12 @@ class Clock:
 
 
 class Lane:
-    """Calls of an engine, each of `join` requests, which move a clock."""
+    """Calls of an engine, a request each, which move a clock."""
 
-    def __init__(self, engine: Engine, clock: Clock, join: int = 1) -> None:
+    def __init__(self, engine: Engine, clock: Clock) -> None:
         self._engine = engine
         self._clock = clock
-        self._join = join
-        self._call_ns = float(engine.loaded.details["service_ns"]) * join
+        self._call_ns = float(engine.loaded.details["service_ns"])
         self._played: deque[int] = deque()
 
     def call(self) -> None:
@@ -62,7 +61,7 @@ class Lane:
     def _block(self) -> list[int]:
         """The service times of the next calls, in order, in nanoseconds."""
         calls = round(min(MOST_CALLS, max(1.0, BLOCK_S * 1e9 / self._call_ns)))
-        block = self._engine.closed(max(LEAST_S, PATIENCE * calls * self._call_ns / 1e9), calls + 1, 1, self._join)
+        block = self._engine.closed(max(LEAST_S, PATIENCE * calls * self._call_ns / 1e9), calls + 1, lanes=1)
         served_ns = served(block)[1:] or served(block)
         self._call_ns = max(1.0, sum(served_ns) / len(served_ns))
         return served_ns

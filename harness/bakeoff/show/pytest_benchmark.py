@@ -18,6 +18,7 @@ from bakeoff.decide import stamps
 from bakeoff.decide.judgement import Verdict
 from bakeoff.measure.block import Block
 from bakeoff.measure.lane import LOAD
+from bakeoff.scenario import Traffic, restore
 from bakeoff.store.percentile import Floats
 from bakeoff.store.plain import plain
 from bakeoff.store.record import SCREEN_ROUND, CandidateRecord, RunRecord, ScenarioRecord
@@ -52,12 +53,13 @@ def export(record: RunRecord, verdicts: tuple[Verdict, ...]) -> Exported:
     benchmarks: list[dict[str, Any]] = []
     left_out: list[str] = []
     for scenario in record.scenarios:
+        traffic = restore(dict(scenario.definition)).traffic
         for candidate in scenario.candidates:
             blocks = _blocks(candidate)
             times_s = np.asarray(stamps.joined([stamps.service_s(block) for block in blocks]), dtype=np.float64)
             if len(times_s):
                 facts = {
-                    "load": _load(blocks[0]),
+                    "load": _load(blocks[0], traffic),
                     "host": host,
                     "outcome": outcomes.get((scenario.name, candidate.id), ""),
                 }
@@ -109,10 +111,12 @@ def _blocks(candidate: CandidateRecord) -> list[Block]:
     return [each.block for each in chosen]
 
 
-def _load(block: Block) -> str:
+def _load(block: Block, traffic: Traffic) -> str:
     lanes = int(block.facts.get("lanes", 1))
     if block.kind == "open":
         return "open loop"
+    if traffic.kind == "multi_stream":
+        return f"closed loop, {traffic.samples_per_query} requests a call"
     return LOAD if lanes == 1 else f"closed loop, {lanes} lanes"
 
 

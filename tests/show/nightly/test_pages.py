@@ -27,6 +27,7 @@ def test_each_benchmark_has_its_line_the_worst_first_and_the_verdict_comes_last(
     (larger,) = (line for line in lines if line.startswith("REGRESSION") and "artifact size" in line)
     assert "+25 %" in larger
     assert "37.4 MB → 46.8 MB" in larger
+    assert " exact " in larger
     last = [line for line in lines[lines.index("The night: REGRESSION") :] if line]
     assert last[1].startswith(
         "6 benchmarks: 1 regressed, 1 missing, 2 inconclusive, 1 improved and 1 ok. ctr-ranking: onnxr"

@@ -32,6 +32,7 @@ METRICS: Mapping[str, tuple[str, str, str]] = {
     ARTIFACT_SIZE: ("artifact size", "larger", "smaller"),
 }
 """Each metric's name, and what it is where it got worse, and better."""
+EXACT = "exact"
 _COUNTED: Mapping[Status, str] = {
     "regression": "regressed",
     "missing": "missing",
@@ -57,9 +58,11 @@ def change_words(figure: Figure) -> str:
 
 
 def interval_words(figure: Figure) -> str:
-    """The interval of the change; a dash where there is none."""
+    """The interval of the change; a dash where there is none, "exact" where it needs none."""
     if not (known(figure.low) and known(figure.high)) or figure.low is None or figure.high is None:
         return ABSENT
+    if figure.low == figure.high:
+        return EXACT
     if is_quality(figure):
         return interval(figure.low, figure.high)
     return f"{interval(100 * figure.low, 100 * figure.high)} %"
@@ -90,7 +93,7 @@ def told(figure: Figure) -> str:
     if value is None or not known(value):
         return f"{name} unknown"
     around = interval_words(figure if value > 0 else _turned(figure))
-    behind = "" if around == ABSENT else f" ({around})"
+    behind = "" if around in {ABSENT, EXACT} else f" ({around})"
     if is_quality(figure):
         return (
             f"{name} {'lost' if value > 0 else 'gained'} {number(abs(value), 2)}{behind}" if value else f"same {name}"
