@@ -12,7 +12,7 @@ from bakeoff.contest.fleet import log_path, order
 from bakeoff.contest.plan import Entry, Question
 from bakeoff.contest.reporter import Reporter
 from bakeoff.decide.drift import rule
-from bakeoff.decide.drift.answers import QUALITY, SERVICE_TIME, Figure, Session
+from bakeoff.decide.drift.answers import QUALITY, Figure, Session
 from bakeoff.errors import UserError
 from bakeoff.measure import host
 from bakeoff.measure.engine_room import Order, StageFailed
@@ -154,11 +154,8 @@ class _Case:
         return case
 
     def _stored(self) -> dict[str, float]:
-        """The median of the pinned figures, on a machine of the same kind; nothing on another."""
-        values = sorted(self._pinned.stored_s)
-        if not values or self._pin.host.unlike(self._ground):
-            return {}
-        return {SERVICE_TIME: values[len(values) // 2]}
+        """The pinned figures, on a machine of the same kind; nothing on another."""
+        return {} if self._pin.host.unlike(self._ground) else self._pinned.stands_in
 
     def _exact(self, case: Case, place: Path, baseline: Pinned, entry: Entry) -> list[Figure]:
         now, was = artifact_now(place), self._pinned.artifact

@@ -13,15 +13,18 @@ from pathlib import Path
 
 from bakeoff.contest import contest
 from bakeoff.contest.budget import Budget
+from bakeoff.contest.fleet import log_path, order
 from bakeoff.contest.plan import Entry, Question
 from bakeoff.contest.reporter import Reporter, Silent
 from bakeoff.contest.trial import Trial
+from bakeoff.decide.drift.rule import SCREEN_SESSIONS
 from bakeoff.decide.verdict import judge_scenario
 from bakeoff.errors import UserError
 from bakeoff.measure.engine_room import StageFailed
 from bakeoff.nightly import baseline, lock, pin_files, pins, project
 from bakeoff.nightly.moves import moves
 from bakeoff.nightly.pins import Pin, PinnedCandidate, PinnedSetting, PinnedWorkload
+from bakeoff.nightly.session import SideFailed, Sides, play
 from bakeoff.scenario import Scenario, override
 from bakeoff.scenario.endpoint import ENDPOINT
 from bakeoff.scenario.environment import APART
@@ -104,7 +107,10 @@ def _made(
     for entry in question.entries:
         now = _locked(entry, scenario, root)
         warnings += list(now.warnings)
-        candidates.append(_pinned(entry, question, records[entry.candidate.id], places[entry.candidate.id], now.lock))
+        candidate = _pinned(entry, question, records[entry.candidate.id], places[entry.candidate.id], now.lock)
+        reporter.stage(f"measuring {candidate.id} by itself, for where it cannot be run any more")
+        stored = _sessions(question, candidate.id, places[candidate.id])
+        candidates.append(candidate.model_copy(update={"stored": stored}))
     workload = PinnedWorkload(
         key=prepared.key,
         model=baseline.model_digest(prepared),
@@ -133,6 +139,19 @@ def _locked(entry: Entry, scenario: Scenario, root: Path) -> lock.Now:
         return lock.installed(point, here, root)
     except StageFailed as failed:
         raise UserError(f"{scenario.name}: {entry.candidate.id}: {failed.reason}; {failed.remedy}") from None
+
+
+def _sessions(question: Question, name: str, place: Path) -> dict[str, tuple[float, ...]]:
+    """By metric the figures of some sessions of the candidate alone."""
+    with tempfile.TemporaryDirectory(prefix="bakeoff-") as logs:
+        sides = Sides(question.scenario, order(question, name, place, log_path(Path(logs), "", name, "pin")), None)
+        try:
+            played = [play(sides, "screen", number).now for number in range(1, SCREEN_SESSIONS + 1)]
+        except SideFailed as failed:
+            raise UserError(f"{question.scenario.name}: {name}: cannot be pinned, it fails here: {failed}") from None
+    metrics = {metric for figures in played for metric in figures}
+    found = {metric: tuple(each[metric] for each in played if each.get(metric, 0.0) > 0.0) for metric in metrics}
+    return dict(sorted(found.items()))
 
 
 def _pinned(
