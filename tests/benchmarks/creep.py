@@ -55,12 +55,10 @@ def line(case: Case, session_sd: float, series: int) -> str:
     nights = simulated(case.truth, series, every=case.every, session_sd=session_sd, seed=len(case.name))
     found = creep.sought(past.history(nights, SERVICE_TIME).series, SERVICE_TIME)
     changed = [each for each in found if each.changes]
-    near = (
-        sum(any(abs(change.place - case.at) <= 1 for change in each.changes) for each in changed) if case.at else None
-    )
+    near = [each for each in changed if any(abs(change.place - (case.at or 0)) <= 1 for change in each.changes)]
     off = [past.standing(each.points) - case.truth[-1] for each in found]
     cells = (case.name, str(len(case.truth)), str(case.every or "never"), f"{session_sd:.1%}")
-    shares = (f"{len(changed) / series:.1%}", "-" if case.at is None else f"{near / series:.1%}")
+    shares = (f"{len(changed) / series:.1%}", f"{len(near) / series:.1%}" if case.at else "-")
     return _line((*cells, *shares, f"{np.mean(off):+.1%} ({np.std(off):.1%})"))
 
 
