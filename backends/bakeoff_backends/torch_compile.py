@@ -103,9 +103,10 @@ class TorchCompile(Backend):
         """Compile the program for the setting's threads; Inductor's caches live and die inside `into`.
 
         On a CPU weights may be frozen: repacked for oneDNN once and not at each call. bf16 always is, which is a tenth
-        to a fifth faster, and int8, whose kernels Inductor finds in frozen graphs alone. For fp32 it depends on the model, the items of a call and the CPU (docs/engines.md): both are
-        built, where calls are short also with products chosen by timing them (max-autotune), whose kernels come without
-        a library's overhead, and the soonest through the samples is kept; stdout tells which.
+        to a fifth faster, and int8, whose kernels Inductor finds for frozen weights alone. For fp32 it depends on the
+        model, the items of a call and the CPU (docs/engines.md): both are built, where calls are short also with
+        products chosen by timing them (max-autotune), whose kernels come without a library's overhead, and the soonest
+        through the samples is kept; stdout tells which.
         """
         self.require(precision, device)
         path, caches = into / "model.pt2", into / "inductor"

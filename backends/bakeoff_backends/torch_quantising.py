@@ -41,7 +41,8 @@ def quantised(program: ExportedProgram, model: Model, precision: str) -> Exporte
     with _refusing():
         if precision == STATIC:
             return torch_graph.again(program, _static(module, [_arguments(model, each) for each in _some(model)]))
-        return torch_graph.again(program, _dynamic(module)).run_decompositions({})
+        made: ExportedProgram = torch_graph.again(program, _dynamic(module)).run_decompositions({})
+        return made
 
 
 def require_kernels(program: ExportedProgram, package: Path) -> None:
@@ -78,7 +79,7 @@ def _dynamic(module: GraphModule) -> GraphModule:
         weight, bias = (torch_graph.constant(module, arg) for arg in (*node.args[1:3], None)[:2])
         layer = torch.nn.Linear(weight.shape[1], weight.shape[0], bias is not None, device="meta")
         layer.weight = torch.nn.Parameter(weight, requires_grad=False)
-        layer.bias = None if bias is None else torch.nn.Parameter(bias, requires_grad=False)
+        layer.register_parameter("bias", None if bias is None else torch.nn.Parameter(bias, requires_grad=False))
         name = f"quantised_{number}"
         module.add_submodule(name, layer)
         with module.graph.inserting_before(node):

@@ -65,9 +65,7 @@ def parallel(engine: str) -> Setting:
     return next(each for each in plugin(engine).settings(Resources(cpus=2)) if each.instances == 2)
 
 
-def built(
-    engine: str, name: str, setting: Setting, sizes: tuple[int, ...] = ITEMS, precision: str = FP32
-) -> Built:
+def built(engine: str, name: str, setting: Setting, sizes: tuple[int, ...] = ITEMS, precision: str = FP32) -> Built:
     """The engine's artifact for requests of these sizes; raises StageFailed where the engine is not here or does not
     take the model."""
     target, found, prepared = registered()[engine].value, _probed(engine), workload(name, sizes)
