@@ -55,7 +55,7 @@ class Table:
 TABLES = {
     "errors": Table("bare.measuring:error", ("version", "largest relative error", "requests")),
     "bare": Table("bare.measuring:bare", BATCHES),
-    "precisions": Table("bare.measuring:precisions", ("largest relative errors", *BATCHES)),
+    "precisions": Table("bare.measuring:precisions", ("median relative errors", *BATCHES)),
     "knobs": Table("bare.sweep:knobs", ("settings", *BATCHES)),
     "neighbours": Table("bare.measuring:neighbours", ("others", *BATCHES)),
     "callers": Table("bare.measuring:callers", ("instances", *BATCHES, *TWO_THREADS, "two threads use")),

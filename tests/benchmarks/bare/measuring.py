@@ -54,7 +54,7 @@ def precisions(engine: str, workload: str, repeats: int) -> Row:
         }
         for player in players.values():
             player.load("plugin")
-        errors = [f"{name} {player.ask('error')['error']:.2g}" for name, player in players.items()]
+        errors = [f"{name} {player.ask('error')['median']:.1e}" for name, player in players.items()]
         found = [beside_fp32(players, items, repeats) for items in ground.ITEMS]
     cells = [", ".join(f"{name} {ratio}" for name, ratio in each.items()) for each in found]
     return Row((", ".join(errors), *cells), pays(found))
