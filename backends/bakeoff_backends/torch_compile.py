@@ -3,6 +3,13 @@
 Preferred to torch.compile, measured with one thread (p50, microseconds, batch 1 / 32 / 256): a small DLRM takes
 29 / 76 / 398 against 131 / 219 / 561, a two-layer transformer 406 / 10,538 / 95,335 against 600 / 11,145 / 95,357. Its
 library also loads without a compiler, where torch.compile compiles again in every new process.
+
+int8 is on request: where it pays depends on the model (docs/engines.md). int8-dynamic is torchao's `quantize_`, which
+scales each row by itself and calls one product of bytes per layer; int8-static is torchao's PT2E with oneDNN's
+quantised layers, whose calls cost too much for small models. Tried on a small DLRM and not offered: weight-only int8
+(p50 at 1 / 32 / 256 items 50 / 71 / 208 us, int8-dynamic 12 / 32 / 169), which Inductor multiplies in fp32; PT2E's
+dynamic form (82 / 99 / 213, its error a fifth larger, for it scales all of a call's rows alike); and PT2E with
+max-autotune (static 24 / 57 / 289; the dynamic form's build ended in a double free, torch 2.13).
 """
 
 from __future__ import annotations
@@ -10,6 +17,7 @@ from __future__ import annotations
 import os
 import shutil
 import statistics
+import sys
 import tempfile
 import time
 import traceback
@@ -35,7 +43,7 @@ from bakeoff.backends import (
     has_bf16,
     splits,
 )
-from bakeoff_backends import torch_cuda, torch_graph, torch_session
+from bakeoff_backends import torch_cuda, torch_graph, torch_quantising, torch_session
 from bakeoff_backends.torch_cuda_graphs import GraphRunner
 
 COMPILERS = ("g++", "clang++", "c++")
@@ -55,6 +63,7 @@ class TorchCompile(Backend):
     name: ClassVar[str] = "torch-compile"
     formats: ClassVar[tuple[str, ...]] = ("exported",)
     instances: ClassVar[Instances] = "processes"
+    on_request: ClassVar[frozenset[str]] = frozenset({torch_quantising.DYNAMIC, torch_quantising.STATIC})
 
     def probe(self, device: str) -> Facts:
         """torch's version and the C++ compiler; raises Unavailable without either, and on a GPU without Triton."""
@@ -64,10 +73,11 @@ class TorchCompile(Backend):
         return Facts(facts.version, {**facts.details, "compiler": _compiler()})
 
     def precisions(self, device: str) -> tuple[str, ...]:
-        """On the CPU bf16 only where it has it. On a GPU fp32 is never TF32."""
+        """On the CPU bf16 only where it has it, and int8 where it has VNNI and torchao is here. On a GPU fp32 is never
+        TF32."""
         if device == "cuda":
             return torch_cuda.precisions()
-        return (FP32, "bf16") if has_bf16() else (FP32,)
+        return (FP32, *(("bf16",) if has_bf16() else ()), *torch_quantising.precisions())
 
     def settings(self, resources: Resources) -> tuple[Setting, ...]:
         """Every division of the cores into processes x threads.
@@ -96,23 +106,25 @@ class TorchCompile(Backend):
         """Compile the program for the setting's threads; Inductor's caches live and die inside `into`.
 
         On a CPU weights may be frozen: repacked for oneDNN once and not at each call. bf16 always is, which is a tenth
-        to a fifth faster. For fp32 it depends on the model, the items of a call and the CPU (docs/engines.md): both are
-        built, where calls are short also with products chosen by timing them (max-autotune), whose kernels come without
-        a library's overhead, and the soonest through the samples is kept.
+        to a fifth faster, and int8, whose kernels Inductor finds for frozen weights alone. For fp32 it depends on the
+        model, the items of a call and the CPU (docs/engines.md): both are built, where calls are short also with
+        products chosen by timing them (max-autotune), whose kernels come without a library's overhead, and the soonest
+        through the samples is kept; stdout tells which.
         """
         self.require(precision, device)
         path, caches = into / "model.pt2", into / "inductor"
         os.environ.update(CXX=_compiler(), TORCHINDUCTOR_CACHE_DIR=str(caches), TORCHINDUCTOR_COMPILE_THREADS="1")
         torch_session.set_threads(setting.threads)
-        made: list[Artifact] = []
+        made: dict[str, Artifact] = {}
 
         def add(**options: bool) -> None:
             package = into / f"model-{len(made)}.pt2"
-            _compile(model.file(*self.formats), package, precision, device, {**options, **_options(setting)})
-            made.append(Artifact(package, precision, model.inputs, model.outputs))
+            _compile(model, package, precision, device, {**options, **_options(setting)})
+            name = "+".join(option for option, on in options.items() if on) or "plain"
+            made[name] = Artifact(package, precision, model.inputs, model.outputs)
 
         def call_s() -> list[float]:
-            return times_s([self.load(each, setting, device) for each in made], model.samples)
+            return times_s([self.load(each, setting, device) for each in made.values()], model.samples)
 
         on_cpu = device == "cpu"
         for frozen in (False, True) if on_cpu and precision == FP32 else (on_cpu,):
@@ -123,7 +135,10 @@ class TorchCompile(Backend):
             except Exception:
                 traceback.print_exc()
         found_s = call_s() if len(made) > 1 else [0.0]
-        made[found_s.index(min(found_s))].path.rename(path)
+        kept = list(made)[found_s.index(min(found_s))]
+        told = ", ".join(f"{name} {seconds * 1e6:.0f} us" for name, seconds in zip(made, found_s, strict=True))
+        sys.stdout.write(f"{precision}: kept the build {kept}, a call on average: {told}\n" if len(made) > 1 else "")
+        made[kept].path.rename(path)
         for other in into.glob("model-*.pt2"):
             other.unlink()
         shutil.rmtree(caches, ignore_errors=True)
@@ -149,21 +164,25 @@ class TorchCompile(Backend):
         return torch_cuda.CudaSession(runner, artifact)
 
 
-def _compile(source: Path, package: Path, precision: str, device: str, options: Mapping[str, Any]) -> None:
+def _compile(model: Model, package: Path, precision: str, device: str, options: Mapping[str, Any]) -> None:
     import torch
     from torch.export.passes import move_to_device_pass
 
-    program = torch_session.read(source)
+    program = torch_session.read(model.file(*TorchCompile.formats))
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if precision in torch_graph.HALVES:
             program = torch_graph.in_half(program, precision)
+        if precision in TorchCompile.on_request:
+            program = torch_quantising.quantised(program, model, precision)
         options = {**NO_SHARED_HEADERS, **options}
         if device == "cuda":
             options |= KERNELS_INSIDE
             torch_cuda.multiply_in(precision)
             program = move_to_device_pass(program, "cuda:0")
         torch._inductor.aoti_compile_and_package(program, package_path=str(package), inductor_configs=options)
+    if precision in TorchCompile.on_request:
+        torch_quantising.require_kernels(program, package)
 
 
 def times_s(sessions: Sequence[Session], samples: Sequence[Arrays]) -> list[float]:

@@ -75,6 +75,13 @@ HALVES = {"bf16": "bfloat16", "fp16": "float16"}
 
 def in_half(program: ExportedProgram, precision: str) -> ExportedProgram:
     """The program with its matrix operators in bf16 or fp16, exported again with the same free axes."""
+    module = program.module()
+    to_half(module, precision)
+    return again(program, module)
+
+
+def again(program: ExportedProgram, module: GraphModule) -> ExportedProgram:
+    """What became of the program's module, exported with the program's own example and free axes."""
     import torch
 
     users = set(program.graph_signature.user_inputs)
@@ -83,8 +90,6 @@ def in_half(program: ExportedProgram, precision: str) -> ExportedProgram:
         {axis: torch.export.Dim.AUTO for axis, size in enumerate(shape) if isinstance(size, torch.SymInt)}
         for shape in shapes
     ]
-    module = program.module()
-    to_half(module, precision)
     arguments, _ = program.example_inputs
     return torch.export.export(module, arguments, dynamic_shapes=tuple(free))
 
@@ -125,12 +130,12 @@ def to_int8(module: GraphModule) -> None:
     """
     import torch
 
-    linears = [node for node in module.graph.nodes if _is_constant_linear(node)]
+    linears = constant_linears(module)
     if not linears:
         raise Unsupported("nothing to quantise: the model has no linear layer with constant weights")
     for number, node in enumerate(linears):
         name = f"packed_{number}"
-        setattr(module, name, _pack(*(_constant(module, arg) for arg in node.args[1:3])))
+        setattr(module, name, _pack(*(constant(module, arg) for arg in node.args[1:3])))
         with module.graph.inserting_before(node), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # a packed weight is no parameter, and need not be
             packed = module.graph.get_attr(name)
@@ -154,7 +159,7 @@ class _Casts:
             with self._module.graph.inserting_after(node):
                 if node.op == "get_attr":
                     name = f"narrow_{len(self._narrowed)}"
-                    self._module.register_buffer(name, _constant(self._module, node).to(self._dtype))
+                    self._module.register_buffer(name, constant(self._module, node).to(self._dtype))
                     self._narrowed[node] = self._module.graph.get_attr(name)
                 else:
                     self._narrowed[node] = self._cast(node, self._dtype)
@@ -206,12 +211,17 @@ def _drop_dtype_assertions(graph: Graph) -> None:
             graph.erase_node(node)
 
 
+def constant_linears(module: GraphModule) -> list[Node]:
+    """The calls of a linear layer whose weights, and bias if any, are constants."""
+    return [node for node in module.graph.nodes if _is_constant_linear(node)]
+
+
 def _is_constant_linear(node: Node) -> bool:
     constants = [arg for arg in node.args[1:3] if arg is not None]
     return _operator(node) == "linear.default" and all(getattr(arg, "op", "") == "get_attr" for arg in constants)
 
 
-def _constant(module: GraphModule, node: Any) -> Any:
+def constant(module: GraphModule, node: Any) -> Any:
     """The tensor behind a get_attr node; None for no node (a layer without bias)."""
     if node is None:
         return None

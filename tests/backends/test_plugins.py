@@ -10,6 +10,7 @@ from bakeoff.backends import Resources, create, has_bf16, registered
 from bakeoff.contest.contest import ask_backend
 from bakeoff.measure.engine_room import Probed
 from bakeoff.scenario.recipe import PRECISIONS
+from bakeoff_backends import torch_quantising
 
 HERE = Path(__file__).parent
 NAMES = ("onnxruntime", "openvino", "torch", "torch-compile")
@@ -49,7 +50,8 @@ def test_every_precision_computes_real_models(models, name, model):
     precisions = {key.partition("/")[2] for key in found}
     assert "fp32" in precisions
     assert ("bf16" in precisions) == (has_bf16() and name != "onnxruntime")
-    assert any(precision.startswith("int8") for precision in precisions) == (name != "torch-compile")
+    has_int8 = name != "torch-compile" or bool(torch_quantising.precisions())
+    assert any(precision.startswith("int8") for precision in precisions) == has_int8
     for key, error in found.items():
         limit = LOSSY.get(key.partition("/")[2], 1e-5)
         assert error <= limit, f"{key}: {error}"

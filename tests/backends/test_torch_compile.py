@@ -1,12 +1,23 @@
-"""Of several builds torch-compile keeps the soonest."""
+"""Of several builds torch-compile keeps the soonest; its int8 runs in int8 kernels, or it says why not."""
 
+import json
 import time
+from pathlib import Path
 
 import numpy as np
+import pytest
+from engine_child import child
 
 from bakeoff.backends import Session
-from bakeoff_backends.torch_compile import times_s
+from bakeoff_backends import torch_quantising
+from bakeoff_backends.torch_compile import TorchCompile, times_s
 
+HERE = Path(__file__).parent
+TARGET = "bakeoff_backends.torch_compile:TorchCompile"
+INT8 = ("int8-dynamic", "int8-static")
+int8_here = pytest.mark.skipif(
+    torch_quantising.precisions() != INT8, reason="int8 takes torchao and a CPU that multiplies bytes (VNNI)"
+)
 SAMPLES = [{"items": np.zeros(items)} for items in (1, 8, 1)]
 
 
@@ -37,3 +48,57 @@ def test_a_pass_ends_where_its_samples_take_too_long():
     slow, slower = Sleeper(0.3, 0.0), Sleeper(0.35, 0.0)
     times_s([slow, slower], SAMPLES * 100)
     assert slower.calls < 30
+
+
+@int8_here
+@pytest.mark.quality
+def test_int8_is_near_to_fp32_at_sizes_that_no_sample_has_and_is_refused_without_int8_kernels(tmp_path):
+    """A build without int8 kernels would be refused, so that answers are int8's; they differ from fp32 for that."""
+    found = json.loads(child(str(HERE / "quantised.py"), str(tmp_path)))
+    assert tuple(found["errors"]) == INT8
+    for precision, errors in found["errors"].items():
+        for items, error in errors.items():
+            assert 1e-4 < error < 0.1, f"{precision} at {items} items: {error}"
+    assert found["refusal"] == "Inductor has int8 kernels for 0 of 3 quantised aten.linear.default"
+
+
+@int8_here
+@pytest.mark.parametrize("precision", INT8)
+@pytest.mark.slow
+def test_a_model_without_a_weight_to_quantise_is_unsupported(tmp_path, precision):
+    reason = child(str(HERE / "building.py"), TARGET, "doubled", precision, str(tmp_path))
+    assert reason.startswith("nothing to quantise: the model has no linear layer")
+
+
+UNCALIBRATED = """
+from pathlib import Path
+from bakeoff.backends import Model, Resources, Tensor, Unsupported
+from bakeoff_backends import torch_quantising
+import torch
+x = torch.ones(2, 4)
+program = torch.export.export(torch.nn.Linear(4, 4), (x,), dynamic_shapes=({0: torch.export.Dim("items")},))
+try:
+    torch_quantising.quantised(program, Model({}, (Tensor("x", "float32", (None, 4)),), ("y",)), "int8-static")
+except Unsupported as refusal:
+    print(refusal)
+"""
+
+
+@pytest.mark.slow
+def test_static_int8_without_samples_is_unsupported():
+    assert child("-c", UNCALIBRATED) == (
+        "int8-static needs sample requests to calibrate on, and this model comes without"
+    )
+
+
+def test_without_torchao_or_vnni_int8_is_not_offered(monkeypatch):
+    backend = TorchCompile()
+    assert backend.on_request == set(INT8)
+    monkeypatch.setattr(torch_quantising, "cpu_flags", lambda: frozenset({"avx2", "avx512_vnni"}))
+    monkeypatch.setattr(torch_quantising, "find_spec", lambda name: object())
+    assert set(INT8) < set(backend.precisions("cpu"))
+    monkeypatch.setattr(torch_quantising, "find_spec", lambda name: None)
+    assert set(INT8).isdisjoint(backend.precisions("cpu"))
+    monkeypatch.setattr(torch_quantising, "find_spec", lambda name: object())
+    monkeypatch.setattr(torch_quantising, "cpu_flags", lambda: frozenset({"avx2"}))
+    assert set(INT8).isdisjoint(backend.precisions("cpu"))

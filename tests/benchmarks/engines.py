@@ -1,6 +1,6 @@
 """Whether the plugins get out of their engines what is in them: the tables of docs/engines.md.
 
-    python tests/benchmarks/engines.py [--table errors|bare|knobs|neighbours|callers]... [--only ENGINE]...
+    python tests/benchmarks/engines.py [--table errors|bare|precisions|knobs|neighbours|callers]... [--only ENGINE]...
                                        [--workload NAME]... [--repeats 15] [--into docs/engines.md]
 
 It takes the engines (`make engines`) and, for the callers, two CPUs. Workloads and artifacts are made where bakeoff's
@@ -55,6 +55,7 @@ class Table:
 TABLES = {
     "errors": Table("bare.measuring:error", ("version", "largest relative error", "requests")),
     "bare": Table("bare.measuring:bare", BATCHES),
+    "precisions": Table("bare.measuring:precisions", ("median relative errors", *BATCHES)),
     "knobs": Table("bare.sweep:knobs", ("settings", *BATCHES)),
     "neighbours": Table("bare.measuring:neighbours", ("others", *BATCHES)),
     "callers": Table("bare.measuring:callers", ("instances", *BATCHES, *TWO_THREADS, "two threads use")),

@@ -28,7 +28,7 @@ def built(tiny_prepared, monkeypatch):
     artifact = Artifact(tiny_prepared.variants["base"]["onnx"], "fp32", tiny_prepared.inputs, tiny_prepared.outputs)
     target = registered()["onnxruntime"].value
     made = ground.Built("onnxruntime", target, "1", "threads", Setting("1x1"), artifact, tiny_prepared.folder)
-    monkeypatch.setattr(ground, "built", lambda *_: made)
+    monkeypatch.setattr(ground, "built", lambda *_, **__: made)
     return made
 
 
@@ -85,6 +85,25 @@ def test_the_plugin_is_played_beside_the_bare_loop_and_its_error_is_seen():
     found = measuring.error("onnxruntime", "tiny", 1)
     assert found.held
     assert float(found.cells[1]) < 1e-5
+
+
+@pytest.mark.usefixtures("built")
+@pytest.mark.parametrize(("figures_us", "held"), [((20.0, 10.0, 30.0), True), ((20.0, 21.0, 30.0), False)])
+def test_of_several_precisions_one_must_be_sooner_than_fp32(monkeypatch, figures_us, held):
+    names = ("fp32", "bf16", "int8-static")
+    monkeypatch.setattr(ground, "lossy", lambda engine: names[1:])
+    found = measuring.precisions("onnxruntime", "tiny", 2)
+    assert found.cells[0].count("e-0") == 3
+    assert all(each.startswith("bf16 ") and ", int8-static " in each for each in found.cells[1:])
+    players = {name: Steady(each) for name, each in zip(names, figures_us, strict=True)}
+    ratios = measuring.beside_fp32(players, 4, 3)
+    assert [ratio.value for ratio in ratios.values()] == [figures_us[0] / each for each in figures_us[1:]]
+    assert measuring.pays([ratios]) == held
+
+
+class Steady:
+    def __init__(self, p50_us):
+        self.p50_us = lambda *_: p50_us
 
 
 def test_a_slow_plugin_misses_the_bar(built, monkeypatch):

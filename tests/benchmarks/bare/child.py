@@ -85,13 +85,14 @@ class Player:
         return {"rate": rate([lane.infer for lane in lanes], inputs, seconds)}
 
     def error(self) -> dict[str, Any]:
-        """The plugin's largest relative error (Euclidean norm) of an output, over the requests with a reference."""
+        """The plugin's largest and median relative error (Euclidean norm) of an output, over the requests with a
+        reference."""
         session = create(self._built.target).load(self._built.artifact, self._built.setting, DEVICE)
         found = [
             relative_error(session.infer(self._pool.get(index)), self._pool.reference(index))
             for index in range(self._pool.references)
         ]
-        return {"error": max(found), "requests": len(found)}
+        return {"error": max(found), "median": statistics.median(found), "requests": len(found)}
 
     def build(self, options: Mapping[str, Option], into: str) -> dict[str, Any]:
         """Build the workload anew with the engine's own options for it."""

@@ -55,16 +55,21 @@ def preset(engine: str) -> Setting:
     return plugin(engine).settings(Resources(cpus=1))[0]
 
 
+def lossy(engine: str) -> tuple[str, ...]:
+    """The precisions below fp32 that it offers here, those on request among them."""
+    return tuple(each for each in _probed(engine).precisions if each != FP32)
+
+
 def parallel(engine: str) -> Setting:
     """What it offers first for two cores with two instances of one thread."""
     return next(each for each in plugin(engine).settings(Resources(cpus=2)) if each.instances == 2)
 
 
-def built(engine: str, name: str, setting: Setting, sizes: tuple[int, ...] = ITEMS) -> Built:
+def built(engine: str, name: str, setting: Setting, sizes: tuple[int, ...] = ITEMS, precision: str = FP32) -> Built:
     """The engine's artifact for requests of these sizes; raises StageFailed where the engine is not here or does not
     take the model."""
     target, found, prepared = registered()[engine].value, _probed(engine), workload(name, sizes)
-    candidate = Candidate(engine, FP32, setting, BASE, DEVICE)
+    candidate = Candidate(engine, precision, setting, BASE, DEVICE)
     entry = Entry(candidate, target, found.instances, found.facts.version, build_key(plugin(engine), setting))
     place = artifacts.folder(prepared, entry, " ".join(host.cpu_flags()), run="")
     if artifacts.kept(place) is None:

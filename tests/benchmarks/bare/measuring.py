@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
+from bakeoff.backends import FP32
 from bakeoff.measure.engine_room import StageFailed
 from bare import ground, loop
 from bare.figures import CALLERS_RATIO, LARGEST_ERROR, NEIGHBOURS_RATIO, Beside, Pairs, Ratio
@@ -40,6 +41,38 @@ def bare(engine: str, workload: str, repeats: int) -> Row:
         player.load("bare", {})
         found = [Beside(alternate(player, ("plugin", "bare"), items, repeats)) for items in ground.ITEMS]
     return Row(tuple(map(str, found)), all(each.held for each in found))
+
+
+def precisions(engine: str, workload: str, repeats: int) -> Row:
+    """The plugin's p50 at fp32 over that at each lower precision, each in a process of its own, block by block in turn;
+    the bar is that one of them is sooner at some size."""
+    names, setting = (FP32, *ground.lossy(engine)), ground.preset(engine)
+    with ExitStack() as stack:
+        players = {
+            name: stack.enter_context(Player(ground.built(engine, workload, setting, precision=name), cpus(1)))
+            for name in names
+        }
+        for player in players.values():
+            player.load("plugin")
+        errors = [f"{name} {player.ask('error')['median']:.1e}" for name, player in players.items()]
+        found = [beside_fp32(players, items, repeats) for items in ground.ITEMS]
+    cells = [", ".join(f"{name} {ratio}" for name, ratio in each.items()) for each in found]
+    return Row((", ".join(errors), *cells), pays(found))
+
+
+def pays(found: Sequence[Mapping[str, Ratio]]) -> bool:
+    """Whether one of the precisions is sooner at one of the sizes, by the whole interval."""
+    return any(ratio.low > 1 for each in found for ratio in each.values())
+
+
+def beside_fp32(players: Mapping[str, Player], items: int, repeats: int) -> Mapping[str, Ratio]:
+    """fp32's p50 over that of each of the others, which take turns in being the first."""
+    names, p50_us = list(players), {name: list[float]() for name in players}
+    for number in range(repeats):
+        turn = number % len(names)
+        for name in names[turn:] + names[:turn]:
+            p50_us[name].append(players[name].p50_us("plugin", items, BLOCK_S))
+    return {name: Ratio.of(list(zip(p50_us[FP32], p50_us[name], strict=True))) for name in names if name != FP32}
 
 
 def alternate(player: Player, names: tuple[str, str], items: int, repeats: int) -> Pairs:
