@@ -7,9 +7,6 @@ environment's packages reach it.
 from __future__ import annotations
 
 import hashlib
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from importlib.metadata import EntryPoint
 from importlib.util import find_spec
@@ -18,16 +15,14 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from bakeoff.backends import registered
+from bakeoff.backends import Unavailable, registered
 from bakeoff.measure.child import Interpreter, StageFailed
-from bakeoff.workloads import cache_dir
+from bakeoff.workloads import cache_dir, venvs
 from bakeoff.workloads.locking import made_once
 
 OURS = "bakeoff"
 WORKERS_NEED = frozenset({"numpy", "onnx"})
 """Those of bakeoff's own requirements that a worker, or a plugin's build, takes."""
-MAKING_LIMIT_S = 1800.0
-PYTHON = Path("bin") / "python"
 
 
 def interpreter(point: EntryPoint, python: str | None, requirements: Sequence[str]) -> Interpreter:
@@ -35,25 +30,20 @@ def interpreter(point: EntryPoint, python: str | None, requirements: Sequence[st
 
     Makes the environment at the first time. Raises StageFailed("probe", "unavailable", ...) with a remedy.
     """
-    return Interpreter(python or str(environment(point, requirements) / PYTHON), str(own_packages(point)))
+    return Interpreter(python or str(environment(point, requirements) / venvs.PYTHON), str(own_packages(point)))
 
 
 def environment(point: EntryPoint, requirements: Sequence[str]) -> Path:
     """The folder of the environment, made by uv where there is none."""
-    place = folder(point, requirements)
-
-    def make(scratch: Path) -> None:
-        _uv("venv", "--relocatable", "--allow-existing", "--python", sys.executable, str(scratch))
-        _uv("pip", "install", "--python", str(scratch / PYTHON), *requirements, *_needed(point))
-
-    return made_once(place, make)
+    try:
+        return venvs.made(point.name, [*requirements, *_needed(point)])
+    except Unavailable as error:
+        raise StageFailed("probe", "unavailable", error.reason, error.remedy) from None
 
 
 def folder(point: EntryPoint, requirements: Sequence[str]) -> Path:
     """Where the environment is kept, or will be."""
-    named = [sys.version, *sorted(requirements), *sorted(_needed(point))]
-    key = hashlib.sha256("\n".join(named).encode()).hexdigest()[:16]
-    return cache_dir() / "environments" / f"{point.name}-{key}"
+    return venvs.folder(point.name, [*requirements, *_needed(point)])
 
 
 def own_packages(point: EntryPoint) -> Path:
@@ -109,21 +99,3 @@ def _package(name: str) -> Path:
         raise StageFailed("probe", "unavailable", f"the package {name} cannot be found here", "install it again")
     origin = Path(spec.origin)
     return origin.parent if spec.submodule_search_locations else origin
-
-
-def _uv(*words: str) -> None:
-    command = [sys.executable, "-m", "uv"] if find_spec("uv") else [shutil.which("uv") or ""]
-    if not command[0]:
-        remedy = "pip install 'bakeoff[environments]'"
-        raise StageFailed("probe", "unavailable", "making an environment needs uv, which is not installed", remedy)
-    try:
-        done = subprocess.run(
-            [*command, "--quiet", "--no-progress", *words], capture_output=True, text=True, timeout=MAKING_LIMIT_S
-        )
-    except subprocess.TimeoutExpired:
-        reason = f"its environment was not made within {MAKING_LIMIT_S:.0f} s"
-        raise StageFailed("probe", "unavailable", reason, "look at the network, then run it again") from None
-    if done.returncode:
-        said = " ".join(done.stderr.replace("×", "").replace("╰─▶", "").replace("│", "").split())
-        reason = f"its environment cannot be made: {said or 'uv said nothing'}"
-        raise StageFailed("probe", "unavailable", reason[:300], "name requirements that go together")
