@@ -8,10 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from shop_workload import SHOP
 
 from bakeoff.backends import Unavailable
-from bakeoff.workloads import apart, prepare, venvs
+from bakeoff.workloads import apart, venvs
 
 WANTED = ["no-such-project==1.0"]
 
@@ -99,17 +98,3 @@ def test_an_environment_that_cannot_be_made_has_a_reason_and_a_remedy(offline, t
     assert "no-such-project" in raised.value.reason
     assert "\n" not in raised.value.reason
     assert raised.value.remedy.endswith("and a Python that no-such-project==1.0 have wheels for")
-
-
-@pytest.mark.slow
-def test_a_variant_that_needs_one_is_refused_and_the_others_are_there(
-    offline, scenario_of, tmp_path, monkeypatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "shop.py").write_text(SHOP.replace("width=32", "width=64"))
-    prepared = prepare(scenario_of("shop:Shop", variants=["prune:0.5", "tfmot-qat"]))
-    assert prepared.made.keys() == {"prune:0.5"}
-    refused = prepared.refused["tfmot-qat"]
-    assert refused.outcome == "unavailable"
-    assert "its environment cannot be made" in refused.reason
-    assert "tensorflow-model-optimization" in refused.remedy

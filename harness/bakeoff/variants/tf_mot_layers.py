@@ -66,7 +66,7 @@ def remade(module: nn.Module, kind: str, parameter: float, bench: Bench) -> dict
     if not read:
         raise Unsupported("nothing for TF-MOT: no example request reaches a linear layer")
     bench.progress(f"TF-MOT: {kind} of {len(read)} layers, one after the other")
-    made = _asked(read, (kind, f"{parameter:g}", str(bench.seed)), bench)
+    made = _asked(read, (kind, str(parameter), str(bench.seed)), bench)
     bench.facts["made_by"] = " ".join(REQUIREMENTS)
     for place, layer in enumerate(read):
         bench.facts[f"error.{paths[layer]}"] = float(f"{float(made[f'error.{place}']):.4g}")
@@ -90,7 +90,7 @@ def _asked(read: Mapping[nn.Linear, Tensor], words: tuple[str, ...], bench: Benc
             asked[f"{name}.{place}"] = numbers.detach().float().numpy()
     with tempfile.TemporaryDirectory(prefix="bakeoff-") as folder:
         came, gave = Path(folder) / "came.npz", Path(folder) / "gave.npz"
-        np.savez(came, allow_pickle=False, **asked)
+        np.savez(came, **asked)
         bench.apart(SCRIPT, (*words, str(came), str(gave)), REQUIREMENTS, SETTINGS)
         with np.load(gave, allow_pickle=False) as given:
             return dict(given)
