@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -83,7 +83,7 @@ def _of(made: Mapping[str, Array], place: int, path: str) -> Remade:
 
 def _asked(read: Mapping[nn.Linear, Tensor], words: tuple[str, ...], bench: Bench) -> dict[str, Array]:
     """What the script gives for the layers, by its names."""
-    asked: dict[str, Array] = {}
+    asked: dict[str, Any] = {}
     for place, (layer, rows) in enumerate(read.items()):
         asked[f"rows.{place}"] = rows.numpy()
         for name, numbers in layer.named_parameters():
