@@ -2,8 +2,8 @@
 
     python tests/benchmarks/compression.py [--only WORKLOAD]... [--into docs/compression.md]
 
-For each workload it runs `bakeoff quality WORKLOAD --variants ... --backend ... --json` for several engines; what does
-not apply has its reason. `--into` puts the tables between the marks in a Markdown file.
+For each workload it runs `bakeoff quality WORKLOAD --variants ... --backend ... --json` several times; what does not
+apply has its reason. `--into` puts the tables between the marks in a Markdown file.
 """
 
 from __future__ import annotations
@@ -29,8 +29,17 @@ VARIANTS = (
     *("embed-int8", "embed-int4", "lowrank-embed:8", "hash-embed:0.25", "compose-embed:0.1", "tt-embed:8"),
     "user-once",
 )
-ENGINES = {"onnxruntime": VARIANTS, "openvino": ("fp16", "bf16", "int8-static"), "torch": ("bf16",)}
-"""The first scores every technique; the others, the precisions that it does not have or has otherwise."""
+TF_MOT = (
+    *("tfmot-prune:0.5", "tfmot-prune:0.8", "tfmot-prune:0.8:finetune=0.25", "tfmot-cluster:16"),
+    *("tfmot-qat", "tfmot-qat > int8-dynamic", "tfmot-qat > int8-static"),
+)
+COMMANDS = (
+    ("onnxruntime", VARIANTS),
+    ("onnxruntime", TF_MOT),
+    ("openvino", ("fp16", "bf16", "int8-static")),
+    ("torch", ("bf16",)),
+)
+"""The first engine scores every technique; the others, the precisions that it does not have or has otherwise."""
 WORKLOADS = (
     "ctr-dlrm",
     "feed-sasrec",
@@ -43,26 +52,27 @@ WORKLOADS = (
 MARK = "table"
 
 
-def command(workload: str, engine: str) -> list[str]:
-    """The command whose rows are a workload's on an engine."""
-    return ["bakeoff", "quality", workload, "--variants", ",".join(ENGINES[engine]), "--backend", engine, "--json"]
+def command(workload: str, engine: str, variants: Sequence[str]) -> list[str]:
+    """The command whose rows are a workload's variants on an engine."""
+    return ["bakeoff", "quality", workload, "--variants", ",".join(variants), "--backend", engine, "--json"]
 
 
 def rows(workload: str) -> list[dict[str, Any]]:
-    """Run a workload's commands."""
-    found: list[dict[str, Any]] = []
-    for engine in ENGINES:
-        words = [sys.executable, "-m", *command(workload, engine)]
+    """Run a workload's commands; a control that several of them need has one row."""
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for engine, variants in COMMANDS:
+        words = [sys.executable, "-m", *command(workload, engine, variants)]
         done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
-        found += json.loads(done.stdout)["rows"]
-    return found
+        for row in json.loads(done.stdout)["rows"]:
+            found.setdefault((row["variant"], row["backend"], row["precision"]), row)
+    return list(found.values())
 
 
 def section(workload: str, found: Sequence[Mapping[str, Any]]) -> str:
     """A workload's table in Markdown, under its name and with its commands."""
     metrics = list(dict.fromkeys(name for row in found for name in row["quality"]))
     titles = ["variant", "engine", *metrics, "parameters", "MB", "MB zstd", "load, s", "made in, s"]
-    shell = [f"    {shlex.join(command(workload, engine)[:-1])}" for engine in ENGINES]
+    shell = [f"    {shlex.join(command(workload, *each)[:-1])}" for each in COMMANDS]
     lines = [f"### {workload}", "", *shell, "", _line(titles), _line(["---"] * len(titles))]
     lines += [_line(_cells(row, metrics)) for row in found]
     lines += [

@@ -118,6 +118,18 @@ def test_a_technique_that_does_not_apply_is_a_row_with_its_reason(workplace):
     assert refused["quality"] == {}
 
 
+def test_a_technique_whose_environment_cannot_be_made_is_a_row_with_a_remedy(tmp_path, monkeypatch):
+    (tmp_path / "shop.py").write_text(SHOP.replace("width=32", "width=64"))
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    words = ("quality", "shop:Shop", "--variants", "base,tfmot-qat", "--json")
+    base, refused = json.loads(bakeoff(*words, folder=tmp_path).stdout)["rows"]
+    assert base["outcome"] == "ok"
+    assert refused["outcome"] == "unavailable"
+    assert refused["reason"].startswith("its environment cannot be made")
+    assert "; it needs a package index once" in refused["reason"]
+
+
 SHOP_SCENARIO = """
 version: 1
 workload: shop:Shop

@@ -8,6 +8,7 @@ from bakeoff.errors import UserError
 from bakeoff.measure.engine_room import HERE, Interpreter, Probed, StageFailed
 from bakeoff.scenario import Scenario
 from bakeoff.scenario.loading import from_dict
+from bakeoff.workloads.prepared import Refusal
 
 
 def scenario(**more: object) -> Scenario:
@@ -215,3 +216,12 @@ def test_on_a_gpu_candidates_are_named_by_it():
     gone = StageFailed("probe", "unavailable", "it runs on cpu alone")
     found = ids(asked, {"fast": probed("fp32"), "slow": probed("fp32"), "gone": gone})
     assert found == ["slow/fp32/1x1/cuda:1", "fast/fp32/1x1/cuda:1", "gone/fp32/any/cuda:1"]
+
+
+def test_a_variant_that_could_not_be_made_is_an_entry_with_the_reason_and_the_remedy():
+    why = Refusal("unavailable", "its environment cannot be made", "look at the network")
+    found = planned(scenario(), {"fast": probed("fp32")}, ("base", "tfmot-qat"), refused={"tfmot-qat": why})
+    base, failure = [entry.failure for entry in found]
+    assert base is None
+    assert (failure.stage, failure.outcome) == ("compress", "unavailable")
+    assert (failure.reason, failure.remedy) == ("its environment cannot be made", "look at the network")

@@ -9,6 +9,7 @@ import pytest
 from bakeoff.backends import Resources, registered
 from bakeoff.measure import environments
 from bakeoff.measure.engine_room import StageFailed, probe
+from bakeoff.workloads import venvs
 
 ANOTHER = "onnxruntime==1.30.0"
 
@@ -55,7 +56,7 @@ def test_requirements_that_do_not_go_together_are_a_row_with_what_uv_said(point,
 def test_without_uv_it_says_what_to_install(point, monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(environments, "find_spec", lambda name: None)
+    monkeypatch.setattr(venvs, "find_spec", lambda name: None)
     with pytest.raises(StageFailed) as failed:
         environments.environment(point, [ANOTHER])
     assert failed.value.remedy == "pip install 'bakeoff[environments]'"

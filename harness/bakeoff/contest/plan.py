@@ -103,7 +103,8 @@ def plan(
         served = enumerate(variants) if server is None else enumerate([server.variant])
         for v, variant in served:
             if refused and variant in refused:
-                failure = StageFailed("compress", refused[variant].outcome, refused[variant].reason)
+                why = refused[variant]
+                failure = StageFailed("compress", why.outcome, why.reason, why.remedy)
                 nowhere = Candidate(backend, FP32, Setting(name=NOWHERE), variant, device)
                 entries.append(((1, 0, 0, v, 0, order), Entry(nowhere, target, failure=failure)))
                 continue

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import EntryPoint
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,22 +18,19 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from bakeoff.backends import registered
+from bakeoff.backends import Unavailable, registered
 from bakeoff.measure.child import Interpreter, StageFailed
-from bakeoff.workloads import cache_dir
+from bakeoff.workloads import cache_dir, venvs
 from bakeoff.workloads.locking import made_once
 
 OURS = "bakeoff"
 WORKERS_NEED = frozenset({"numpy", "onnx"})
 """Those of bakeoff's own requirements that a worker, or a plugin's build, takes."""
-MAKING_LIMIT_S = 1800.0
-TOGETHER = "name requirements that go together"
 EXACTLY = (
     "uv must find these very versions: UV_TORCH_BACKEND=cpu, UV_FIND_LINKS or UV_INDEX name where, as for a local one"
     " such as torch 2.13.0+cpu, and a commit needs the repository's whole history"
 )
-"""What to do where an environment cannot be made of requirements, and of a lock."""
-PYTHON = Path("bin") / "python"
+"""What to do where an environment cannot be made of a lock."""
 
 
 def interpreter(point: EntryPoint, python: str | None, requirements: Sequence[str]) -> Interpreter:
@@ -42,12 +38,13 @@ def interpreter(point: EntryPoint, python: str | None, requirements: Sequence[st
 
     Makes the environment at the first time. Raises StageFailed("probe", "unavailable", ...) with a remedy.
     """
-    return Interpreter(python or str(environment(point, requirements) / PYTHON), str(own_packages(point)))
+    return Interpreter(python or str(environment(point, requirements) / venvs.PYTHON), str(own_packages(point)))
 
 
 def environment(point: EntryPoint, requirements: Sequence[str]) -> Path:
     """The folder of the environment, made by uv where there is none."""
-    return _made(folder(point, requirements), sys.executable, [*requirements, *needed(point)], TOGETHER)
+    with _told():
+        return venvs.made(point.name, [*requirements, *needed(point)])
 
 
 def locked(point: EntryPoint, python: str, packages: Sequence[str]) -> Path:
@@ -55,36 +52,23 @@ def locked(point: EntryPoint, python: str, packages: Sequence[str]) -> Path:
 
     `python` is the exact version; another one than this process's must be there already, or for uv to download.
     """
-    key = hashlib.sha256("\n".join([sys.version, python, *sorted(packages)]).encode()).hexdigest()[:16]
-    place = cache_dir() / "environments" / f"{point.name}-locked-{key}"
     runner = sys.executable if python == platform.python_version() else python
-    return _made(place, runner, ["--no-deps", *packages], EXACTLY)
-
-
-def made(name: str, requirements: Sequence[str], remedy: str) -> Path:
-    """The folder of an environment with these requirements and nothing of ours, made by uv where there is none.
-
-    `remedy` is what to do where they cannot be installed.
-    """
-    key = hashlib.sha256("\n".join([sys.version, *requirements]).encode()).hexdigest()[:16]
-    return _made(cache_dir() / "environments" / f"{name}-{key}", sys.executable, requirements, remedy)
-
-
-def _made(place: Path, python: str, packages: Sequence[str], remedy: str) -> Path:
-    """An environment whose Python is `python` (a path or a version), with what `uv pip install` makes of `packages`."""
-
-    def make(scratch: Path) -> None:
-        _uv("venv", "--relocatable", "--allow-existing", "--python", python, str(scratch), remedy=remedy)
-        _uv("pip", "install", "--python", str(scratch / PYTHON), *packages, remedy=remedy)
-
-    return made_once(place, make)
+    with _told():
+        return venvs.made(f"{point.name}-locked", ["--no-deps", *packages], EXACTLY, runner)
 
 
 def folder(point: EntryPoint, requirements: Sequence[str]) -> Path:
     """Where the environment is kept, or will be."""
-    named = [sys.version, *sorted(requirements), *sorted(needed(point))]
-    key = hashlib.sha256("\n".join(named).encode()).hexdigest()[:16]
-    return cache_dir() / "environments" / f"{point.name}-{key}"
+    return venvs.folder(point.name, [*requirements, *needed(point)])
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What cannot be made is a failed probe."""
+    try:
+        yield
+    except Unavailable as error:
+        raise StageFailed("probe", "unavailable", error.reason, error.remedy) from None
 
 
 def own_packages(point: EntryPoint, plugin: bool = True) -> Path:
@@ -141,21 +125,3 @@ def _package(name: str) -> Path:
         raise StageFailed("probe", "unavailable", f"the package {name} cannot be found here", "install it again")
     origin = Path(spec.origin)
     return origin.parent if spec.submodule_search_locations else origin
-
-
-def _uv(*words: str, remedy: str) -> None:
-    command = [sys.executable, "-m", "uv"] if find_spec("uv") else [shutil.which("uv") or ""]
-    if not command[0]:
-        missing = "making an environment needs uv, which is not installed"
-        raise StageFailed("probe", "unavailable", missing, "pip install 'bakeoff[environments]'")
-    try:
-        done = subprocess.run(
-            [*command, "--quiet", "--no-progress", *words], capture_output=True, text=True, timeout=MAKING_LIMIT_S
-        )
-    except subprocess.TimeoutExpired:
-        reason = f"its environment was not made within {MAKING_LIMIT_S:.0f} s"
-        raise StageFailed("probe", "unavailable", reason, "look at the network, then run it again") from None
-    if done.returncode:
-        said = " ".join(done.stderr.replace("×", "").replace("╰─▶", "").replace("│", "").split())
-        reason = f"its environment cannot be made: {said or 'uv said nothing'}"
-        raise StageFailed("probe", "unavailable", reason[:300], remedy)

@@ -27,6 +27,7 @@ from bakeoff.measure import environments
 from bakeoff.measure.engine_room import HERE, Interpreter, StageFailed
 from bakeoff.nightly import project
 from bakeoff.scenario.fields import Part
+from bakeoff.workloads import venvs
 
 PYTHON = "python"
 """The name under which the interpreter's version is compared."""
@@ -124,7 +125,7 @@ def interpreter_of(
     linked = plugin not in unlike
     lines = [_absolute(line, root) for name, line in lock.by_name().items() if name != plugin or not linked]
     place = environments.locked(point, lock.python, lines)
-    return Interpreter(str(place / environments.PYTHON), str(environments.own_packages(point, plugin=linked)))
+    return Interpreter(str(place / venvs.PYTHON), str(environments.own_packages(point, plugin=linked)))
 
 
 def name_of(line: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -67,6 +68,26 @@ def moments(module: nn.Module, layers: Iterable[nn.Linear], bench: Bench) -> dic
     return seen
 
 
+def rows_read(module: nn.Module, layers: Iterable[nn.Linear], bench: Bench, limit: int) -> dict[nn.Linear, Tensor]:
+    """Up to `limit` rows [rows, in_features] of what each layer reads while the model answers the example requests.
+
+    They are drawn by the bench's seed, as many from each request; none where a layer read nothing. Raises Unsupported
+    without examples.
+    """
+    examples = first(bench.examples, sys.maxsize)
+    draw = torch.Generator().manual_seed(bench.seed)
+    read: dict[nn.Linear, list[Tensor]] = {layer: [] for layer in layers}
+    share = -(-limit // len(examples))
+    hooks = [layer.register_forward_pre_hook(_draws_into(rows, share, draw)) for layer, rows in read.items()]
+    try:
+        answers(module, examples)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    nothing = torch.empty(0)
+    return {layer: _drawn(torch.cat(rows), limit, draw) if rows else nothing for layer, rows in read.items()}
+
+
 def first(examples: Examples, rows: int) -> Examples:
     """The first examples that have so many rows together, or all; raises Unsupported where there are none."""
     if not examples:
@@ -93,3 +114,16 @@ def _tensors(answer: Any) -> list[Tensor]:
 
 def _adds_to(moments: Moments) -> Callable[[nn.Module, tuple[Any, ...]], None]:
     return lambda _, inputs: moments.add(inputs[0].detach())
+
+
+def _draws_into(kept: list[Tensor], share: int, draw: torch.Generator) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+    def keep(_: nn.Module, inputs: tuple[Any, ...]) -> None:
+        rows = inputs[0].detach()
+        kept.append(_drawn(rows.reshape(-1, rows.shape[-1]), share, draw))
+
+    return keep
+
+
+def _drawn(rows: Tensor, limit: int, draw: torch.Generator) -> Tensor:
+    """A copy of up to `limit` of the rows, in an order drawn at random."""
+    return rows[torch.randperm(len(rows), generator=draw)[:limit]].float()

@@ -25,3 +25,9 @@ def require_rank(rank: float) -> None:
     """Raise ValueError unless `rank` is a whole number from 1 on, or a share of the energy."""
     if not (0 < rank < 1 or (rank >= 1 and rank % 1 == 0)):
         raise ValueError(f"rank must be a whole number from 1 on, or a share of the energy below 1, not {rank:g}")
+
+
+def require_codes(name: str, values: int) -> None:
+    """Raise ValueError unless a byte can tell so many values apart, and there is something to tell."""
+    if not 2 <= values <= 256:
+        raise ValueError(f"{name} must be a whole number from 2 to 256, which a byte can tell, not {values}")

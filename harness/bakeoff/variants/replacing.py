@@ -20,12 +20,9 @@ def replaced(
     None leaves the layer. So do a subclass of `kind`, whose owner may rely on it, and a weight that another layer holds
     too: it would stay there whole. A layer that stands in several places is made once and stays shared.
     """
-    tied = _tied(module)
     made: dict[Layer, nn.Module | None] = {}
     new: dict[str, nn.Module] = {}
-    for path, layer in list(module.named_modules(remove_duplicate=False)):
-        if type(layer) is not kind or not path or id(layer.weight) in tied:
-            continue
+    for path, layer in replaceable(module, kind).items():
         if layer not in made:
             made[layer] = make(path, layer)
         small = made[layer]
@@ -33,6 +30,16 @@ def replaced(
             module.set_submodule(path, small)
             new[path] = small
     return new
+
+
+def replaceable(module: nn.Module, kind: type[Layer]) -> dict[str, Layer]:
+    """The layers of exactly `kind` that hold their weight alone, by path; one in several places has several paths."""
+    tied = _tied(module)
+    return {
+        path: layer
+        for path, layer in module.named_modules(remove_duplicate=False)
+        if type(layer) is kind and path and id(layer.weight) not in tied
+    }
 
 
 def _tied(module: nn.Module) -> set[int]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from bakeoff.backends import Unsupported
-from bakeoff.variants.parameters import require_finetune
+from bakeoff.variants.parameters import require_codes, require_finetune
 from bakeoff.variants.replacing import replaced
 from bakeoff.variants.technique import Bench, Technique
 
@@ -29,19 +29,17 @@ class Share(Technique):
     finetune: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 2 <= self.values <= 256:
-            raise ValueError(f"values must be a whole number from 2 to 256, which a byte can tell, not {self.values}")
+        require_codes("values", self.values)
         require_finetune(self.finetune)
 
     def apply(self, module: nn.Module, bench: Bench) -> nn.Module:
         """The layers whose codes and codebook are smaller than their weights shared, the others as they are."""
         from torch import nn
 
-        from bakeoff.variants.shared import SharedLinear, clustered
+        from bakeoff.variants.shared import SharedLinear, clustered, gains
 
         def make(_: str, layer: nn.Linear) -> SharedLinear | None:
-            weight_bytes = layer.weight.nbytes
-            if layer.weight.numel() + self.values * layer.weight.element_size() >= weight_bytes:
+            if not gains(layer.weight, self.values):
                 return None
             return SharedLinear(*clustered(layer.weight, self.values), layer.bias)
 

@@ -30,6 +30,11 @@ class SharedLinear(nn.Module):
         return functional.linear(rows, self.codebook[codes.long()], self.bias)
 
 
+def gains(weight: Tensor, count: int) -> bool:
+    """Whether codes and a codebook of `count` values take less than the weights."""
+    return weight.numel() + count * weight.element_size() < weight.nbytes
+
+
 def clustered(weight: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """(codes uint8 of the weight's shape, codebook of up to `count` values): k-means in one dimension by Lloyd's steps.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from bakeoff.backends import Unsupported
@@ -27,6 +28,14 @@ class Trainer(Protocol):
     def __call__(self, module: torch.nn.Module, share: float, teacher: torch.nn.Module | None = None) -> None: ...
 
 
+class Apart(Protocol):
+    """Runs a script by an interpreter of its own; see `Bench.apart`."""
+
+    def __call__(
+        self, script: Path, words: Sequence[str], requirements: Sequence[str], settings: Mapping[str, str]
+    ) -> None: ...
+
+
 def _no_training(module: torch.nn.Module, share: float, teacher: torch.nn.Module | None = None) -> None:
     raise Unsupported("this workload brings no training")
 
@@ -43,6 +52,10 @@ def _no_tile(module: torch.nn.Module) -> torch.nn.Module:
     raise Unsupported("this workload has no features of the user that its items share")
 
 
+def _not_apart(script: Path, words: Sequence[str], requirements: Sequence[str], settings: Mapping[str, str]) -> None:
+    raise Unsupported("nothing can be run in an environment of its own here")
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
     """What a technique may use beside the model: nothing of it ever saw a held-out label.
@@ -51,8 +64,9 @@ class Bench:
     a share of the workload's usual training, on the soft labels of `teacher` where one is given. `student` gives an
     untrained model with the same inputs and outputs and about `size` of the base's layers. `loss` is the mean training
     loss on rows that are kept apart from training for such questions. `tile` gives the same model with what belongs to
-    the user computed once per request. Each raises Unsupported where the workload does not offer it. `facts` take what
-    is worth telling about the making.
+    the user computed once per request. `apart` runs a Python script with arguments and variables in an environment made
+    of requirements that do not go with ours; it raises Unavailable where that cannot be made. Each of these raises
+    Unsupported where the workload does not offer it. `facts` take what is worth telling about the making.
     """
 
     examples: Sequence[tuple[torch.Tensor, ...]]
@@ -61,6 +75,7 @@ class Bench:
     student: Callable[[float], torch.nn.Module] = _no_student
     loss: Callable[[torch.nn.Module], float] = _no_loss
     tile: Callable[[torch.nn.Module], torch.nn.Module] = _no_tile
+    apart: Apart = _not_apart
     progress: Callable[[str], None] = lambda _: None
     facts: dict[str, Fact] = field(default_factory=dict)
 

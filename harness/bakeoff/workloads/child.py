@@ -1,7 +1,7 @@
 """The child process that prepares a workload: `python -m bakeoff.workloads.child SPEC`, started through `mortal`.
 
 It tells its parent how it fares, one JSON object a line on standard output: {"progress": …}, {"user_error": …},
-{"unsupported": …}.
+{"unsupported": …}, {"unavailable": …, "remedy": …}.
 Whatever libraries print goes to standard error.
 """
 
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
-from bakeoff.backends import Unsupported
+from bakeoff.backends import Unavailable, Unsupported
 from bakeoff.errors import UserError
 from bakeoff.workloads.source import Source, Spec
 
@@ -33,6 +33,9 @@ def main(spec_file: str) -> int:
         return 2
     except Unsupported as error:
         _tell(channel, unsupported=str(error))
+        return 2
+    except Unavailable as error:
+        _tell(channel, unavailable=error.reason, remedy=error.remedy)
         return 2
     except Exception as error:
         if spec.kind != "factory":

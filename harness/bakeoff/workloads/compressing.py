@@ -17,7 +17,7 @@ from bakeoff import variants
 from bakeoff.backends import Arrays, Unsupported
 from bakeoff.scenario.recipe import Recipe
 from bakeoff.variants.technique import Bench
-from bakeoff.workloads import exporting, training
+from bakeoff.workloads import apart, exporting, training
 from bakeoff.workloads.assembling import place_files
 from bakeoff.workloads.locking import made_once
 from bakeoff.workloads.prepared import MADE, Array, Prepared
@@ -36,7 +36,7 @@ EXAMPLE_ROWS, EXAMPLE_ROWS_WHERE_SLOW = 128, 16
 def make(spec: Spec, progress: Progress) -> None:
     """Write the variant of `spec.recipe` into `spec.into`: its files by format, and its facts.
 
-    Raises Unsupported where a technique does not apply to the model.
+    Raises Unsupported where a technique does not apply to the model, Unavailable where it cannot work here.
     """
     if spec.kind not in ("built-in", "factory"):
         raise Unsupported("techniques work on a torch model; give compressed files of yours as variants instead")
@@ -105,6 +105,7 @@ def _bench(workload: Workload, spec: Spec, progress: Progress) -> Bench:
         student=workload.student,
         loss=lambda module: workload.loss(module, seed, cache),
         tile=workload.tiled,
+        apart=apart.run,
         progress=progress,
     )
 

@@ -186,10 +186,12 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why there is no such variant: "unsupported" where a technique does not apply to the model, else "failed"."""
+    """Why there is no such variant: "unsupported" where a technique does not apply to the model, "unavailable" where it
+    cannot work here, else "failed"."""
 
     outcome: str
     reason: str
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from bakeoff.backends import Unsupported
+from bakeoff.backends import Unavailable, Unsupported
 from bakeoff.errors import UserError
 from bakeoff.scenario import Scenario
 from bakeoff.scenario.fields import is_factory
@@ -59,6 +59,8 @@ def _compressed(spec: Spec, progress: Callable[[str], None]) -> Made | Refusal:
         made_once(spec.into / place, lambda scratch: _run_child(replace(spec, into=scratch), progress))
     except Unsupported as error:
         return Refusal("unsupported", str(error))
+    except Unavailable as error:
+        return Refusal("unavailable", error.reason, error.remedy)
     except UserError as error:
         return Refusal("failed", f"making it failed: {error}")
     except _ChildError as error:
@@ -154,7 +156,7 @@ def _run_child(spec: Spec, progress: Callable[[str], None]) -> None:
         spec_file, log = Path(folder) / "spec.json", Path(folder) / "log"
         spec_file.write_text(json.dumps(spec.to_json()), encoding="utf-8")
         command = mortal.command("bakeoff.workloads.child", str(spec_file))
-        complaint = refusal = None
+        complaint = refusal = absence = None
         with (
             log.open("wb") as errors,
             subprocess.Popen(
@@ -167,6 +169,8 @@ def _run_child(spec: Spec, progress: Callable[[str], None]) -> None:
                     message = json.loads(line)
                     complaint = message.get("user_error", complaint)
                     refusal = message.get("unsupported", refusal)
+                    if "unavailable" in message:
+                        absence = Unavailable(message["unavailable"], message["remedy"])
                     if "progress" in message:
                         progress(message["progress"])
             except BaseException:
@@ -176,6 +180,8 @@ def _run_child(spec: Spec, progress: Callable[[str], None]) -> None:
             raise UserError(complaint)
         if refusal is not None:
             raise Unsupported(refusal)
+        if absence is not None:
+            raise absence
         if child.returncode != 0 or not (spec.into / (MADE if spec.recipe else MANIFEST)).exists():
             _explain(spec, child.returncode, log.read_text(encoding="utf-8", errors="replace"))
 

@@ -21,10 +21,9 @@ from bakeoff.decide.drift import past
 from bakeoff.decide.drift.answers import MEASURED
 from bakeoff.decide.drift.past import ChangePoint, History, Point, Series
 from bakeoff.errors import UserError
-from bakeoff.measure import environments
-from bakeoff.measure.child import StageFailed
 from bakeoff.store.engine import told
 from bakeoff.store.nights import Nights
+from bakeoff.workloads import venvs
 
 OTAVA = "apache-otava==0.8.0"
 REMEDY = "it is installed once, by uv: look at the network, then ask again"
@@ -101,9 +100,9 @@ def _noise(points: Sequence[Point]) -> float:
 
 def _otava(levels: Sequence[Sequence[float]]) -> list[list[dict[str, Any]]]:
     try:
-        python = environments.made("otava", [OTAVA], REMEDY) / environments.PYTHON
-    except StageFailed as failed:
-        raise Unavailable(f"{OTAVA}: {failed.reason}", failed.remedy) from None
+        python = venvs.made("otava", [OTAVA], REMEDY) / venvs.PYTHON
+    except Unavailable as error:
+        raise Unavailable(f"{OTAVA}: {error.reason}", error.remedy) from None
     asked = json.dumps({"series": levels, "most_p": MOST_P}, allow_nan=False)
     program = Path(__file__).with_name("otava_side.py")
     done = subprocess.run(
