@@ -82,7 +82,7 @@ def main(words: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(words)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH", "")]))
     with tempfile.TemporaryDirectory(prefix="bakeoff-aa-") as logs:
-        found = [each.case for each in cases.find(pin_files.find(asked.baseline), {}, Path(logs), Silent())]
+        found = [each.case for each in cases.find(pin_files.find(asked.baseline), lambda *_: [], Path(logs), Silent())]
         gone = [f"{case.name}: {case.known.reason}" for case in found if case.sides is None]
         if gone:
             raise SystemExit("\n".join(gone))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,11 +23,13 @@ from bakeoff.nightly.pins import Ground, Pin, PinnedCandidate
 from bakeoff.nightly.session import SideFailed, Sides
 from bakeoff.scenario import Scenario, restore
 from bakeoff.scenario.environment import APART
-from bakeoff.store.nights import PastNight
 
 UNLIKE = (
     "its requests are not those of the pin, so that their times cannot be compared; `bakeoff pin` takes the new ones"
 )
+
+
+Past = Callable[[str, str], Sequence[Sequence[Session]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,10 @@ class Found:
     entry: Entry | None = None
 
 
-def find(pins: Sequence[Pin], past: Mapping[str, Sequence[PastNight]], logs: Path, reporter: Reporter) -> list[Found]:
+def find(pins: Sequence[Pin], past: Past, logs: Path, reporter: Reporter) -> list[Found]:
     """A case for each pinned candidate, built where it is not, in order; what is wrong with one is its reason.
 
-    `past` holds earlier nights by metric.
+    `past` gives a benchmark's sessions of earlier nights.
     """
     flags, ground = " ".join(host.cpu_flags()), Ground.here()
     found = []
@@ -91,7 +93,7 @@ class _Case:
         logs: Path,
         flags: str,
         ground: Ground,
-        past: Mapping[str, Sequence[PastNight]],
+        past: Past,
         reporter: Reporter,
     ) -> None:
         self._pin, self._pinned, self._question, self._logs = pin, candidate, question, logs
@@ -140,7 +142,7 @@ class _Case:
         """Beside the baseline, or beside its stored figures where it cannot be run here."""
         name, metrics = (self._pin.name, self._pinned.id), self._gate.thresholds
         gates = {**metrics, **({QUALITY: 0.0} if self._gate.quality and self._question.scenario.quality else {})}
-        known = rule.Benchmark(*name, gates=gates, history=_history(self._past, name))
+        known = rule.Benchmark(*name, gates=gates, history=self._past(*name))
         case = Case(known, Sides(self._question.scenario, now, None), self._stored())
         try:
             case.sides = Sides(
@@ -207,16 +209,6 @@ def _same_requests(question: Question, baseline: Pinned) -> bool:
 
 def _vanished(pin: Pin, candidate: PinnedCandidate, reason: str) -> Case:
     return Case(rule.Benchmark(pin.name, candidate.id, reason=reason))
-
-
-def _history(past: Mapping[str, Sequence[PastNight]], name: tuple[str, str]) -> list[list[Session]]:
-    """A night's sessions, each as one of one metric; the spread of each metric is all that is read of them."""
-    nights: dict[str, list[Session]] = {}
-    for metric, each in past.items():
-        for night in each:
-            for number, value in enumerate(night.values.get(name, ()), 1):
-                nights.setdefault(night.night, []).append(Session("screen", number, {metric: value}))
-    return list(nights.values())
 
 
 def narrowed(pins: Sequence[Pin], candidates: Collection[str]) -> list[Pin]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from bakeoff.contest.budget import Budget
 from bakeoff.contest.reporter import Reporter, Silent
 from bakeoff.decide.drift import kept, rule
-from bakeoff.decide.drift.answers import MEASURED, Answer, Session
+from bakeoff.decide.drift.answers import Answer, Session
 from bakeoff.decide.drift.answers import Night as Found
 from bakeoff.errors import UserError
 from bakeoff.measure import host
@@ -42,9 +42,13 @@ def check(
     with _alone():
         budget = Budget(budget_s)
         budget.start()
-        past = {metric: store.history(metric) for metric in MEASURED}
+
+        def past(scenario: str, candidate: str) -> list[list[Session]]:
+            return [[kept.session(each) for each in night] for night in store.sessions(scenario, candidate)]
+
         found = cases.find(pins, past, logs, reporter)
         digests = {pin.name: pin.digest for pin in pins}
+        digests |= {f"{each.pin.name}: {each.candidate.id}": each.pin.digest_of(each.candidate) for each in found}
         taken: list[str] = []
 
         def keep(known: rule.Benchmark, session: Session) -> None:

@@ -188,6 +188,11 @@ class Pin(Part):
             del candidate["stored"]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
+    def digest_of(self, candidate: PinnedCandidate) -> str:
+        """Of what the baseline of one candidate is, whenever and for whatever reason it was pinned."""
+        values = [self.workload.model_dump(mode="json"), candidate.model_dump(mode="json", exclude={"stored"})]
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
     def asked(self, root: Path | None = None) -> Scenario:
         """The scenario as it was asked, its paths in the project at `root`; raises UserError where it is none."""
         return restore(located(self.scenario, root or project.root()), f"{self.name}: scenario")

@@ -7,7 +7,7 @@ import pytest
 from proofs.nights import past_night, simulated
 
 from bakeoff.decide.drift import kept, past
-from bakeoff.decide.drift.answers import CAPACITY, SERVICE_TIME, Answer, Figure
+from bakeoff.decide.drift.answers import CAPACITY, SERVICE_TIME, Answer, Figure, fraction
 from bakeoff.errors import UserError
 
 OF = ("ctr", "onnxruntime/fp32/1x1")
@@ -35,7 +35,7 @@ def test_the_interval_is_the_one_judged_as_log_ratios():
     assert point.status == "ok"
     (point,) = series([past_night(0, [0.05], answers=answered(metric=CAPACITY))], CAPACITY).points
     assert point.high == pytest.approx(-math.log(0.92)), "8 % less capacity"
-    assert past.fraction(CAPACITY, point.high) == pytest.approx(0.08)
+    assert fraction(CAPACITY, point.high) == pytest.approx(0.08)
     (point,) = series([past_night(0, [0.05], answers=answered(metric="p99"))]).points
     assert (point.low, point.status) == (None, "ok")
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.decide.drift.answers import CAPACITY, MEMORY, P99, SERVICE_TIME, Figure, Session
+from bakeoff.decide.drift.answers import CAPACITY, MEMORY, P99, SERVICE_TIME, Figure, Session, fraction, log_change
 from bakeoff.decide.drift.detect import detected
 from bakeoff.decide.drift.rule import FAMILY, MOST_MDE, SCREEN_SESSIONS, Benchmark, confirming, judge, suspects
-from bakeoff.decide.drift.screen import STORED_ALLOWANCE, SUSPICIOUS, Series, fraction, log_change
+from bakeoff.decide.drift.screen import STORED_ALLOWANCE, SUSPICIOUS, Series
 from bakeoff.decide.drift.spread import Spread
 
 QUIET = (0.004, -0.006, 0.001)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,6 +19,16 @@ SERVICE_TIME, P99, CAPACITY, MEMORY, LOAD_TIME = "service_time", "p99", "capacit
 QUALITY, ARTIFACT_SIZE = "quality", "artifact_size"
 MEASURED = (SERVICE_TIME, P99, CAPACITY, MEMORY, LOAD_TIME)
 """The metrics that a session gives; each is worse where its log ratio is above 0."""
+
+
+def fraction(metric: str, change: float) -> float:
+    """A log change as a fraction of the baseline's: 0.05 is 5 % slower, larger, or 5 % less capacity."""
+    return -math.expm1(-change) if metric == CAPACITY else math.expm1(change)
+
+
+def log_change(metric: str, part: float) -> float:
+    """The other way round."""
+    return -math.log1p(-part) if metric == CAPACITY else math.log1p(part)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from typing import Any
 
 from bakeoff.backends import Unavailable
 from bakeoff.decide.drift import past
-from bakeoff.decide.drift.answers import MEASURED
+from bakeoff.decide.drift.answers import MEASURED, fraction
 from bakeoff.decide.drift.past import ChangePoint, History, Point, Series
 from bakeoff.errors import UserError
 from bakeoff.store.engine import told
@@ -70,7 +70,7 @@ def _with(series: Series, found: Sequence[Mapping[str, Any]], metric: str) -> Se
         ChangePoint(
             place=place,
             night=series.points[place].night,
-            size=past.fraction(metric, each["after"] - each["before"]),
+            size=fraction(metric, each["after"] - each["before"]),
             p=each["p"],
         )
         for each, (begin, place, end) in zip(found, zip(edges, edges[1:], edges[2:], strict=False), strict=True)

@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from math import expm1, log1p
 from statistics import median
 
 from bakeoff.decide.drift import kept
-from bakeoff.decide.drift.answers import CAPACITY, Answer
+from bakeoff.decide.drift.answers import Answer, log_change
 from bakeoff.errors import UserError
 from bakeoff.store.nights import Benchmark, PastNight
 
@@ -97,16 +96,6 @@ class History:
     nights: Mapping[str, datetime]
     series: tuple[Series, ...]
     not_sought: str = ""
-
-
-def fraction(metric: str, change: float) -> float:
-    """A log ratio as a fraction of what was before: 0.05 is 5 % slower, larger, or 5 % less capacity."""
-    return -expm1(-change) if metric == CAPACITY else expm1(change)
-
-
-def log_change(metric: str, part: float) -> float:
-    """The other way round."""
-    return -log1p(-part) if metric == CAPACITY else log1p(part)
 
 
 def history(nights: Sequence[PastNight], metric: str, parts: Sequence[str] = ()) -> History:

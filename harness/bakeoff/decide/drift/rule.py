@@ -25,10 +25,20 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy import special
 
-from bakeoff.decide.drift.answers import EXITS, MEASURED, QUALITY, SERVICE_TIME, Answer, Figure, Session, Status
+from bakeoff.decide.drift.answers import (
+    EXITS,
+    MEASURED,
+    QUALITY,
+    SERVICE_TIME,
+    Answer,
+    Figure,
+    Session,
+    Status,
+    fraction,
+)
 from bakeoff.decide.drift.detect import UNLUCKY, detectable_by_t, detected
 from bakeoff.decide.drift.flips import holm, interval, sign_flip
-from bakeoff.decide.drift.screen import ENOUGH, Series, fraction, series
+from bakeoff.decide.drift.screen import ENOUGH, Series, series
 
 SCREEN_SESSIONS = 3
 FAMILY = 0.01

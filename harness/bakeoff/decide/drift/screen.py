@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bakeoff.decide.drift.answers import CAPACITY, Session, Stage
+from bakeoff.decide.drift.answers import Session, Stage, log_change
 from bakeoff.decide.drift.flips import Floats
 from bakeoff.decide.drift.spread import Spread, pooled
 
@@ -100,16 +100,6 @@ def series(
     before = pooled([*earlier, screened])
     spread = pooled([*earlier, screened + fresh]) if fresh else before
     return Series(metric, threshold, screened, fresh, before, spread, tuple(faults), allowance)
-
-
-def fraction(metric: str, change: float) -> float:
-    """A log change as a fraction of the baseline's: 0.05 is 5 % slower, larger, or 5 % less capacity."""
-    return -math.expm1(-change) if metric == CAPACITY else math.expm1(change)
-
-
-def log_change(metric: str, part: float) -> float:
-    """The other way round."""
-    return -math.log1p(-part) if metric == CAPACITY else math.log1p(part)
 
 
 def _fault(session: Session, metric: str) -> str:

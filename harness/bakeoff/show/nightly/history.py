@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bakeoff.decide.drift.past import ChangePoint, History, Point, Series, fraction, standing
+from bakeoff.decide.drift.answers import fraction
+from bakeoff.decide.drift.past import ChangePoint, History, Point, Series, standing
 from bakeoff.show.numbers import ABSENT, interval, percent, shorten
 from bakeoff.show.sheet import Grid, Sheet
 from bakeoff.store.plain import plain

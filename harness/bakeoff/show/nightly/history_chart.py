@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from bakeoff.decide.drift.past import ChangePoint, History, Point, Series, fraction
+from bakeoff.decide.drift.answers import fraction
+from bakeoff.decide.drift.past import ChangePoint, History, Point, Series
 from bakeoff.errors import UserError
 from bakeoff.show import drawing as draw
 from bakeoff.show.nightly.history import what_changed
