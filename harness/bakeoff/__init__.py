@@ -4,6 +4,7 @@ run = bakeoff.run("scenarios/ctr-ranking.yaml", budget="3m")
 run.verdict(), run.table(), run.report()
 bakeoff.load("latest").table()
 bakeoff.join("cpu.db", "gpu.db"), bakeoff.compare("20261121", "latest")
+bakeoff.pin("scenarios/ctr-ranking.yaml", reason="first choice"), bakeoff.check(budget="30m"), bakeoff.history()
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bakeoff.api import Run, compare, join, load, run, verify
+    from bakeoff.api import Run, check, compare, history, join, load, pin, run, verify
 
-__all__ = ["Run", "compare", "join", "load", "run", "verify"]
+__all__ = ["Run", "check", "compare", "history", "join", "load", "pin", "run", "verify"]
 __version__ = "0.1.0"
 
 
