@@ -60,7 +60,8 @@ def place(tmp_path_factory, tiny_prepared) -> Path:
 def ran(place: Path, *words: str, code: int = 0) -> str:
     """What pytest tells of a run in the project."""
     load = [] if INSTALLED else ["-p", "bakeoff.pytest_plugin"]
-    environment = os.environ | {
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
+    environment = ours | {
         "BAKEOFF_CACHE": str(place / "cache"),
         "PYTHONPATH": os.pathsep.join([str(place / "plugins"), os.environ.get("PYTHONPATH", "")]),
         "PYTEST_ADDOPTS": "",

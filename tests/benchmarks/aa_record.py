@@ -1,9 +1,10 @@
-"""Records sessions of pinned candidates beside themselves, under load from outside, for false_alarms.py.
+"""Records sessions of candidates beside their pins, which are the same, under load from outside, for false_alarms.py.
 
     python tests/benchmarks/aa_record.py [--baseline results/baseline] [--sessions 60] [--file results/evidence/aa.csv]
 
-Both sides are what is here now, each in fresh processes, as `bakeoff check` starts them. Every candidate has its first
-session, then every one its second. A line is on disk when its session ends; what is in the file is not measured again.
+Both sides in fresh processes, as `bakeoff check` starts them; pin what is here now first (`bakeoff pin`). Every
+candidate has its first session, then every one its second. A line is on disk when its session ends; what is in the
+file is not measured again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from unittest import mock
@@ -37,12 +37,10 @@ SESSIONS = 60
 
 
 def beside_itself(sides: Sides, number: int) -> Together:
-    """A session of what is here now beside the same. Raises SideFailed."""
-    now, log = sides.now, sides.now.log
-    alike = replace(sides, baseline=replace(now, log=log.with_name(f"{log.stem}-twin{log.suffix}")))
+    """A session of what is here now beside its pin, which is the same. Raises SideFailed."""
     times: dict[bool, list[Floats]] = {True: [], False: []}
-    with _watched(lambda order, block: times[order is alike.now].append(1e6 * stamps.service_s(block))):
-        session = play(alike, "screen", number)
+    with _watched(lambda order, block: times[order is sides.now].append(1e6 * stamps.service_s(block))):
+        session = play(sides, "screen", number)
     baseline, mine = (np.concatenate(times[side]) for side in (False, True))
     return Together(session.at or datetime.now(UTC), session.changes[SERVICE_TIME], baseline, mine)
 

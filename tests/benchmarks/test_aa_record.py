@@ -1,6 +1,7 @@
 """Real processes beside themselves, in a few sessions."""
 
 import math
+from dataclasses import replace
 
 import aa
 import aa_record
@@ -15,7 +16,8 @@ from bakeoff.scenario import from_dict
 @pytest.fixture
 def sides(tmp_path):
     asked = {"name": "echo", "workload": "ctr-dlrm", "traffic": {"kind": "single_stream", "duration": "1s"}}
-    return Sides(from_dict(asked | {"resources": {"cpus": 1}}), echo_order(tmp_path), None)
+    now = echo_order(tmp_path)
+    return Sides(from_dict(asked | {"resources": {"cpus": 1}}), now, replace(now, log=tmp_path / "baseline.log"))
 
 
 @pytest.mark.slow

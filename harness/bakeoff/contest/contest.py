@@ -119,10 +119,15 @@ def question(
 ) -> Question:
     """What `ask` gives for one scenario, with a model trained with another seed where one is given.
 
-    What no backend offers here, a precision or a candidate, is no mistake: it is not among the entries, beside those
-    of the backends that cannot run.
+    A precision that no backend offers here is no mistake but gives no candidate.
     """
     return _question(scenario, _Probes(reporter, gaps=True), candidates, reporter, training_seed)
+
+
+def still_offered(scenario: Scenario, candidates: Sequence[str], reporter: Reporter) -> Question:
+    """What `question` gives, where candidates may have vanished: those that are still offered, and beside them an entry
+    of each backend that cannot run here."""
+    return _question(scenario, _Probes(reporter, gaps=True, vanished=True), candidates, reporter)
 
 
 def _question(
@@ -193,12 +198,14 @@ def dry_run(scenarios: Sequence[Scenario], candidates: Sequence[str] = ()) -> li
 class _Probes:
     """What each backend says of itself, in a child process of its own; asked once for each device and CPU budget.
 
-    Where `make` is not set, no environment is made; with `gaps`, a precision that no backend offers is no fault.
+    Where `make` is not set, no environment is made; with `gaps`, a precision that no backend offers is no fault, and
+    with `vanished` no candidate either.
     """
 
-    def __init__(self, reporter: Reporter, make: bool = True, gaps: bool = False) -> None:
+    def __init__(self, reporter: Reporter, make: bool = True, gaps: bool = False, vanished: bool = False) -> None:
         self.points = registered()
         self._gaps = gaps
+        self._vanished = vanished
         self._reporter = reporter
         self._make = make
         self._known: dict[tuple[str, str, Environment | None, str, Resources], Rival] = {}
@@ -218,7 +225,7 @@ class _Probes:
         own, servers = scenario.candidates.environments, scenario.candidates.servers
         installed = [*(name for name in self.points if name != ENDPOINT), *own, *servers]
         entries = plan(scenario, variants, rivals, installed, provisional, refused, candidates, self._gaps)
-        if self._gaps and candidates:
+        if self._vanished:
             return tuple(entry for entry in entries if entry.failure or entry.candidate.id in candidates)
         return _narrowed(entries, candidates)
 

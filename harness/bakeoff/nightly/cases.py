@@ -79,7 +79,7 @@ def _now(scenario: Scenario, candidates: Sequence[PinnedCandidate], reporter: Re
     definition["incumbent"] = None
     if not backends and not names & own.keys():
         raise UserError(f"none of its backends is installed: {', '.join(sorted(names))}; `bakeoff doctor` says more")
-    return contest.question(restore(definition, scenario.name), [each.id for each in candidates], reporter)
+    return contest.still_offered(restore(definition, scenario.name), [each.id for each in candidates], reporter)
 
 
 class _Case:

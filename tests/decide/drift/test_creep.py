@@ -8,9 +8,9 @@ from bakeoff.backends import Unavailable
 from bakeoff.decide.drift import creep, past
 from bakeoff.decide.drift.answers import SERVICE_TIME
 from bakeoff.errors import UserError
-from bakeoff.measure import environments
 from bakeoff.store.nights import Nights
 from bakeoff.store.record import SessionRecord
+from bakeoff.workloads import venvs
 
 STEP = np.where(np.arange(60) < 30, 0.0, np.log(1.05))
 
@@ -66,7 +66,7 @@ def test_constant_nights_and_few_nights_have_none():
 def test_without_uv_the_history_is_told_and_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(environments, "find_spec", lambda name: None)
+    monkeypatch.setattr(venvs, "find_spec", lambda name: None)
     with pytest.raises(Unavailable, match=r"apache-otava==0\.8\.0: .* needs uv.*pip install 'bakeoff\[environments\]'"):
         changes(simulated(STEP, 1))
     with Nights.open(tmp_path / "b.db") as store:
