@@ -85,8 +85,9 @@ def test_a_budget_ends_the_screen_and_keeps_time_to_confirm():
     bench = Bench({"slow": 0.2})
     cases = [bench.case(name, past()) for name in ("slow", *"abcdefghij")]
     night = bench.night(cases, 240.0, lambda: 6.0 * len(bench.played))
+    plan = night.plan()
     answers = {answer.candidate: answer for answer in night.hold()}
-    assert "within 4 minutes, of which the screen leaves 1.2" in night.plan()[-1]
+    assert "within 4 minutes, of which the screen leaves 1.2" in plan[-1]
     assert 6.0 * len(bench.played) <= 240.0
     assert answers["slow"].status == "regression", "there was time for its fresh sessions"
     short = [answer for answer in answers.values() if answer.status == "inconclusive"]

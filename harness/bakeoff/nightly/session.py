@@ -23,6 +23,7 @@ from bakeoff.decide.drift.answers import CAPACITY, LOAD_TIME, MEMORY, P99, SERVI
 from bakeoff.decide.replica import read
 from bakeoff.measure.block import Block
 from bakeoff.measure.engine_room import Engine, Order, StageFailed
+from bakeoff.measure.lane import served
 from bakeoff.scenario import Scenario
 from bakeoff.store.percentile import percentile_or_none
 
@@ -39,7 +40,7 @@ WORSE_WHERE_LESS = frozenset({CAPACITY})
 
 
 class SideFailed(Exception):  # noqa: N818 - a result, not an error
-    """One of the sides did not start or did not answer."""
+    """One of the sides did not start, or did not answer a call."""
 
     def __init__(self, side: str, failed: StageFailed) -> None:
         super().__init__(f"{side}: {failed}")
@@ -109,16 +110,9 @@ def _pairs(engines: Mapping[str, Engine], dice: random.Random) -> list[dict[str,
         for side in shuffled(engines, dice):
             with blamed(side):
                 block = engines[side].closed(_room_s(calls, call_s), limit=calls, lanes=1, seed=seed)
-            pair[side] = _quartile_s(block)
+                pair[side] = float(np.percentile(served(block), QUARTILE, method="lower")) / stamps.S
         pairs.append(pair)
     return pairs
-
-
-def _quartile_s(block: Block) -> float:
-    """NaN where a call was not answered: what failed is not quick."""
-    if not stamps.answered(block).all():
-        return math.nan
-    return float(np.percentile(stamps.service_s(block), QUARTILE, method="lower"))
 
 
 def affordable(call_s: float) -> tuple[int, int]:
@@ -155,8 +149,8 @@ def _capacity_qps(scenario: Scenario, engine: Engine, block: Block) -> float | N
 
 
 def _by_pairs(pairs: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The service time's change, block by block; nothing without a baseline, or where a block has no time."""
-    if any(not pair.get(side, 0.0) > 0.0 for pair in pairs for side in (BASELINE, NOW)):
+    """The service time's change, block by block; nothing without a baseline."""
+    if any(side not in pair for pair in pairs for side in (BASELINE, NOW)):
         return {}
     return {SERVICE_TIME: float(np.median([math.log(pair[NOW] / pair[BASELINE]) for pair in pairs]))}
 
