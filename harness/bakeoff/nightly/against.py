@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from bakeoff.contest.budget import Budget
@@ -32,6 +32,11 @@ class Baseline(Protocol):
         """What the regression of the case of that number came with; empty where nothing can tell."""
 
 
+def counted(benchmarks: int, scenarios: Iterable[str], which: str = "") -> str:
+    """Such as "2 pinned benchmarks of ctr-ranking"."""
+    return f"{benchmarks} {which}benchmark{'s' if benchmarks != 1 else ''} of {', '.join(scenarios)}"
+
+
 class Pins:
     """Pinned candidates."""
 
@@ -42,8 +47,7 @@ class Pins:
     @property
     def said(self) -> str:
         """How many they are."""
-        scenarios = ", ".join(pin.name for pin in self._pins)
-        return f"{sum(len(pin.candidates) for pin in self._pins)} pinned benchmarks of {scenarios}"
+        return counted(sum(len(pin.candidates) for pin in self._pins), [pin.name for pin in self._pins], "pinned ")
 
     @property
     def digests(self) -> Mapping[str, str]:

@@ -18,6 +18,7 @@ from bakeoff.measure import host
 from bakeoff.measure.engine_room import StageFailed
 from bakeoff.measure.lane import LOAD
 from bakeoff.nightly import here
+from bakeoff.nightly.against import counted
 from bakeoff.nightly.cases import Check
 from bakeoff.nightly.night import Case
 from bakeoff.nightly.session import Sides
@@ -51,9 +52,9 @@ class Figures:
     @property
     def said(self) -> str:
         """The file, and how much of it is not asked for."""
-        count, names = sum(map(len, self._stored.values())), ", ".join(self._stored)
+        mine = counted(sum(map(len, self._stored.values())), self._stored)
         others = f" ({self._others} others in the file are not asked for)" if self._others else ""
-        return f"{count} benchmarks of {names} beside the stored figures of {self._path}{others}"
+        return f"{mine} beside the stored figures of {self._path}{others}"
 
     @property
     def digests(self) -> Mapping[str, str]:

@@ -65,10 +65,10 @@ class Night:
         budget: Budget,
         keep: Callable[[rule.Benchmark, Session], None],
         reporter: Reporter,
-        play: Play = session.play,
+        play: Play | None = None,
     ) -> None:
         self.cases = cases
-        self._budget, self._keep, self._reporter, self._play = budget, keep, reporter, play
+        self._budget, self._keep, self._reporter, self._play = budget, keep, reporter, play or session.play
         self._dice = random.SystemRandom()
         self._took_s: list[float] = []
 

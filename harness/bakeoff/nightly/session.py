@@ -11,7 +11,7 @@ import contextlib
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -25,7 +25,7 @@ from bakeoff.measure.block import Block
 from bakeoff.measure.engine_room import Engine, Order, StageFailed
 from bakeoff.measure.lane import served
 from bakeoff.scenario import Scenario
-from bakeoff.store.percentile import percentile_or_none
+from bakeoff.store.percentile import percentile_or_none, smallest_sample
 
 BLOCKS, CALLS = 24, 10
 FEWEST_BLOCKS, FEWEST_CALLS = 8, 3
@@ -33,7 +33,10 @@ QUARTILE = 25.0
 BLOCKS_S = 6.0
 """What all blocks of one side may take: slow calls get fewer, as few as FEWEST_BLOCKS of FEWEST_CALLS."""
 OPEN_S = 1.0
-"""The open-loop block of each side, from which p99 and capacity are read; both are reported, with what they resolve."""
+"""The open-loop block of each side, from which p99 and capacity are read. Where p99 decides, it is as long as p99 takes
+requests; where it is only reported, and so few requests a second do not carry it, it is left out."""
+SPARE = 1.5
+"""Requests that are due in such a block, beside the fewest that p99 takes."""
 START_LIMIT_S = 120.0
 BASELINE, NOW = "baseline", "now"
 WORSE_WHERE_LESS = frozenset({CAPACITY})
@@ -132,7 +135,9 @@ def _open(scenario: Scenario, engine: Engine, side: str, seed: int) -> dict[str,
     asked, sla = scenario.traffic, scenario.sla
     if not asked.open_loop or sla is None or asked.rate is None:
         return {}
+    needed_s = 0.0 if scenario.gate.p99 is None else SPARE * smallest_sample(99.0) / asked.rate
     load = load_for(scenario, OPEN_S)
+    load = replace(load, seconds=max(load.seconds, needed_s))
     with blamed(side):
         block = load.play(engine, seed)
     p99_ms = percentile_or_none(stamps.latency_ms(block), 99.0)
