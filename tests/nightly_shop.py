@@ -121,6 +121,16 @@ class Shop:
                     store.add_session(night, record)
                 store.finish_night(night, "finished")
 
+    def nights(self):
+        """The ids of the store's nights, the latest first."""
+        with Nights.open(self.store, create=False) as store:
+            return store.nights()
+
+    def sessions(self):
+        """The candidate's sessions by night."""
+        with Nights.open(self.store, create=False) as store:
+            return store.sessions(NAME, CANDIDATE)
+
     def last_night(self):
         """The latest night of the store, whole."""
         with Nights.open(self.store, create=False) as store:

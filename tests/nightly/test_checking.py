@@ -38,7 +38,7 @@ class Heard(Silent):
 
 @pytest.mark.alone
 def test_what_is_pinned_passes_beside_itself_by_what_the_store_knows(shop):
-    shop.remember()
+    shop.remember(spread=0.02)
     heard = Heard()
     night = api.check(budget="10m", reporter=heard)
     assert night.exit_code == 0, night
