@@ -157,7 +157,7 @@ def advice(night: Night) -> Iterator[str]:
         yield f"`bakeoff check {names['regression']} --bisect` names the package that brought a regression."
     if "missing" in found:
         yield f"A benchmark of {names['missing']} was not checked; bring it back, or leave it out with a new pin."
-    if "inconclusive" in found:
+    if any(answer.status == "inconclusive" and not answer.stored for answer in night.answers):
         yield "What is inconclusive takes a longer --budget, or a quieter machine."
     if "improved" in found:
         yield f"`bakeoff pin {names['improved']} --reason TEXT` makes what improved the baseline; nothing else does."
