@@ -141,3 +141,26 @@ def tiny_prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 def tiny_score() -> Callable[[dict[str, Array]], Array]:
     """The tiny model as a function, for servers to serve."""
     return tiny_scores
+
+
+@pytest.fixture(scope="session")
+def pinned_project(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A project whose model's engine is pinned; see nightly_shop.Shop."""
+    from nightly_shop import Shop
+
+    shop = Shop(tmp_path_factory.mktemp("shop"))
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        shop.make(monkeypatch)
+    return shop
+
+
+@pytest.fixture
+def shop(pinned_project: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The pinned project as it was pinned, with a store of the test's own, short sessions, and the folder in it."""
+    pinned_project.write()
+    pinned_project.store = tmp_path / "b.db"
+    monkeypatch.chdir(pinned_project.folder)
+    monkeypatch.setenv("BAKEOFF_CACHE", str(pinned_project.cache))
+    monkeypatch.setenv("BAKEOFF_STORE", str(pinned_project.store))
+    monkeypatch.setattr("bakeoff.nightly.session.BLOCKS", 8)
+    return pinned_project

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bakeoff.decide.bundles.bundling import Checked
     from bakeoff.decide.drift.answers import Night
     from bakeoff.decide.drift.past import History
+    from bakeoff.nightly.against import Baseline
 
 DEFAULT_STORE = Path("results/bakeoff.db")
 DEFAULT_SCENARIOS = Path("scenarios")
@@ -214,23 +215,34 @@ def check(
 ) -> Night:
     """Compare what is here now with the baseline that `pin` pinned, side by side, and give the night.
 
-    `scenarios` are names of pinned ones (default: all in the folder `baseline`), `candidates` narrows them. With
-    `bisect`, what is left of the budget goes into naming what a regression came with. Raises UserError.
+    `scenarios` are names of pinned ones (default: all in the folder `baseline`), `candidates` narrows them. Where
+    `baseline` is a file of pytest-benchmark's, its figures stand in for the baseline, and `scenarios` are files and
+    folders as `run` takes them (default: the folder scenarios/). With `bisect`, what is left of the budget goes into
+    naming what a regression came with. Raises UserError.
     """
-    from bakeoff.nightly import cases, checking, pin_files
+    from bakeoff.nightly import checking
 
     budget_s = None if budget is None else duration_s("--budget", budget)
-    folder = Path(baseline or pin_files.DEFAULT_FOLDER)
-    pins = cases.narrowed(pin_files.find(folder, scenarios), candidates)
+    against = _baseline(Path(baseline or pin_files.DEFAULT_FOLDER), scenarios, candidates)
     words = ["bakeoff", "check", *scenarios]
     given = {"--baseline": baseline, "--budget": budget}
     words += [word for name, value in given.items() if value is not None for word in (name, str(value))]
     words += [word for name in candidates for word in ("--candidate", name)] + ["--bisect"] * bisect
     with Nights.open(store_place(store)) as opened:
         return checking.check(
-            pins, opened, command=shlex.join(words), budget_s=budget_s, bisect=bisect, logs=logs_folder(),
+            against, opened, command=shlex.join(words), budget_s=budget_s, bisect=bisect, logs=logs_folder(),
             reporter=reporter,
         )  # fmt: skip
+
+
+def _baseline(place: Path, scenarios: Sequence[str], candidates: Sequence[str]) -> Baseline:
+    from bakeoff.nightly import cases
+    from bakeoff.nightly.against import Pins
+    from bakeoff.nightly.figures import Figures
+
+    if place.suffix == ".json" or place.is_file():
+        return Figures(place, questions(scenarios), candidates)
+    return Pins(cases.narrowed(pin_files.find(place, list(dict.fromkeys(scenarios))), candidates))
 
 
 def history(*benchmarks: str, store: str | Path | None = None, metric: str = "service_time") -> History:

@@ -24,6 +24,7 @@ from aa import Floats, Together, append, read
 from false_alarms import FILE
 from proofs.twins import outside_load
 
+from bakeoff.contest.budget import Budget
 from bakeoff.contest.reporter import Silent
 from bakeoff.decide import stamps
 from bakeoff.decide.drift.answers import SERVICE_TIME
@@ -80,7 +81,8 @@ def main(words: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(words)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH", "")]))
     with tempfile.TemporaryDirectory(prefix="bakeoff-aa-") as logs:
-        found = [each.case for each in cases.find(pin_files.find(asked.baseline), lambda *_: [], Path(logs), Silent())]
+        check = cases.Check(lambda *_: [], Path(logs), Budget(None), Silent())
+        found = [each.case for each in cases.find(pin_files.find(asked.baseline), check)]
         gone = [f"{case.name}: {case.known.reason}" for case in found if case.sides is None]
         if gone:
             raise SystemExit("\n".join(gone))

@@ -85,8 +85,9 @@ def test_a_budget_ends_the_screen_and_keeps_time_to_confirm():
     bench = Bench({"slow": 0.2})
     cases = [bench.case(name, past()) for name in ("slow", *"abcdefghij")]
     night = bench.night(cases, 240.0, lambda: 6.0 * len(bench.played))
+    plan = night.plan()
     answers = {answer.candidate: answer for answer in night.hold()}
-    assert "within 4 minutes, of which the screen leaves 1.2" in night.plan()[-1]
+    assert "within 4 minutes, of which the screen leaves 1.2" in plan[-1]
     assert 6.0 * len(bench.played) <= 240.0
     assert answers["slow"].status == "regression", "there was time for its fresh sessions"
     short = [answer for answer in answers.values() if answer.status == "inconclusive"]
@@ -138,3 +139,61 @@ def test_what_is_much_slower_than_the_stored_figures_is_found():
     case.sides = replace(sided("old"), baseline=None)
     (answer,) = bench.night([case]).hold()
     assert answer.status == "regression"
+
+
+def test_what_cannot_run_is_never_played_and_keeps_its_reason():
+    bench = Bench({})
+    gone = Case(rule.Benchmark("shop", "gone", reason="its backend is not installed"))
+    night = bench.night([gone, bench.case("well", past())])
+    assert "1 of 2 benchmarks" in night.plan()[0]
+    answer, _ = night.hold()
+    assert {name for name, *_ in bench.played} == {"well"}
+    assert (answer.status, answer.reason) == ("missing", "its backend is not installed")
+
+
+def test_the_budget_goes_by_what_each_ones_sessions_take():
+    """A slow one that does not fit any more leaves its time to those that do."""
+    bench, now = Bench({}), [0.0]
+
+    def play(sides, stage, number):
+        now[0] += 100.0 if sides.scenario == "slow" else 1.0
+        return Bench.play(bench, sides, stage, number)
+
+    cases = [bench.case(name, past()) for name in ("slow", "one", "two")]
+    night = Night(cases, Budget(190.0, lambda: now[0]), lambda *_: None, Silent(), play)
+    slow, one, two = night.hold()
+    assert (one.status, two.status) == ("ok", "ok")
+    assert len(slow.sessions) == 1
+    assert now[0] <= 190.0
+
+
+def test_what_no_session_fitted_for_says_so():
+    bench = Bench({})
+    (answer,) = bench.night([bench.case("one")], 8.0, lambda: 0.0).hold()
+    assert (answer.status, answer.sessions, bench.played) == ("missing", (), [])
+    assert answer.reason.startswith("nothing was measured: the budget ended before its first session")
+
+
+def test_time_spent_on_getting_ready_is_told_and_not_shared_out_again():
+    now = [0.0]
+    night = Night([], Budget(600.0, lambda: now[0]), lambda *_: None, Silent())
+    night._budget.start()
+    now[0] = 120.0
+    assert (
+        night.plan()[-1] == "within 8 minutes, after 2 of getting ready, of which the screen leaves 2.4 to confirming"
+    )
+
+
+def test_a_baseline_that_fails_in_the_confirmation_keeps_what_confirmed():
+    """Seven fresh sessions are enough for the test at one per cent, six are not."""
+    for failing_from, status in ((3 + 7, "regression"), (3 + 6, "inconclusive")):
+        bench, calls = Bench({"slow": 0.2}), count()
+
+        def play(sides, stage, number, since=failing_from, calls=calls, bench=bench):
+            if next(calls) >= since:
+                raise failed(BASELINE)
+            return Bench.play(bench, sides, stage, number)
+
+        (answer,) = Night([bench.case("slow", past())], Budget(None), lambda *_: None, Silent(), play).hold()
+        assert (answer.status, answer.stored) == (status, False)
+        assert "its baseline cannot be run any more: it crashed" in answer.reason

@@ -84,6 +84,18 @@ def test_a_benchmarks_sessions_come_night_by_night(store):
     assert store.sessions(CTR, "tvm") == ()
 
 
+def test_nights_in_which_stored_figures_stood_in_tell_nothing_of_how_sessions_differ(store):
+    beside, alone, other = (begun(store) for _ in range(3))
+    for night in (beside, alone, other):
+        store.add_session(night, session(1))
+        store.add_session(night, session(1, candidate="torch"))
+    store.add_answer(beside, AnswerRecord(CTR, ORT, {"status": "ok", "stored": False}))
+    store.add_answer(alone, AnswerRecord(CTR, ORT, {"status": "inconclusive", "stored": True}))
+    store.add_answer(other, AnswerRecord(CTR, "torch", {"status": "inconclusive", "stored": True}))
+    assert len(store.sessions(CTR, ORT)) == 2
+    assert len(store.sessions(CTR, "torch")) == 2
+
+
 def test_a_clock_set_back_does_not_change_the_order(store, monkeypatch):
     times = [AT, AT - timedelta(days=2), AT - timedelta(days=2)]
     nights = []

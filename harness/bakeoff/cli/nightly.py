@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import signal
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +15,11 @@ import typer
 
 from bakeoff.cli.common import JsonOption, StoreOption, print_json
 from bakeoff.cli.measuring import INTERRUPTED
+from bakeoff.decide.drift.answers import NOT_DONE
 from bakeoff.errors import UserError
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+_STOPPED = "the sessions measured so far are in the store"
 
 app = typer.Typer()
 
@@ -21,7 +27,11 @@ app = typer.Typer()
 @app.command(epilog="Example: bakeoff check --budget 30m --write junit=check.xml --write summary=check.md")
 def check(
     scenarios: Annotated[
-        list[str] | None, typer.Argument(metavar="[SCENARIO]...", help="Names of pinned scenarios. Default: all.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[SCENARIO]...",
+            help="Names of pinned scenarios (default: all); files or folders of them beside pytest-benchmark's JSON.",
+        ),
     ] = None,
     baseline: Annotated[
         Path | None, typer.Option(help="The folder of the pins, or pytest-benchmark's JSON. Default: results/baseline.")
@@ -47,27 +57,26 @@ def check(
     from bakeoff.show.nightly import lists, pages, writing
 
     wanted = [_form(each) for each in write or ()]
-    try:
-        with _terminable(), console.Progress() as reporter:
-            night = api.check(
-                *(scenarios or ()),
-                baseline=baseline,
-                candidates=candidate or (),
-                budget=budget,
-                bisect=bisect,
-                store=store,
-                reporter=reporter,
-            )
-    except KeyboardInterrupt:
-        typer.echo("bakeoff: stopped; the sessions measured so far are in the store", err=True)
-        raise typer.Exit(INTERRUPTED) from None
-    for form, path in wanted:
-        writing.write(form, night, path)
-        typer.echo(f"wrote {path}", err=True)
+    if as_json and any(path == writing.STANDARD_OUTPUT for _, path in wanted):
+        raise UserError("--json and --write FORM=-: one of the two; both print on standard output")
+    with _exits(), console.Progress() as reporter:
+        night = api.check(
+            *(scenarios or ()),
+            baseline=baseline,
+            candidates=candidate or (),
+            budget=budget,
+            bisect=bisect,
+            store=store,
+            reporter=reporter,
+        )
     if as_json:
         print_json(lists.to_json(night))
-    else:
+    elif all(path != writing.STANDARD_OUTPUT for _, path in wanted):
         pages.render(night)
+    for form, path in wanted:
+        writing.write(form, night, path)
+        if path != writing.STANDARD_OUTPUT:
+            typer.echo(f"wrote {path}", err=True)
     raise typer.Exit(night.exit_code)
 
 
@@ -81,15 +90,42 @@ def _form(text: str) -> tuple[str, Path]:
     return form, Path(path)
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM: nothing on the way may take it for an error of its own."""
+
+
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends the check in order: engines closed, the night marked as stopped."""
+def _exits() -> Iterator[None]:
+    """What ends the check early has an exit code of its own: 1 says "regression", and nothing else may say it.
+
+    SIGTERM and Ctrl-C end it in order: engines closed, the night marked as stopped.
+    """
 
     def end(_number: int, _frame: FrameType | None) -> None:
-        raise UserError("stopped by SIGTERM; the sessions measured so far are in the store")
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise _Terminated
 
     before = signal.signal(signal.SIGTERM, end)
     try:
         yield
+    except _Terminated:
+        raise UserError(f"stopped by SIGTERM; {_STOPPED}") from None
+    except KeyboardInterrupt:
+        typer.echo(f"bakeoff: stopped; {_STOPPED}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise _bug() from error
+        raise UserError(f"{error.filename or 'a file'}: cannot be written: {error.strerror}; {_STOPPED}") from None
+    except (UserError, typer.Exit):
+        raise
+    except Exception as error:
+        raise _bug() from error
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _bug() -> typer.Exit:
+    """Show the traceback of the error in hand."""
+    traceback.print_exc()
+    return typer.Exit(NOT_DONE)

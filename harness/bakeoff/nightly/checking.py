@@ -1,4 +1,4 @@
-"""A check from its pins to its answers, kept in the store as it goes on."""
+"""A check from its baseline to its answers, kept in the store as it goes on."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from bakeoff.decide.drift.answers import Answer, Session
 from bakeoff.decide.drift.answers import Night as Found
 from bakeoff.errors import UserError
 from bakeoff.measure import host
-from bakeoff.nightly import bisecting, cases
+from bakeoff.nightly.against import Baseline
+from bakeoff.nightly.cases import Check
 from bakeoff.nightly.night import Night
-from bakeoff.nightly.pins import Pin
 from bakeoff.store.nights import Nights
 from bakeoff.workloads import cache_dir
 from bakeoff.workloads.cache import writable
 
 
 def check(
-    pins: Sequence[Pin],
+    baseline: Baseline,
     store: Nights,
     *,
     command: str = "bakeoff check",
@@ -33,46 +33,52 @@ def check(
     logs: Path,
     reporter: Reporter | None = None,
 ) -> Found:
-    """Compare what is here now with what these pins name, and give the night; its sessions are stored as they end.
+    """Compare what is here now with the baseline, and give the night; its sessions are stored as they end.
 
     With `bisect`, what is left of the budget goes into naming the package that a regression comes with. Raises
     UserError where another check is under way here, for each would disturb the other.
     """
-    reporter = reporter or Silent()
+    reporter, budget = reporter or Silent(), Budget(budget_s)
     with _alone():
-        budget = Budget(budget_s)
         budget.start()
+        within = "" if budget_s is None else f", within {budget_s / 60.0:.3g} minutes in all"
+        reporter.stage(f"checking {baseline.said}{within}")
 
         def past(scenario: str, candidate: str) -> list[list[Session]]:
             return [[kept.session(each) for each in night] for night in store.sessions(scenario, candidate)]
 
-        found = cases.find(pins, past, logs, reporter)
-        digests = {pin.name: pin.digest for pin in pins}
-        digests |= {f"{each.pin.name}: {each.candidate.id}": each.pin.digest_of(each.candidate) for each in found}
+        cases = baseline.cases(Check(past, logs, budget, reporter))
         taken: list[str] = []
 
         def keep(known: rule.Benchmark, session: Session) -> None:
             store.add_session(taken[0], kept.session_record(known.scenario, known.candidate, session))
 
-        night = Night([each.case for each in found], budget, keep, reporter)
-        taken.append(store.begin_night(command, digests, host.versions(), host.facts(), night.plan()))
-        for line in night.plan():
+        night = Night(cases, budget, keep, reporter)
+        plan = night.plan()
+        taken.append(store.begin_night(command, baseline.digests, host.versions(), host.facts(), plan))
+        for line in plan:
             reporter.stage(line)
         status = "stopped"
         try:
-            for each, answer in zip(found, night.hold(), strict=True):
-                store.add_answer(taken[0], kept.answer_record(_explained(each, answer, budget, bisect, reporter)))
+            answers = night.hold()
+            for answer in answers:
+                store.add_answer(taken[0], kept.answer_record(answer))
+            if bisect:
+                _explain(answers, baseline, budget, reporter, store, taken[0])
             status = "finished"
         finally:
             store.finish_night(taken[0], status)
         return kept.night(store.load_night(taken[0]))
 
 
-def _explained(found: cases.Found, answer: Answer, budget: Budget, bisect: bool, reporter: Reporter) -> Answer:
-    """With the culprit, where that is asked for and there is a slowdown to find it by."""
-    if not bisect or answer.status != "regression" or answer.stored:
-        return answer
-    return replace(answer, culprit=bisecting.culprit(found, answer, budget, reporter))
+def _explain(
+    answers: Sequence[Answer], baseline: Baseline, budget: Budget, reporter: Reporter, store: Nights, night: str
+) -> None:
+    """Say the regressions again with their culprits: found or not, that they are some is in the store by then."""
+    for number, answer in enumerate(answers):
+        if answer.status == "regression" and not answer.stored:
+            found = replace(answer, culprit=baseline.culprit(number, answer, budget, reporter))
+            store.add_answer(night, kept.answer_record(found))
 
 
 @contextmanager

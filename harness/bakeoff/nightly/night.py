@@ -21,6 +21,7 @@ TRIES = 2
 """A session whose engine fails is tried once more: what fails twice has vanished."""
 GUESS_S = 10.0
 """What a session takes, until one was seen."""
+TOO_SHORT = "nothing was measured: the budget ended before its first session; give it a longer --budget"
 
 Play = Callable[[Sides, Stage, int], Session]
 
@@ -45,6 +46,15 @@ class Case:
         """It cannot be measured, now or any more."""
         self.known, self.sides = replace(self.known, sessions=(), reason=reason), None
 
+    def cut_short(self, reason: str) -> None:
+        """No more sessions of it can be played; those that were stay, and are too few to pass by."""
+        self.known, self.sides = replace(self.known, reason=reason), None
+
+    @property
+    def session_s(self) -> float | None:
+        """What its sessions took; None before the first."""
+        return self.known.seconds / len(self.known.sessions) if self.known.sessions else None
+
 
 class Night:
     """Plays the cases' sessions; each goes to `keep` as it ends."""
@@ -55,10 +65,10 @@ class Night:
         budget: Budget,
         keep: Callable[[rule.Benchmark, Session], None],
         reporter: Reporter,
-        play: Play = session.play,
+        play: Play | None = None,
     ) -> None:
         self.cases = cases
-        self._budget, self._keep, self._reporter, self._play = budget, keep, reporter, play
+        self._budget, self._keep, self._reporter, self._play = budget, keep, reporter, play or session.play
         self._dice = random.SystemRandom()
         self._took_s: list[float] = []
 
@@ -72,8 +82,11 @@ class Night:
             f"a false alarm in at most {rule.FAMILY:.0%} of nights",
         ]
         if self._budget.seconds is not None:
-            minutes = self._budget.seconds / 60.0
-            lines.append(f"within {minutes:.3g} minutes, of which the screen leaves {KEPT * minutes:.3g} to confirming")
+            minutes, spent = self._budget.left / 60.0, self._budget.spent / 60.0
+            ready = f", after {spent:.2g} of getting ready" if spent > 0.0 else ""
+            lines.append(
+                f"within {minutes:.3g} minutes{ready}, of which the screen leaves {KEPT * minutes:.3g} to confirming"
+            )
         return tuple(lines)
 
     def hold(self) -> tuple[Answer, ...]:
@@ -86,13 +99,16 @@ class Night:
         if flagged:
             self._reporter.stage(f"suspicious: {', '.join(case.name for case in flagged)}")
         self._stage(flagged, "confirm", rule.confirming(len(pairs)), 0.0)
+        for case in self.cases:
+            if case.sides is not None and not case.known.sessions:
+                case.vanished(TOO_SHORT)
         return rule.judge([case.known for case in self.cases])
 
     def _stage(self, cases: Sequence[Case], stage: Stage, sessions: int, kept_s: float) -> None:
         """All cases' first session, then all their second, each time in another order, while there is time."""
         for number in range(1, sessions + 1):
             for case in self._dice.sample(cases, len(cases)):
-                if case.sides is not None and self._budget.left - kept_s > self._session_s:
+                if case.sides is not None and self._budget.left - kept_s > self._expected_s(case):
                     self._reporter.measuring(f"{case.name} ({stage} {number} of {sessions})", self._budget.left_or_none)
                     self._session(case, stage, number)
 
@@ -107,7 +123,11 @@ class Night:
             self._keep(case.known, played)
 
     def _played(self, case: Case, stage: Stage, number: int) -> Session | None:
-        """One session; a side that fails twice is done with."""
+        """One session; a side that fails twice is done with.
+
+        A baseline that ran before in this night is not replaced by stored figures: what was measured beside it is worth
+        far more.
+        """
         last: SideFailed | None = None
         for _ in range(TRIES):
             if case.sides is None:
@@ -117,23 +137,29 @@ class Night:
                     return _against_stored(case, self._play(case.sides, stage, number))
             except SideFailed as failed:
                 last = failed
-        if last is not None and last.side == BASELINE:
+        if last is None or last.side != BASELINE:
+            case.vanished(f"cannot be run any more: {last}")
+        elif case.known.sessions:
+            case.cut_short(f"its baseline cannot be run any more: {last.failed.reason}")
+        else:
             fall_back(case, f"its baseline cannot be run: {last.failed.reason}")
             return self._played(case, stage, number)
-        case.vanished(f"cannot be run any more: {last}")
         return None
 
-    @property
-    def _session_s(self) -> float:
-        return statistics.fmean(self._took_s) if self._took_s else GUESS_S
+    def _expected_s(self, case: Case) -> float:
+        """What the next session takes: its own last ones tell best, then those of the others."""
+        if case.session_s is not None:
+            return case.session_s
+        return statistics.median(self._took_s) if self._took_s else GUESS_S
 
 
 def fall_back(case: Case, reason: str) -> None:
-    """From now on the stored figures stand for the baseline, if there are any; what was measured beside it is void."""
+    """From the first session on the stored figures stand for the baseline, if there are any. Earlier nights say nothing
+    of how such sessions differ."""
     if not case.stored:
         case.vanished(f"{reason}, and no stored figures of this machine stand in for it")
     elif case.sides is not None:
-        case.known = replace(case.known, sessions=(), history=(), stored=True, reason=reason)
+        case.known = replace(case.known, history=(), stored=True, reason=reason)
         case.sides = replace(case.sides, baseline=None)
 
 

@@ -11,7 +11,7 @@ import contextlib
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -23,8 +23,9 @@ from bakeoff.decide.drift.answers import CAPACITY, LOAD_TIME, MEMORY, P99, SERVI
 from bakeoff.decide.replica import read
 from bakeoff.measure.block import Block
 from bakeoff.measure.engine_room import Engine, Order, StageFailed
+from bakeoff.measure.lane import served
 from bakeoff.scenario import Scenario
-from bakeoff.store.percentile import percentile_or_none
+from bakeoff.store.percentile import percentile_or_none, smallest_sample
 
 BLOCKS, CALLS = 24, 10
 FEWEST_BLOCKS, FEWEST_CALLS = 8, 3
@@ -32,14 +33,17 @@ QUARTILE = 25.0
 BLOCKS_S = 6.0
 """What all blocks of one side may take: slow calls get fewer, as few as FEWEST_BLOCKS of FEWEST_CALLS."""
 OPEN_S = 1.0
-"""The open-loop block of each side, from which p99 and capacity are read; both are reported, with what they resolve."""
+"""The open-loop block of each side, from which p99 and capacity are read. Where p99 decides, it is as long as p99 takes
+requests; where it is only reported, and so few requests a second do not carry it, it is left out."""
+SPARE = 1.5
+"""Requests that are due in such a block, beside the fewest that p99 takes."""
 START_LIMIT_S = 120.0
 BASELINE, NOW = "baseline", "now"
 WORSE_WHERE_LESS = frozenset({CAPACITY})
 
 
 class SideFailed(Exception):  # noqa: N818 - a result, not an error
-    """One of the sides did not start or did not answer."""
+    """One of the sides did not start, or did not answer a call."""
 
     def __init__(self, side: str, failed: StageFailed) -> None:
         super().__init__(f"{side}: {failed}")
@@ -109,16 +113,9 @@ def _pairs(engines: Mapping[str, Engine], dice: random.Random) -> list[dict[str,
         for side in shuffled(engines, dice):
             with blamed(side):
                 block = engines[side].closed(_room_s(calls, call_s), limit=calls, lanes=1, seed=seed)
-            pair[side] = _quartile_s(block)
+                pair[side] = float(np.percentile(served(block), QUARTILE, method="lower")) / stamps.S
         pairs.append(pair)
     return pairs
-
-
-def _quartile_s(block: Block) -> float:
-    """NaN where a call was not answered: what failed is not quick."""
-    if not stamps.answered(block).all():
-        return math.nan
-    return float(np.percentile(stamps.service_s(block), QUARTILE, method="lower"))
 
 
 def affordable(call_s: float) -> tuple[int, int]:
@@ -138,7 +135,9 @@ def _open(scenario: Scenario, engine: Engine, side: str, seed: int) -> dict[str,
     asked, sla = scenario.traffic, scenario.sla
     if not asked.open_loop or sla is None or asked.rate is None:
         return {}
+    needed_s = 0.0 if scenario.gate.p99 is None else SPARE * smallest_sample(99.0) / asked.rate
     load = load_for(scenario, OPEN_S)
+    load = replace(load, seconds=max(load.seconds, needed_s))
     with blamed(side):
         block = load.play(engine, seed)
     p99_ms = percentile_or_none(stamps.latency_ms(block), 99.0)
@@ -155,8 +154,8 @@ def _capacity_qps(scenario: Scenario, engine: Engine, block: Block) -> float | N
 
 
 def _by_pairs(pairs: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The service time's change, block by block; nothing without a baseline, or where a block has no time."""
-    if any(not pair.get(side, 0.0) > 0.0 for pair in pairs for side in (BASELINE, NOW)):
+    """The service time's change, block by block; nothing without a baseline."""
+    if any(side not in pair for pair in pairs for side in (BASELINE, NOW)):
         return {}
     return {SERVICE_TIME: float(np.median([math.log(pair[NOW] / pair[BASELINE]) for pair in pairs]))}
 

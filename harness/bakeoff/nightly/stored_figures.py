@@ -18,7 +18,7 @@ class StoredFigures:
 
     What we wrote also has the `load` under which they were taken (measure/lane.py: LOAD is what `pytest --bakeoff`
     does; those of another load are longer or shorter for that alone), `host`, our id of the machine, and `version`,
-    the engine's; `cpu` is the CPU's name. Empty where the file does not say.
+    the engine's; `cpu` is the CPU's name, and `cores` how many there are. Empty (0) where the file does not say.
     """
 
     median: float
@@ -30,6 +30,7 @@ class StoredFigures:
     host: str = ""
     version: str = ""
     cpu: str = ""
+    cores: int = 0
 
 
 def read_pytest_benchmark(path: Path) -> dict[str, StoredFigures]:
@@ -81,8 +82,10 @@ def _figures(where: str, benchmark: Mapping[str, Any], machine: Mapping[str, Any
         raise UserError(f"{where}: stats: q1, median and q3 are not in order")
     more = _mapping(benchmark.get("extra_info"))
     told = {name: str(more.get(name) or "") for name in ("load", "host", "version")}
-    cpu = str(_mapping(machine.get("cpu")).get("brand_raw") or "")
-    return StoredFigures(median, q1, q3, q3 - q1, rounds, **told, cpu=cpu)
+    cpu = _mapping(machine.get("cpu"))
+    name, cores = str(cpu.get("brand_raw") or ""), cpu.get("count")
+    known = cores if isinstance(cores, int) and not isinstance(cores, bool) else 0
+    return StoredFigures(median, q1, q3, q3 - q1, rounds, **told, cpu=name, cores=known)
 
 
 def _seconds(where: str, stats: Mapping[str, Any], name: str) -> float:

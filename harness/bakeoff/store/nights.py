@@ -132,10 +132,13 @@ class Nights(Opened):
             )
 
     def sessions(self, scenario: str, candidate: str) -> tuple[tuple[SessionRecord, ...], ...]:
-        """A benchmark's sessions of every night that has any, the earliest night first."""
-        c = tables.sessions.c
+        """A benchmark's sessions of every night that has any, the earliest night first, but for nights in which stored
+        figures stood in for its baseline: those were sessions of one side."""
+        c, a = tables.sessions.c, tables.answers.c
         same = (c.scenario == text(scenario), c.candidate == text(candidate))
-        found = self._read(select(tables.sessions).where(*same).order_by(c.night_number, c.number))
+        said = (a.scenario == text(scenario), a.candidate == text(candidate), a.answer["stored"].as_boolean())
+        beside = c.night_number.not_in(select(a.night_number).where(*said))
+        found = self._read(select(tables.sessions).where(*same, beside).order_by(c.night_number, c.number))
         return tuple(tuple(map(_session, night)) for _, night in groupby(found, lambda row: row.night_number))
 
     def history(self, metric: str) -> tuple[PastNight, ...]:

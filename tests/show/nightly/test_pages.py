@@ -1,10 +1,12 @@
 """A night on the terminal and as a step summary."""
 
 import re
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from markdown_it import MarkdownIt
-from nights import IMPROVED, INCONCLUSIVE, MISSING, OK, REGRESSED
+from nights import IMPROVED, INCONCLUSIVE, MISSING, OK, REGRESSED, STARTED, UNKNOWN
 from rich.console import Console
 
 from bakeoff.show.nightly import words
@@ -56,13 +58,26 @@ def test_a_night_in_a_sentence(only, answers, mark):
     assert mark in words.verdict(only(*answers))
 
 
+def test_a_clock_set_back_in_the_night_gives_it_no_length(only, capsys):
+    assert "24 min" in shown(only(OK), capsys)
+    assert "24" not in shown(only(OK, finished_at=STARTED - timedelta(minutes=24)), capsys).split("02:00 UTC")[1][:10]
+
+
+def test_a_reason_is_told_once():
+    said = "the sessions differ too much"
+    noisy = replace(INCONCLUSIVE.figures[0], reason=said)
+    told = words.why(replace(INCONCLUSIVE, figures=(noisy,), reason=f"service_time: {said}"))
+    assert told.count(said) == 1
+
+
 def test_advice_fits_what_was_found(only):
     def advice(*answers, **more):
         return " ".join(words.advice(only(*answers, **more)))
 
     assert advice(OK) == ""
     assert "bakeoff pin" in advice(IMPROVED)
-    assert "--budget" in advice(INCONCLUSIVE)
+    assert "--budget" in advice(UNKNOWN)
+    assert "--budget" not in advice(INCONCLUSIVE), "no time makes stored figures pass"
     assert "stored figures" in advice(INCONCLUSIVE)
     assert "--bisect" not in advice(REGRESSED), "it was bisected already"
     assert "bakeoff pin" not in advice(INCONCLUSIVE)

@@ -81,7 +81,8 @@ def _notes(night: Night) -> list[str]:
         "MDE: the smallest change that so many sessions find in four of five cases; intervals: 99 % (quality: 95 %)."
     )
     when = night.started_at.strftime("%Y-%m-%d %H:%M %Z").strip()
-    took = "" if night.finished_at is None else f", {duration((night.finished_at - night.started_at).total_seconds())}"
+    took_s = 0.0 if night.finished_at is None else (night.finished_at - night.started_at).total_seconds()
+    took = f", {duration(took_s)}" if took_s > 0.0 else ""  # a clock set back meanwhile tells nothing
     cpu = night.host.get("cpu")
     notes.append(f"Night {night.night}, {when}{took}{f', on {cpu}' if cpu else ''}: {night.command}")
     return notes

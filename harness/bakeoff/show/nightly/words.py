@@ -116,8 +116,8 @@ def telling(answer: Answer) -> tuple[Figure, ...]:
 
 def why(answer: Answer) -> str:
     """What else to know of an answer in a line: reasons, the culprit, and a baseline that could not be run."""
-    reasons = [answer.reason, *(figure.reason for figure in telling(answer))]
-    parts = [*dict.fromkeys(filter(None, reasons))]
+    figures = [figure.reason for figure in telling(answer) if figure.reason not in answer.reason]
+    parts = [*dict.fromkeys(filter(None, [answer.reason, *figures]))]
     parts += [f"brought by {answer.culprit}"] if answer.culprit else []
     parts += ["against stored figures, with wider bounds"] if answer.stored else []
     return "; ".join(parts)
@@ -156,8 +156,8 @@ def advice(night: Night) -> Iterator[str]:
     if any(answer.status == "regression" and not answer.culprit for answer in night.answers):
         yield f"`bakeoff check {names['regression']} --bisect` names the package that brought a regression."
     if "missing" in found:
-        yield f"A pinned benchmark is gone from {names['missing']}; bring it back, or leave it out with a new pin."
-    if "inconclusive" in found:
+        yield f"A benchmark of {names['missing']} was not checked; bring it back, or leave it out with a new pin."
+    if any(answer.status == "inconclusive" and not answer.stored for answer in night.answers):
         yield "What is inconclusive takes a longer --budget, or a quieter machine."
     if "improved" in found:
         yield f"`bakeoff pin {names['improved']} --reason TEXT` makes what improved the baseline; nothing else does."

@@ -22,7 +22,7 @@ FORMATS: Mapping[str, Callable[[Sequence[Night]], str]] = {
     OTAVA: lists.otava,
 }
 """By name, what makes the text of a form out of nights in order of time: of the last one, otava's of all."""
-_STANDARD_OUTPUT = Path("-")
+STANDARD_OUTPUT = Path("-")
 
 
 def check(form: str) -> None:
@@ -39,7 +39,7 @@ def write(form: str, night: Night, path: Path, earlier: Sequence[Night] = ()) ->
     """
     check(form)
     text = FORMATS[form]([*earlier, night])
-    if path == _STANDARD_OUTPUT:
+    if path == STANDARD_OUTPUT:
         sys.stdout.write(text)
         return
     try:

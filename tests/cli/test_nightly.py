@@ -1,0 +1,256 @@
+"""`bakeoff check`, as a person or a CI job runs it: what it prints, and above all its exit code."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from nightly_shop import BENCHMARK, CANDIDATE, played, ranker
+
+from bakeoff.cli import main
+from bakeoff.errors import UserError
+from bakeoff.nightly import checking, here, session
+from bakeoff.store.nights import Nights
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def check(shop, monkeypatch, capsys):
+    """`bakeoff check` with sessions that are played by a function: standard output and standard error."""
+    monkeypatch.setattr(session, "play", played())
+
+    def run(*words, code=0, verb="check"):
+        monkeypatch.setattr(sys, "argv", ["bakeoff", verb, *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        told = capsys.readouterr()
+        assert (ended.value.code or 0) == code, told
+        return told.out, told.err
+
+    return run
+
+
+def refuse(constant):
+    raise AssertionError(f"{constant} is no JSON")
+
+
+def strictly(text):
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_what_is_as_it_was_pinned_is_ok(check, shop):
+    shop.remember()
+    out, err = check("--budget", "10m")
+    assert "The night: OK" in out
+    assert BENCHMARK in out
+    assert "checking 1 pinned benchmark of shop, within 10 minutes in all" in err
+    assert "a false alarm in at most 1% of nights" in err
+    out, _ = check("shop", "shop", "--candidate", CANDIDATE, "--json")
+    found = strictly(out)
+    assert (found["verdict"], found["exit_code"], len(found["answers"])) == ("ok", 0, 1)
+    assert len(found["answers"][0]["sessions"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("served", "told"),
+    [({"rows": 5000}, "artifact size"), ({"noise": 0.3}, "auc lost"), ({}, "service time 6")],
+)
+def test_what_grew_ranks_worse_or_is_slower_is_a_regression(check, shop, monkeypatch, served, told):
+    shop.remember()
+    shop.serve(ranker(**served))
+    if not served:
+        monkeypatch.setattr(session, "play", played(0.5))
+    out, _ = check("--json", code=1)
+    found = strictly(out)
+    (answer,) = found["answers"]
+    assert [each["status"] for each in answer["figures"] if each["gate"] is not None].count("regression") == 1
+    assert told in found["headline"]
+    assert answer["reason"]
+
+
+def test_nothing_measured_is_no_pass(check):
+    out, _ = check("--budget", "8s", code=2)
+    assert "nothing was measured: the budget ended before its first session" in " ".join(out.split())
+    assert "The night: MISSING" in out
+    assert "gone" not in out
+
+
+def test_json_is_strict_where_nothing_is_known(check, shop, monkeypatch):
+    monkeypatch.setattr(session, "play", played(float("nan")))
+    (answer,) = strictly(check("--json", code=2)[0])["answers"]
+    assert answer["reason"].startswith("service_time: screen session 1 gave nan")
+    assert {each["now"]["service_time"] for each in answer["sessions"]} <= {None}
+    shop.edit(lambda values: values["candidates"][0].update(backend="nosuch", id="nosuch/fp32/1x1"))
+    found = strictly(check("--json", code=2)[0])
+    assert found["answers"][0]["figures"] == []
+
+
+def broken(shop):
+    shop.pin_file.write_text("<<<<<<< HEAD")
+
+
+def half(shop):
+    shop.pin_file.write_text(shop.pin_file.read_text()[:300])
+
+
+def none(shop):
+    shop.pin_file.unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words", "complaint"),
+    [
+        (broken, (), "results/baseline/shop.json: is not valid JSON"),
+        (half, (), "results/baseline/shop.json: is not valid JSON"),
+        (none, (), "results/baseline: holds no pin (SCENARIO.json); `bakeoff pin --reason TEXT` makes one"),
+        (None, ("other",), "results/baseline/other.json: no such pin"),
+        (None, ("--candidate", "mnn/fp32/1x1"), "--candidate mnn/fp32/1x1: is not pinned; pinned are"),
+        (None, ("--budget", "soon"), "--budget soon: "),
+        (None, ("--write", "junit"), "--write junit: must name the form and the file"),
+        (None, ("--write", "pdf=a"), "--write pdf: unknown"),
+        (None, ("--json", "--write", "summary=-"), "both print on standard output"),
+        (None, ("--baseline", "results/baseline/shop.json"), "pins are named by their folder"),
+        (None, ("--baseline", "out.json"), "--baseline out.json: cannot be read: No such file"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_exit_2_and_no_night(check, shop, spoil, words, complaint):
+    if spoil:
+        spoil(shop)
+    out, err = check(*words, code=2)
+    assert out == ""
+    (said,) = err.splitlines()
+    assert said.startswith("bakeoff: ")
+    assert complaint in said
+    assert not shop.store.exists() or shop.nights() == ()
+
+
+def test_two_at_once_are_one_too_many(check, shop):
+    with checking._alone():
+        _, err = check(code=2)
+    assert err == "bakeoff: another check is under way on this machine; run this one when it has ended\n"
+
+
+def test_forms_are_written_and_what_cannot_be_is_told_after_the_night(check, shop, tmp_path):
+    shop.remember()
+    out, err = check("--write", f"junit={tmp_path / 'check.xml'}", "--write", f"summary={tmp_path / 'check.md'}")
+    assert (tmp_path / "check.xml").read_text().startswith("<?xml")
+    assert f"wrote {tmp_path / 'check.md'}" in err
+    out, err = check("--write", f"junit={tmp_path / 'nowhere' / 'check.xml'}", code=2)
+    assert "The night: OK" in out
+    assert err.splitlines()[-1].endswith("check.xml: cannot be written: No such file or directory")
+    out, _ = check("--write", "json=-")
+    assert strictly(out)["verdict"] == "ok"
+
+
+def test_a_bug_shows_its_traceback_and_is_no_regression(check, shop, monkeypatch):
+    monkeypatch.setattr(session, "play", lambda *_: {}["nothing"])
+    _, err = check(code=2)
+    assert "KeyError: 'nothing'" in err
+    assert shop.last_night().status == "stopped"
+
+
+def test_a_full_disk_beside_the_store_is_one_line(check, shop, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/somewhere/stamps")
+
+    monkeypatch.setattr(session, "play", full)
+    _, err = check(code=2)
+    assert err.splitlines()[-1] == (
+        "bakeoff: /somewhere/stamps: cannot be written: No space left on device;"
+        " the sessions measured so far are in the store"
+    )
+    assert "Traceback" not in err
+
+
+def test_sigterm_is_nobodys_mistake_whatever_goes_on(check, shop, monkeypatch):
+    """A scenario that cannot be asked is its benchmark's reason; what ends the check must not be taken for that."""
+
+    def stopped(*_):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+
+    monkeypatch.setattr(here, "asked", stopped)
+    before = signal.getsignal(signal.SIGTERM)
+    _, err = check(code=2)
+    assert err.splitlines()[-1].startswith("bakeoff: stopped by SIGTERM; ")
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_history_reads_what_checks_left(check, shop):
+    for _ in range(3):
+        check()
+        shop.remember(1)
+    out, _ = check("--json", verb="history")
+    (found,) = strictly(out)["benchmarks"]
+    assert len(found["nights"]) == 6
+    out, _ = check(verb="history")
+    assert "service time over 6 nights" in out
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize(
+    ("number", "code", "line"),
+    [(signal.SIGTERM, 2, "bakeoff: stopped by SIGTERM; the sessions"), (signal.SIGINT, 130, "bakeoff: stopped; the")],
+)
+def test_a_check_that_is_stopped_half_way_ends_in_order(shop, tmp_path, number, code, line):
+    """A real process with real engines: they end with it, and what was measured stays."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "bakeoff", "check"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env=environment,
+    ) as check:  # fmt: skip
+        try:
+            until = time.monotonic() + 120
+            while not measured(shop) and check.poll() is None and time.monotonic() < until:
+                time.sleep(0.2)
+            time.sleep(1.0)
+            engines = children(check.pid)
+            check.send_signal(number)
+            out, err = check.communicate(timeout=60)
+        finally:
+            check.kill()
+    assert (check.returncode, out) == (code, ""), err
+    assert err.splitlines()[-1].startswith(line)
+    assert "Traceback" not in err
+    night = shop.last_night()
+    assert (night.status, night.answers) == ("stopped", ())
+    assert [each.number for each in night.sessions] == list(range(1, len(night.sessions) + 1))
+    assert night.sessions
+    assert engines
+    assert not [pid for pid in engines if alive(pid)]
+    with checking._alone():
+        pass
+
+
+def measured(shop):
+    """Whether a session is in the store; while it is being made there is none."""
+    try:
+        return bool(shop.sessions())
+    except UserError:
+        return False
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as file:  # noqa: PTH123
+        return file.read().split()
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_killed_check_leaves_a_store_that_the_next_uses(check, shop):
+    with Nights.open(shop.store) as store:
+        store.begin_night("bakeoff check", {}, {}, {})
+    shop.remember()
+    out, _ = check("--json")
+    assert strictly(out)["status"] == "finished"

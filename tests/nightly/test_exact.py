@@ -1,0 +1,126 @@
+"""What needs no session: sizes to the byte, and both sides' answers to the same held-out data by real engines."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from nightly_shop import NAME, ranker, requests
+
+from bakeoff.contest.budget import Budget
+from bakeoff.contest.reporter import Silent
+from bakeoff.nightly import cases, exact
+from bakeoff.nightly.session import NOW, SideFailed
+from bakeoff.store.record import Quality
+from bakeoff.workloads.prepared import Prepared
+
+
+@pytest.mark.parametrize(
+    ("now", "gate", "status"),
+    [
+        (1000, 0.02, "ok"),
+        (1019, 0.02, "ok"),
+        (1021, 0.02, "regression"),
+        (981, 0.02, "ok"),
+        (979, 0.02, "improved"),
+        (1021, None, "ok"),
+        (1001, 0.0, "regression"),
+    ],
+)
+def test_a_size_decides_from_its_threshold_on(now, gate, status):
+    found = exact.size(1000, now, gate)
+    assert found.status == status
+    assert (found.change, found.low, found.high, found.mde) == (*[pytest.approx(now / 1000 - 1)] * 3, 0.0)
+    assert (found.baseline, found.now, found.unit, found.gate) == (1000, now, "bytes", gate)
+
+
+def test_a_pin_without_bytes_cannot_be_compared():
+    found = exact.size(0, 5, 0.02)
+    assert (found.status, found.change) == ("inconclusive", None)
+
+
+def auc(delta, low, high, base=0.8):
+    return Quality("auc", base + delta, base, delta, low, high, 1000)
+
+
+@pytest.mark.parametrize(
+    ("found", "status"),
+    [
+        (auc(-0.01, -0.012, -0.008), "regression"),
+        (auc(-0.01, -0.021, 0.001), "inconclusive"),
+        (auc(-0.001, -0.0015, -0.0005), "ok"),
+        (auc(0.0, -0.0015, 0.0015), "ok"),
+        (auc(0.0, -0.003, 0.003), "inconclusive"),
+        (auc(0.01, 0.008, 0.012), "improved"),
+        (auc(0.01, -0.001, 0.021), "ok"),
+        (auc(math.nan, math.nan, math.nan), "inconclusive"),
+        (auc(0.0, -math.inf, math.inf), "inconclusive"),
+    ],
+)
+def test_quality_has_regressed_where_more_than_allowed_is_lost_for_sure(found, status):
+    judged = exact.judged(found, 0.002, True)
+    assert (judged.metric, judged.status) == ("quality:auc", status)
+    assert exact.judged(found, 0.002, False).gate is None
+
+
+def test_where_lower_is_better_a_rise_is_the_loss():
+    worse = Quality("logloss", 0.41, 0.40, 0.01, 0.008, 0.012, 1000, False)
+    found = exact.judged(worse, 0.002, True)
+    assert (found.status, found.change) == ("regression", pytest.approx(0.01))
+    assert (found.low, found.high) == (pytest.approx(0.008), pytest.approx(0.012))
+    gain = exact.judged(auc(0.01, 0.008, 0.012), 0.002, True)
+    assert (gain.change, gain.low, gain.high) == tuple(map(pytest.approx, (-0.01, -0.012, -0.008)))
+
+
+def test_the_same_bytes_are_the_same_quality_and_what_is_unknown_decides_where_quality_does():
+    (same,) = exact.same_quality({"auc": 0.8}, True)
+    assert (same.status, same.change, same.now, same.gate) == ("ok", 0.0, 0.8, 0.0)
+    assert exact.same_quality({"auc": 0.8}, False)[0].gate is None
+    assert exact.unknown("auc", "why", True).gate == 0.0
+    assert exact.unknown("auc", "why", False).gate is None
+
+
+@pytest.fixture
+def sides(shop, tmp_path):
+    def found():
+        (one,) = cases.find([shop.pin()], cases.Check(lambda *_: [], tmp_path, Budget(None), Silent()))
+        return one.case
+
+    return found
+
+
+@pytest.mark.slow
+def test_a_model_file_that_ranks_worse_is_a_regression_by_the_paired_interval(shop, sides):
+    same = {each.metric: each for each in sides().known.exact}
+    assert same["quality:auc"].reason == "the same bytes on the same engine"
+    assert same.keys() == {"quality:auc", "artifact_size"}, "the scenario's metrics, of all that are known"
+    shop.serve(ranker(noise=0.3))
+    worse = {each.metric: each for each in sides().known.exact}
+    found = worse["quality:auc"]
+    assert found.status == "regression"
+    assert 0.002 < found.low < found.change < found.high
+    assert found.gate == pytest.approx(0.002)
+    assert found.now == pytest.approx(found.baseline - found.change)
+    assert worse["artifact_size"].status == "ok"
+
+
+@pytest.mark.slow
+def test_other_bytes_that_answer_alike_lose_nothing_and_other_held_out_data_cannot_be_compared(shop, sides, tmp_path):
+    shop.serve(ranker(rows=5000))
+    case = sides()
+    by_metric = {each.metric: each for each in case.known.exact}
+    assert by_metric["artifact_size"].status == "regression"
+    assert (by_metric["quality:auc"].status, by_metric["quality:auc"].change) == ("ok", 0.0)
+    assert by_metric["quality:auc"].reason == "", "it was scored, not taken for the same"
+    arrays = requests()
+    np.savez(shop.folder / "requests.npz", **arrays | {"clicked": 1 - arrays["clicked"]})
+    (found,) = [each for each in sides().known.exact if each.metric == "quality:auc"]
+    assert found.status == "inconclusive"
+    assert "the held-out data are not those of the baseline" in found.reason
+    assert Prepared.read(case.sides.now.prepared).holdout().requests.count > 0
+    broken = replace(case.sides, now=replace(case.sides.now, target="bakeoff_backends.onnx_runtime:NoSuchClass"))
+    with pytest.raises(SideFailed) as caught:
+        exact.quality(broken, None)
+    assert caught.value.side == NOW
+    assert exact.quality(replace(case.sides, baseline=None), None) == []
+    assert case.known.scenario == NAME
