@@ -1,12 +1,14 @@
 """A night on the terminal and as a step summary."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from markdown_it import MarkdownIt
 from nights import IMPROVED, INCONCLUSIVE, MISSING, OK, REGRESSED
 from rich.console import Console
 
+from bakeoff.decide.drift.answers import NOT_FOUND
 from bakeoff.show.nightly import words
 from bakeoff.show.nightly.pages import markdown, render
 
@@ -65,6 +67,10 @@ def test_advice_fits_what_was_found(only):
     assert "--budget" in advice(INCONCLUSIVE)
     assert "stored figures" in advice(INCONCLUSIVE)
     assert "--bisect" not in advice(REGRESSED), "it was bisected already"
+    lost = replace(REGRESSED, culprit=f"{NOT_FOUND}the budget ended with numpy 2.1 -> 2.2 left")
+    assert advice(lost) == "", "nobody is blamed for what was not found"
+    assert words.why(lost).endswith("what brought it was not found: the budget ended with numpy 2.1 -> 2.2 left")
+    assert words.why(REGRESSED).endswith("brought by onnxruntime 1.30.0 -> 1.31.1")
     assert "bakeoff pin" not in advice(INCONCLUSIVE)
     assert "stopped before its end" in advice(OK, status="stopped")
 
