@@ -58,6 +58,12 @@ def test_a_night_in_a_sentence(only, answers, mark):
     assert mark in words.verdict(only(*answers))
 
 
+def test_a_reason_is_told_once():
+    figure = replace(REGRESSED.figures[0], reason="confirmed by 8 fresh sessions")
+    told = words.why(replace(REGRESSED, figures=(figure,), reason=f"service_time: {figure.reason}", culprit=""))
+    assert told == "service_time: confirmed by 8 fresh sessions"
+
+
 def test_advice_fits_what_was_found(only):
     def advice(*answers, **more):
         return " ".join(words.advice(only(*answers, **more)))

@@ -116,7 +116,7 @@ def telling(answer: Answer) -> tuple[Figure, ...]:
 
 def why(answer: Answer) -> str:
     """What else to know of an answer in a line: reasons, the culprit, and a baseline that could not be run."""
-    reasons = [answer.reason, *(figure.reason for figure in telling(answer))]
+    reasons = [answer.reason, *(each.reason for each in telling(answer) if each.reason not in answer.reason)]
     parts = [*dict.fromkeys(filter(None, reasons))]
     if answer.culprit:
         parts.append(f"brought by {answer.blamed}" if answer.blamed else f"what brought it was {answer.culprit}")
