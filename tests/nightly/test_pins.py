@@ -3,6 +3,7 @@
 import getpass
 import json
 import platform
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -145,6 +146,18 @@ def test_paths_are_told_from_the_project_or_beside_it_alone():
     assert project.relative(Path("/home/me/a.onnx"), Path("/app")) is None
     assert project.relative(Path("/srv/other/a.onnx"), Path("/srv/shop")) == "../other/a.onnx"
     assert project.relative(Path("/data/a.onnx"), Path("/srv/shop")) is None
+
+
+def test_an_environments_interpreter_stays_the_link_that_makes_it_one(tmp_path):
+    project = tmp_path / "shop"
+    (project / "serving" / "bin").mkdir(parents=True)
+    python = project / "serving" / "bin" / "python"
+    python.symlink_to(sys.executable)
+    environments = {"onnxruntime@serving": {"python": str(python)}}
+    made = pin(root=project, candidates={"environments": environments})
+    there = made.asked(project).candidates.environments["onnxruntime@serving"]
+    assert there.python == str(python)
+    assert str(tmp_path) not in pin_files.text(made)
 
 
 def test_the_digest_is_the_baselines_and_not_that_of_its_stored_figures():

@@ -1,51 +1,105 @@
-"""Whose fault a regression is: what differs from the pin is replayed by halves, until one part brings the slowdown.
+"""Whose fault a regression is: what differs from the pin is replayed by halves, until the parts that bring it are left.
 
 Each half goes into the pinned environment (or the model into it), the artifact is built there, and sessions beside the
-baseline say whether it is as slow: the exact sign-flip test at 1 %, and at least half of the slowdown.
+baseline say whether it is as slow. Where neither half is, what is missing lies in both: each is searched with the other
+in place (A. Zeller, Yesterday, my program worked. Today, it does not. Why?, ESEC/FSE 1999). What cannot run so is not
+slow, which leaves together what cannot be apart.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+
+from scipy import stats
 
 from bakeoff.contest import artifacts
 from bakeoff.contest.budget import Budget
 from bakeoff.contest.fleet import log_path, order
 from bakeoff.contest.reporter import Reporter
-from bakeoff.decide.drift import rule
-from bakeoff.decide.drift.answers import SERVICE_TIME, Answer
-from bakeoff.decide.drift.flips import sign_flip
+from bakeoff.decide.drift.answers import NOT_FOUND, SERVICE_TIME, Answer
 from bakeoff.measure import host
 from bakeoff.measure.engine_room import Order, StageFailed
 from bakeoff.nightly import lock
 from bakeoff.nightly.baseline import Pinned, model_digest, where
 from bakeoff.nightly.cases import Found
-from bakeoff.nightly.session import SideFailed, Sides, play
+from bakeoff.nightly.session import NOW, SideFailed, Sides, play
 
 MODEL = "model"
 """Stands for the model's bytes among the packages."""
 ENOUGH = 0.5
-"""The share of the slowdown that a part must bring to be the one."""
+"""The share of the slowdown that parts must bring to be those that bring it."""
+FEWEST, MOST = 3, 12
+"""Sessions of a replay."""
+_ERROR = 0.01
+"""How often a replay may take what is as slow for what is not, or the other way round, where MOST are enough for it."""
+
+Slow = Callable[[Sequence[str]], bool]
+"""Whether the baseline with these parts as they are now is as slow; raises OutOfTime."""
+
+
+class OutOfTime(Exception):  # noqa: N818 - a result, not an error
+    """The budget ended before the search did; what it looks for is among `parts`."""
+
+    def __init__(self, parts: Sequence[str] = ()) -> None:
+        super().__init__(*parts)
+        self.parts = parts
 
 
 def culprit(found: Found, answer: Answer, budget: Budget, reporter: Reporter) -> str:
-    """The package or model that the slowdown came with, such as "onnxruntime 1.30.0 -> 1.31.1"; else why none is
-    named."""
-    change = next((each.change for each in answer.figures if each.metric == SERVICE_TIME), None)
-    if found.baseline is None or change is None or change <= 0.0:
+    """What the slowdown came with, such as "onnxruntime 1.30.0 -> 1.31.1"; else NOT_FOUND and why; empty where the
+    service time has not regressed."""
+    figure = next((each for each in answer.figures if each.metric == SERVICE_TIME), None)
+    if found.baseline is None or figure is None or figure.status != "regression" or figure.change is None:
         return ""
     parts = _parts(found, found.baseline)
     if not parts:
-        return "nothing differs that could be replayed: the same packages, the same model"
+        return f"{NOT_FOUND}nothing differs that could be replayed: the same packages, the same model"
+    told = {part: _told(part, found.baseline) for part in parts}
     if len(parts) == 1:
-        return f"{_told(parts[0], found.baseline)}, the only difference"
+        return f"{told[parts[0]]}, the only difference"
+    replays = _Replays(found, found.baseline, answer, math.log1p(figure.change), budget, reporter)
     try:
-        return _Search(found, found.baseline, math.log1p(change), budget, reporter).among(parts)
+        guilty = search(parts, replays.slow)
+    except OutOfTime as ended:
+        return f"{NOT_FOUND}the budget ended with {', '.join(told[part] for part in ended.parts)} left"
     except SideFailed as failed:
-        return f"not found: {failed}"
+        return f"{NOT_FOUND}{failed}"
+    if guilty:
+        return " together with ".join(told[part] for part in guilty)
+    why = f"; {replays.failed}" if replays.failed else ""
+    return f"{NOT_FOUND}the baseline is not as slow with {', '.join(told.values())}{why}"
+
+
+def search(parts: Sequence[str], slow: Slow, beside: Sequence[str] = ()) -> tuple[str, ...]:
+    """The fewest of the parts that bring it, with those `beside` in place; none where not even all do.
+
+    Raises OutOfTime with those that are left.
+    """
+    if len(parts) == 1:
+        return tuple(parts)
+    half = -(-len(parts) // 2)
+    first, second = parts[:half], parts[half:]
+    try:
+        for some in (first, second):
+            if slow([*some, *beside]):
+                return search(some, slow, beside)
+        if not (beside or slow(parts)):
+            return ()
+    except OutOfTime as ended:
+        raise OutOfTime(ended.parts or parts) from None
+    return search(first, slow, [*beside, *second]) + search(second, slow, [*beside, *first])
+
+
+def needed(changes: Sequence[float], change: float) -> int:
+    """How many sessions tell a slowdown (log) from none, by how the sessions that confirmed it scatter."""
+    if len(changes) < 2:
+        return MOST
+    bound = float(stats.t.ppf(1.0 - _ERROR / 2.0, len(changes) - 1)) * statistics.stdev(changes)
+    return min(MOST, max(FEWEST, math.ceil((bound / (ENOUGH * change)) ** 2)))
 
 
 def _parts(found: Found, baseline: Pinned) -> list[str]:
@@ -64,46 +118,44 @@ def _told(part: str, baseline: Pinned) -> str:
     return f"{part} {before or 'absent'} -> {now or 'absent'}"
 
 
-class _Search:
-    """By halves: each is tried in the pinned environment until it is one part."""
+class _Replays:
+    """Plays the baseline with some parts as they are now, beside the baseline; `failed` says why one could not be."""
 
-    def __init__(self, found: Found, baseline: Pinned, change: float, budget: Budget, reporter: Reporter) -> None:
+    def __init__(
+        self, found: Found, baseline: Pinned, answer: Answer, change: float, budget: Budget, reporter: Reporter
+    ) -> None:
         self._found, self._baseline, self._change = found, baseline, change
         self._budget, self._reporter = budget, reporter
-        self._session_s = 0.0
+        confirmed = [each.changes[SERVICE_TIME] for each in answer.sessions if each.stage == "confirm"]
+        self._sessions = needed(confirmed, change)
+        self._session_s = answer.seconds / max(1, len(answer.sessions))
+        self.failed = ""
 
-    def among(self, parts: Sequence[str]) -> str:
-        """The part, or what is known of several."""
-        if len(parts) == 1:
-            return _told(parts[0], self._baseline)
-        half = -(-len(parts) // 2)
-        for some in (parts[:half], parts[half:]):
-            if self._budget.left <= rule.confirming(1) * self._session_s:
-                return f"one of {self._all(parts)}: the budget ended before it was found"
-            if self._as_slow(some):
-                return self.among(some)
-        return f"none of {self._all(parts)} by itself: they are slow together, or cannot be replayed apart"
-
-    def _all(self, parts: Sequence[str]) -> str:
-        return ", ".join(_told(part, self._baseline) for part in parts)
-
-    def _as_slow(self, parts: Sequence[str]) -> bool:
-        """Whether the baseline with these parts as they are now is as slow as what is here now."""
+    def slow(self, parts: Sequence[str]) -> bool:
+        """Whether it is as slow as what is here now; what cannot be replayed is not. Raises OutOfTime, and SideFailed
+        where it is the baseline that does not run."""
+        if self._budget.left <= self._sessions * self._session_s:
+            raise OutOfTime
         self._reporter.stage(f"replaying {', '.join(parts)} for {self._found.candidate.id}")
         try:
-            sides = self._sides(parts)
+            changes = self._changes(self._sides(parts))
         except StageFailed as failed:
-            self._reporter.stage(f"{', '.join(parts)}: cannot be replayed: {failed.reason}")
-            return False
-        begun_s, changes = self._budget.spent, []
-        sessions = rule.confirming(1)
-        for number in range(1, sessions + 1):
-            with self._reporter.quiet():
-                changes.append(play(sides, "confirm", number).changes.get(SERVICE_TIME, math.nan))
-        self._session_s = (self._budget.spent - begun_s) / sessions
-        if not all(map(math.isfinite, changes)):
-            return False
-        return sign_flip(changes) <= rule.FAMILY and math.fsum(changes) / sessions >= ENOUGH * self._change
+            return self._cannot(parts, failed)
+        except SideFailed as failed:
+            if failed.side != NOW:
+                raise
+            return self._cannot(parts, failed.failed)
+        return all(map(math.isfinite, changes)) and statistics.median(changes) >= ENOUGH * self._change
+
+    def _changes(self, sides: Sides) -> list[float]:
+        with self._reporter.quiet():
+            played = [play(sides, "confirm", number) for number in range(1, self._sessions + 1)]
+        return [each.changes.get(SERVICE_TIME, math.nan) for each in played]
+
+    def _cannot(self, parts: Sequence[str], failed: StageFailed) -> bool:
+        self.failed = f"{', '.join(parts)} cannot be replayed: {failed.reason}"
+        self._reporter.stage(self.failed)
+        return False
 
     def _sides(self, parts: Sequence[str]) -> Sides:
         """The baseline, and beside it the same with these parts; raises StageFailed."""

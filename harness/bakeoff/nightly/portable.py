@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePath
 from typing import Any
@@ -41,7 +42,7 @@ def located(definition: Mapping[str, Any], root: Path) -> dict[str, Any]:
 
 
 def _in(text: str, root: Path) -> str:
-    return str((root / text.removeprefix(_PROJECT)).resolve()) if text.startswith(_PROJECT) else text
+    return os.path.normpath(root.resolve() / text.removeprefix(_PROJECT)) if text.startswith(_PROJECT) else text
 
 
 def _changed(definition: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def git(folder: Path, *words: str) -> str:
 
 def relative(path: Path, root: Path) -> str | None:
     """A path in the project, or in one beside it, as it reads from the root; None for all others, whose place is this
-    machine's own affair."""
-    path, root = path.resolve(), root.resolve()
+    machine's own affair. A link stays one: an environment's interpreter leads out of it."""
+    path, root = path.parent.resolve() / path.name, root.resolve()
     beside = root.parent != Path(root.anchor) and path.is_relative_to(root.parent)
     return os.path.relpath(path, root) if beside or path.is_relative_to(root) else None

@@ -9,6 +9,7 @@ from markdown_it import MarkdownIt
 from nights import IMPROVED, INCONCLUSIVE, MISSING, OK, REGRESSED, STARTED, UNKNOWN
 from rich.console import Console
 
+from bakeoff.decide.drift.answers import NOT_FOUND
 from bakeoff.show.nightly import words
 from bakeoff.show.nightly.pages import markdown, render
 
@@ -64,10 +65,9 @@ def test_a_clock_set_back_in_the_night_gives_it_no_length(only, capsys):
 
 
 def test_a_reason_is_told_once():
-    said = "the sessions differ too much"
-    noisy = replace(INCONCLUSIVE.figures[0], reason=said)
-    told = words.why(replace(INCONCLUSIVE, figures=(noisy,), reason=f"service_time: {said}"))
-    assert told.count(said) == 1
+    figure = replace(REGRESSED.figures[0], reason="confirmed by 8 fresh sessions")
+    told = words.why(replace(REGRESSED, figures=(figure,), reason=f"service_time: {figure.reason}", culprit=""))
+    assert told == "service_time: confirmed by 8 fresh sessions"
 
 
 def test_advice_fits_what_was_found(only):
@@ -80,6 +80,10 @@ def test_advice_fits_what_was_found(only):
     assert "--budget" not in advice(INCONCLUSIVE), "no time makes stored figures pass"
     assert "stored figures" in advice(INCONCLUSIVE)
     assert "--bisect" not in advice(REGRESSED), "it was bisected already"
+    lost = replace(REGRESSED, culprit=f"{NOT_FOUND}the budget ended with numpy 2.1 -> 2.2 left")
+    assert advice(lost) == "", "nobody is blamed for what was not found"
+    assert words.why(lost).endswith("what brought it was not found: the budget ended with numpy 2.1 -> 2.2 left")
+    assert words.why(REGRESSED).endswith("brought by onnxruntime 1.30.0 -> 1.31.1")
     assert "bakeoff pin" not in advice(INCONCLUSIVE)
     assert "stopped before its end" in advice(OK, status="stopped")
 

@@ -20,6 +20,9 @@ QUALITY, ARTIFACT_SIZE = "quality", "artifact_size"
 MEASURED = (SERVICE_TIME, P99, CAPACITY, MEMORY, LOAD_TIME)
 """The metrics that a session gives; each is worse where its log ratio is above 0."""
 
+NOT_FOUND = "not found: "
+"""What a culprit's text begins with where a bisection names none."""
+
 
 def fraction(metric: str, change: float) -> float:
     """A log change as a fraction of the baseline's: 0.05 is 5 % slower, larger, or 5 % less capacity."""
@@ -75,8 +78,8 @@ class Figure:
 class Answer:
     """What the night says of one benchmark: a candidate in a scenario.
 
-    `culprit` names what a bisection found, such as "onnxruntime 1.30.0 -> 1.31.1". `stored` says that the baseline
-    could not be run and its stored figures stood in, with wider bounds.
+    `culprit` names what a bisection found, such as "onnxruntime 1.30.0 -> 1.31.1", or says why it found none. `stored`
+    says that the baseline could not be run and its stored figures stood in, with wider bounds.
     """
 
     scenario: str
@@ -93,6 +96,11 @@ class Answer:
     def benchmark(self) -> str:
         """Such as "ctr-ranking: onnxruntime/fp32/1x1"."""
         return f"{self.scenario}: {self.candidate}"
+
+    @property
+    def blamed(self) -> str:
+        """The culprit where a bisection found it."""
+        return "" if self.culprit.startswith(NOT_FOUND) else self.culprit
 
 
 @dataclass(frozen=True, slots=True)

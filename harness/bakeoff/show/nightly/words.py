@@ -116,9 +116,10 @@ def telling(answer: Answer) -> tuple[Figure, ...]:
 
 def why(answer: Answer) -> str:
     """What else to know of an answer in a line: reasons, the culprit, and a baseline that could not be run."""
-    figures = [figure.reason for figure in telling(answer) if figure.reason not in answer.reason]
-    parts = [*dict.fromkeys(filter(None, [answer.reason, *figures]))]
-    parts += [f"brought by {answer.culprit}"] if answer.culprit else []
+    reasons = [answer.reason, *(each.reason for each in telling(answer) if each.reason not in answer.reason)]
+    parts = [*dict.fromkeys(filter(None, reasons))]
+    if answer.culprit:
+        parts.append(f"brought by {answer.blamed}" if answer.blamed else f"what brought it was {answer.culprit}")
     parts += ["against stored figures, with wider bounds"] if answer.stored else []
     return "; ".join(parts)
 
@@ -151,8 +152,8 @@ def advice(night: Night) -> Iterator[str]:
     found = {answer.status for answer in night.answers}
     names = {status: _scenarios(night, status) for status in found}
     for answer in night.answers:
-        if answer.status == "regression" and answer.culprit:
-            yield f"{answer.benchmark}: {answer.culprit} brought it; hold that back, or accept it with a new pin."
+        if answer.status == "regression" and answer.blamed:
+            yield f"{answer.benchmark}: {answer.blamed} brought it; hold that back, or accept it with a new pin."
     if any(answer.status == "regression" and not answer.culprit for answer in night.answers):
         yield f"`bakeoff check {names['regression']} --bisect` names the package that brought a regression."
     if "missing" in found:
