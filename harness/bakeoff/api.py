@@ -240,9 +240,10 @@ def history(*benchmarks: str, store: str | Path | None = None, metric: str = "se
     the store holds no such night.
     """
     from bakeoff.decide.drift import creep
+    from bakeoff.nightly import otava
 
     with Nights.open(store_place(store), create=False) as opened:
-        return creep.history(opened, metric, benchmarks)
+        return creep.history(opened, metric, otava.change_points, benchmarks)
 
 
 def questions(

@@ -218,7 +218,8 @@ def test_what_came_from_a_url_a_path_or_a_repository(plugin, tmp_path, monkeypat
     known = hashlib.sha256(wheel.read_bytes()).hexdigest()
     places = {
         "wheeled": f'{{"url": "{wheel.as_uri()}", "archive_info": {{}}}}',
-        "remote": '{"url": "https://me:secret@shop.example/remote-1.0.whl?key=secret", "archive_info": {"hash": "sha256=aa"}}',
+        "remote": '{"url": "https://me:secret@shop.example/remote-1.0.whl?key=secret",'
+        ' "archive_info": {"hash": "sha256=aa"}}',
         "vcs": '{"url": "ssh://git@shop.example/v.git", "subdirectory": "s",'
         ' "vcs_info": {"vcs": "git", "commit_id": "abc"}}',
         "far": f'{{"url": "{(tmp_path.parent / "far").as_uri()}", "dir_info": {{}}}}',

@@ -251,6 +251,7 @@ def test_no_reason_no_pin(reason, tmp_path):
         (lambda data: data["candidates"][0].pop("lock"), "candidates[0].lock: is missing"),
         (lambda data: data["candidates"][0].update(lok=1), "candidates[0].lok: is no part of a pin"),
         (lambda data: data["candidates"][0]["artifact"].update(digest="00"), "candidates[0].artifact.digest: "),
+        (lambda data: data["candidates"][0]["artifact"].update(bytes=0), "candidates[0].artifact.bytes: "),
         (lambda data: data["candidates"][0]["setting"].update(threads="2"), "candidates[0].setting.threads: "),
         (lambda data: data["candidates"][0]["quality"].update(auc=float("nan")), "candidates[0].quality.auc: "),
         (lambda data: data["candidates"][0]["lock"].update(packages=["numpy>=2"]), "lock.packages[0]: "),
