@@ -63,7 +63,7 @@ class TorchCompile(Backend):
     name: ClassVar[str] = "torch-compile"
     formats: ClassVar[tuple[str, ...]] = ("exported",)
     instances: ClassVar[Instances] = "processes"
-    on_request: ClassVar[frozenset[str]] = frozenset({torch_quantising.DYNAMIC, torch_quantising.STATIC})
+    on_request: ClassVar[frozenset[str]] = frozenset(torch_quantising.PRECISIONS)
 
     def probe(self, device: str) -> Facts:
         """torch's version and the C++ compiler; raises Unavailable without either, and on a GPU without Triton."""
@@ -173,7 +173,7 @@ def _compile(model: Model, package: Path, precision: str, device: str, options: 
         warnings.simplefilter("ignore")
         if precision in torch_graph.HALVES:
             program = torch_graph.in_half(program, precision)
-        if precision in TorchCompile.on_request:
+        if precision in torch_quantising.PRECISIONS:
             program = torch_quantising.quantised(program, model, precision)
         options = {**NO_SHARED_HEADERS, **options}
         if device == "cuda":
@@ -181,7 +181,7 @@ def _compile(model: Model, package: Path, precision: str, device: str, options: 
             torch_cuda.multiply_in(precision)
             program = move_to_device_pass(program, "cuda:0")
         torch._inductor.aoti_compile_and_package(program, package_path=str(package), inductor_configs=options)
-    if precision in TorchCompile.on_request:
+    if precision in torch_quantising.PRECISIONS:
         torch_quantising.require_kernels(program, package)
 
 
