@@ -282,6 +282,19 @@ def store_run(place, scenarios, engines=None):
     return run
 
 
+@pytest.mark.slow
+def test_a_pinned_scenario_is_pinned_anew_by_its_name_with_the_candidates_that_its_pin_has(bakeoff, shop):
+    """As the check advises where something improved; no run is needed."""
+    both = ("--candidate", ID, "--candidate", "onnxruntime/fp32/1x1-nofuse")
+    path = shop / "scenarios" / "shop.yaml"
+    bakeoff("pin", str(path), *both, "--reason", "the first")
+    told = bakeoff("pin", "shop", "--reason", "what improved")
+    assert "nothing changed but the reason" in told
+    (pin,) = pin_files.find(Path("results/baseline"))
+    assert [each.id for each in pin.candidates] == [both[1], both[3]]
+    assert [each.reason for each in pin.earlier] == ["the first"]
+
+
 def test_bad_input_is_one_line_and_exit_2_and_nothing_is_written(bakeoff, shop):
     scenarios = [load_scenario(path) for path in sorted(Path("scenarios").glob("*.yaml"))]
     run = store_run("results/bakeoff.db", scenarios[:1])

@@ -289,6 +289,15 @@ def test_where_there_is_none(tmp_path):
     assert pin_files.former(tmp_path, "shop") is None
 
 
+def test_a_scenarios_file_stands_for_its_name(tmp_path):
+    made = pin()
+    pin_files.write(made, tmp_path)
+    assert pin_files.find(tmp_path, ["shop"]) == pin_files.find(tmp_path, ["scenarios/shop.yaml"]) == [made]
+    for named in ("gone", "scenarios/gone.yaml"):
+        with pytest.raises(UserError, match=r"/gone\.json: no such pin; `bakeoff pin scenarios/gone\.yaml --reason"):
+            pin_files.find(tmp_path, [named])
+
+
 def test_a_file_in_the_folders_place_is_a_clear_line(tmp_path):
     (tmp_path / "baseline").touch()
     with pytest.raises(UserError, match=r"baseline/shop\.json: cannot be written"):
