@@ -4,12 +4,10 @@ Preferred to torch.compile, measured with one thread (p50, microseconds, batch 1
 29 / 76 / 398 against 131 / 219 / 561, a two-layer transformer 406 / 10,538 / 95,335 against 600 / 11,145 / 95,357. Its
 library also loads without a compiler, where torch.compile compiles again in every new process.
 
-int8 is on request: where it pays depends on the model (docs/engines.md). int8-dynamic is torchao's `quantize_`, which
+int8 is on request: whether it pays depends on the model (docs/engines.md). int8-dynamic is torchao's `quantize_`, which
 scales each row by itself and calls one product of bytes per layer; int8-static is torchao's PT2E with oneDNN's
-quantised layers, whose calls cost too much for small models. Tried on a small DLRM and not offered: weight-only int8
-(p50 at 1 / 32 / 256 items 50 / 71 / 208 us, int8-dynamic 12 / 32 / 169), which Inductor multiplies in fp32; PT2E's
-dynamic form (82 / 99 / 213, its error a fifth larger, for it scales all of a call's rows alike); and PT2E with
-max-autotune (static 24 / 57 / 289; the dynamic form's build ended in a double free, torch 2.13).
+quantised layers. Not offered: weight-only int8, which Inductor multiplies in fp32; PT2E's dynamic form, which scales all
+of a call's rows alike; and PT2E with max-autotune (the dynamic form's build ended in a double free, torch 2.13).
 """
 
 from __future__ import annotations
