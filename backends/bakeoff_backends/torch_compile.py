@@ -6,8 +6,8 @@ library also loads without a compiler, where torch.compile compiles again in eve
 
 int8 is on request: whether it pays depends on the model (docs/engines.md). int8-dynamic is torchao's `quantize_`, which
 scales each row by itself and calls one product of bytes per layer; int8-static is torchao's PT2E with oneDNN's
-quantised layers. Not offered: weight-only int8, which Inductor multiplies in fp32; PT2E's dynamic form, which scales all
-of a call's rows alike; and PT2E with max-autotune (the dynamic form's build ended in a double free, torch 2.13).
+quantised layers. Not offered: weight-only int8, which Inductor multiplies in fp32; PT2E's dynamic form, which scales
+all of a call's rows alike; and PT2E with max-autotune (the dynamic form's build ended in a double free, torch 2.13).
 """
 
 from __future__ import annotations
