@@ -4,12 +4,10 @@ Preferred to torch.compile, measured with one thread (p50, microseconds, batch 1
 29 / 76 / 398 against 131 / 219 / 561, a two-layer transformer 406 / 10,538 / 95,335 against 600 / 11,145 / 95,357. Its
 library also loads without a compiler, where torch.compile compiles again in every new process.
 
-int8 is on request: where it pays depends on the model (docs/engines.md). int8-dynamic is torchao's `quantize_`, which
+int8 is on request: whether it pays depends on the model (docs/engines.md). int8-dynamic is torchao's `quantize_`, which
 scales each row by itself and calls one product of bytes per layer; int8-static is torchao's PT2E with oneDNN's
-quantised layers, whose calls cost too much for small models. Tried on a small DLRM and not offered: weight-only int8
-(p50 at 1 / 32 / 256 items 50 / 71 / 208 us, int8-dynamic 12 / 32 / 169), which Inductor multiplies in fp32; PT2E's
-dynamic form (82 / 99 / 213, its error a fifth larger, for it scales all of a call's rows alike); and PT2E with
-max-autotune (static 24 / 57 / 289; the dynamic form's build ended in a double free, torch 2.13).
+quantised layers. Not offered: weight-only int8, which Inductor multiplies in fp32; PT2E's dynamic form, which scales
+all of a call's rows alike; and PT2E with max-autotune (the dynamic form's build ended in a double free, torch 2.13).
 """
 
 from __future__ import annotations
@@ -63,7 +61,7 @@ class TorchCompile(Backend):
     name: ClassVar[str] = "torch-compile"
     formats: ClassVar[tuple[str, ...]] = ("exported",)
     instances: ClassVar[Instances] = "processes"
-    on_request: ClassVar[frozenset[str]] = frozenset({torch_quantising.DYNAMIC, torch_quantising.STATIC})
+    on_request: ClassVar[frozenset[str]] = frozenset(torch_quantising.PRECISIONS)
 
     def probe(self, device: str) -> Facts:
         """torch's version and the C++ compiler; raises Unavailable without either, and on a GPU without Triton."""
@@ -173,7 +171,7 @@ def _compile(model: Model, package: Path, precision: str, device: str, options: 
         warnings.simplefilter("ignore")
         if precision in torch_graph.HALVES:
             program = torch_graph.in_half(program, precision)
-        if precision in TorchCompile.on_request:
+        if precision in torch_quantising.PRECISIONS:
             program = torch_quantising.quantised(program, model, precision)
         options = {**NO_SHARED_HEADERS, **options}
         if device == "cuda":
@@ -181,7 +179,7 @@ def _compile(model: Model, package: Path, precision: str, device: str, options: 
             torch_cuda.multiply_in(precision)
             program = move_to_device_pass(program, "cuda:0")
         torch._inductor.aoti_compile_and_package(program, package_path=str(package), inductor_configs=options)
-    if precision in TorchCompile.on_request:
+    if precision in torch_quantising.PRECISIONS:
         torch_quantising.require_kernels(program, package)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
     from torch.fx import GraphModule
 
-DYNAMIC, STATIC = "int8-dynamic", "int8-static"
+PRECISIONS = DYNAMIC, STATIC = "int8-dynamic", "int8-static"
 CALIBRATION_ITEMS = 512
 """After so many items no further request is looked at: torchao's histograms take as long as the model."""
 KERNEL = re.compile(r"(?<=aoti_torch_cpu_)_(?:int_mm_out|q(?:linear|conv)_pointwise\w*)(?=\()")
@@ -29,7 +29,7 @@ INT8_PRODUCT, WIDENED = "aten._int_mm.default", "quantized_decomposed.dequantize
 def precisions() -> tuple[str, ...]:
     """Those that this machine runs: torchao is here, and the CPU multiplies bytes (VNNI); without, fp32 is sooner."""
     vnni = not cpu_flags().isdisjoint({"avx512_vnni", "avx_vnni"})
-    return (DYNAMIC, STATIC) if vnni and find_spec("torchao") is not None else ()
+    return PRECISIONS if vnni and find_spec("torchao") is not None else ()
 
 
 def quantised(program: ExportedProgram, model: Model, precision: str) -> ExportedProgram:
@@ -38,11 +38,13 @@ def quantised(program: ExportedProgram, model: Model, precision: str) -> Exporte
     if precision == STATIC and not model.samples:
         raise Unsupported(f"{STATIC} needs sample requests to calibrate on, and this model comes without")
     module = program.module()
+    if precision == STATIC:
+        module = _static(module, [_arguments(model, each) for each in _some(model)])
+    else:
+        module = _dynamic(module)
     with _refusing():
-        if precision == STATIC:
-            return torch_graph.again(program, _static(module, [_arguments(model, each) for each in _some(model)]))
-        made: ExportedProgram = torch_graph.again(program, _dynamic(module)).run_decompositions({})
-        return made
+        made: ExportedProgram = torch_graph.again(program, module)
+        return made if precision == STATIC else made.run_decompositions({})
 
 
 def require_kernels(program: ExportedProgram, package: Path) -> None:
@@ -87,7 +89,8 @@ def _dynamic(module: GraphModule) -> GraphModule:
         module.graph.erase_node(node)
     module.graph.eliminate_dead_code()
     module.recompile()
-    quantize_(module, Int8DynamicActivationInt8WeightConfig())
+    with _refusing():
+        quantize_(module, Int8DynamicActivationInt8WeightConfig())
     return module
 
 
@@ -98,7 +101,7 @@ def _static(module: GraphModule, requests: Sequence[tuple[Any, ...]]) -> GraphMo
     from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer
 
     scheme = x86_inductor_quantizer.get_default_x86_inductor_quantization_config()
-    with torch.no_grad():
+    with torch.no_grad(), _refusing():
         prepared = prepare_pt2e(module, x86_inductor_quantizer.X86InductorQuantizer().set_global(scheme))
         for arguments in requests:
             prepared(*arguments)
@@ -127,10 +130,10 @@ def _arguments(model: Model, sample: Arrays) -> tuple[Any, ...]:
 
 @contextmanager
 def _refusing() -> Iterator[None]:
-    """Whatever torchao or the second export raises, as Unsupported."""
+    """Whatever torchao or the second export raises, as Unsupported; memory that ran out stays that."""
     try:
         yield
-    except Unsupported:
+    except (Unsupported, MemoryError):
         raise
     except Exception as error:
         raise Unsupported(f"torchao cannot quantise it: {type(error).__name__}: {error}") from error

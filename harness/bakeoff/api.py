@@ -116,18 +116,20 @@ def pin(
 ) -> list[pinning.Moved]:
     """Move the baseline of the nightly check: pin the choice of each scenario's latest stored run, or of `run`.
 
-    `candidates` (ids) are pinned in place of a choice. What is not built here is built and kept. Raises UserError for
+    A scenario that is named, and pinned already, is pinned anew with the candidates that its pin has. `candidates`
+    (ids) are pinned in place of either. What is not built here is built and kept. Raises UserError for
     bad input, before anything is written.
     """
     pins.require_reason(reason)
     if candidates and run is not None:
         raise UserError("--candidate and --run: one of the two; a candidate is pinned as it is here now")
-    asked = questions(what)
-    if candidates:
-        wanted: dict[str, Sequence[str]] = {scenario.name: candidates for scenario in asked}
-    else:
+    files, pinned = pin_files.again(Path(baseline), what)
+    asked = questions(files)
+    wanted: dict[str, Sequence[str]] = {one.name: candidates for one in asked} if candidates else {}
+    wanted = wanted or ({} if run else {one.name: pinned[one.name] for one in asked if one.name in pinned})
+    if rest := [one for one in asked if one.name not in wanted]:
         with Store.open(store_place(store), create=False) as opened:
-            wanted = dict(pinning.chosen(asked, opened, run or pinning.LATEST))
+            wanted |= pinning.chosen(rest, opened, run or pinning.LATEST)
     return pinning.move(asked, wanted, reason, Path(baseline), reporter)
 
 
@@ -245,6 +247,14 @@ def _baseline(place: Path, scenarios: Sequence[str], candidates: Sequence[str]) 
     return Pins(cases.narrowed(pin_files.find(place, list(dict.fromkeys(scenarios))), candidates))
 
 
+def nights(store: str | Path | None = None) -> list[Night]:
+    """All nights of a store, the earliest first; raises UserError where there is no such store."""
+    from bakeoff.decide.drift import kept
+
+    with Nights.open(store_place(store), create=False) as opened:
+        return [kept.night(opened.load_night(each)) for each in reversed(opened.nights())]
+
+
 def history(*benchmarks: str, store: str | Path | None = None, metric: str = "service_time") -> History:
     """Every night's change of one metric against its pin, chained over the pins, with Apache Otava's change points.
 
@@ -252,9 +262,10 @@ def history(*benchmarks: str, store: str | Path | None = None, metric: str = "se
     the store holds no such night.
     """
     from bakeoff.decide.drift import creep
+    from bakeoff.nightly import otava
 
     with Nights.open(store_place(store), create=False) as opened:
-        return creep.history(opened, metric, benchmarks)
+        return creep.history(opened, metric, otava.change_points, benchmarks)
 
 
 def questions(

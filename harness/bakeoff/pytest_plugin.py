@@ -1,4 +1,4 @@
-"""`pytest --bakeoff scenarios/`: each feasible candidate as a benchmark item of pytest-benchmark (docs/nightly.md).
+"""`pytest --bakeoff scenarios/`: each candidate that runs here as a pytest-benchmark item (docs/nightly.md).
 
 pytest loads this in every run of whoever installed bakeoff: what it does waits in pytest_items until it is asked for.
 """

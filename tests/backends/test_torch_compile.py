@@ -2,6 +2,7 @@
 
 import json
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,39 @@ def test_static_int8_without_samples_is_unsupported():
     assert child("-c", UNCALIBRATED) == (
         "int8-static needs sample requests to calibrate on, and this model comes without"
     )
+
+
+FAILING = """
+import sys
+from bakeoff.backends import Model, Tensor, Unsupported
+from bakeoff_backends import torch_graph, torch_quantising
+import torch, torchao.quantization
+x = torch.ones(2, 4)
+program = torch.export.export(torch.nn.Linear(4, 4), (x,), dynamic_shapes=({0: torch.export.Dim("items")},))
+def fail(*_):
+    raise eval(sys.argv[2])
+holder, _, name = sys.argv[1].rpartition(".")
+setattr(eval(holder), name, fail)
+try:
+    torch_quantising.quantised(program, Model({}, (Tensor("x", "float32", (None, 4)),), ("y",)), "int8-dynamic")
+except Exception as error:
+    print(f"{type(error).__name__}: {error}")
+"""
+
+
+@pytest.mark.skipif(find_spec("torchao") is None, reason="int8 takes torchao")
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("where", "raised", "told"),
+    [
+        ("torchao.quantization.quantize_", "KeyError('aten')", "Unsupported: torchao cannot quantise it: KeyError: 'a"),
+        ("torchao.quantization.quantize_", "MemoryError('full')", "MemoryError: full"),
+        ("torch_graph.again", "MemoryError('full')", "MemoryError: full"),
+        ("torch_graph.constant_linears", "TypeError('ours')", "TypeError: ours"),
+    ],
+)
+def test_what_torchao_raises_is_unsupported_but_memory_that_ran_out_and_slips_of_ours_are_not(where, raised, told):
+    assert child("-c", FAILING, where, raised).startswith(told)
 
 
 def test_without_torchao_or_vnni_int8_is_not_offered(monkeypatch):

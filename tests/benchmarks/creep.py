@@ -21,6 +21,7 @@ from proofs.nights import simulated
 
 from bakeoff.decide.drift import creep, past
 from bakeoff.decide.drift.answers import SERVICE_TIME
+from bakeoff.nightly import otava
 
 MARK = "creep"
 TITLES = ("truth", "nights", "new pin every", "session sd", "series with a change point", "within a night of it",
@@ -53,7 +54,7 @@ def cases() -> list[Case]:
 def line(case: Case, session_sd: float, series: int) -> str:
     """A case's row, from so many series."""
     nights = simulated(case.truth, series, every=case.every, session_sd=session_sd, seed=len(case.name))
-    found = creep.sought(past.history(nights, SERVICE_TIME).series, SERVICE_TIME)
+    found = creep.sought(past.history(nights, SERVICE_TIME).series, SERVICE_TIME, otava.change_points)
     changed = [each for each in found if each.changes]
     near = [each for each in changed if any(abs(change.place - (case.at or 0)) <= 1 for change in each.changes)]
     off = [past.standing(each.points) - case.truth[-1] for each in found]

@@ -44,6 +44,15 @@ def planned(places):
 
 
 @pytest.mark.slow
+def test_an_artifact_is_built_once_and_told_of(tiny_prepared, tmp_path, monkeypatch):
+    monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
+    place, told = artifacts.folder(tiny_prepared, ENTRY, "", ""), []
+    asked = (tiny_prepared, ENTRY, place, tmp_path / "log", artifacts.BUILD_LIMIT_S, told.append)
+    assert artifacts.made(*asked) == artifacts.made(*asked) == artifacts.kept(place)
+    assert told == ["building onnxruntime/fp32/1x1"]
+
+
+@pytest.mark.slow
 def test_each_block_of_a_round_that_was_disturbed_is_measured_again(held):
     _, places = held(STOLEN)
     again = {place for place in places if place[0] > SCREEN_ROUND} - planned(places)

@@ -218,8 +218,9 @@ def test_what_came_from_a_url_a_path_or_a_repository(plugin, tmp_path, monkeypat
     known = hashlib.sha256(wheel.read_bytes()).hexdigest()
     places = {
         "wheeled": f'{{"url": "{wheel.as_uri()}", "archive_info": {{}}}}',
-        "remote": '{"url": "https://me:secret@shop.example/remote-1.0.whl", "archive_info": {"hash": "sha256=aa"}}',
-        "vcs": '{"url": "https://shop.example/v.git", "subdirectory": "s",'
+        "remote": '{"url": "https://me:secret@shop.example/remote-1.0.whl?key=secret",'
+        ' "archive_info": {"hash": "sha256=aa"}}',
+        "vcs": '{"url": "ssh://git@shop.example/v.git", "subdirectory": "s",'
         ' "vcs_info": {"vcs": "git", "commit_id": "abc"}}',
         "far": f'{{"url": "{(tmp_path.parent / "far").as_uri()}", "dir_info": {{}}}}',
     }
@@ -231,10 +232,11 @@ def test_what_came_from_a_url_a_path_or_a_repository(plugin, tmp_path, monkeypat
     held = now.lock.by_name()
     assert held["wheeled"] == f"wheeled @ file:dist/{wheel.name}#sha256={known}"
     assert held["remote"] == "remote @ https://shop.example/remote-1.0.whl#sha256=aa"
-    assert held["vcs"] == "vcs @ git+https://shop.example/v.git@abc#subdirectory=s"
+    assert held["vcs"] == "vcs @ git+ssh://git@shop.example/v.git@abc#subdirectory=s"
     assert held["far"] == "far==1.0"
     assert now.warnings == (
         "far: installed from a folder that no commit of the project holds: its version alone is locked",
+        "remote: its address has a user, a password or a query, which the lock leaves out; keep it in ~/.netrc",
     )
     assert lock._absolute(held["wheeled"], root) == f"wheeled @ {wheel.as_uri()}#sha256={known}"
     line = held["shop-plugin"]

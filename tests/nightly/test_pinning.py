@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from bakeoff.nightly.lock import Lock
 from bakeoff.scenario import load_scenario
 from bakeoff.store.record import LedgerRow, Quality
 from bakeoff.store.store import Store
+from bakeoff.workloads.prepared import Refusal
 
 ID = "onnxruntime/fp32/1x1"
 ASKED = """
@@ -127,6 +129,44 @@ def test_a_candidate_in_an_environment_of_its_own_is_locked_as_it_is_there(bakeo
     assert side.interpreter != HERE
     with Engine.start(side.order(pin.asked(), tmp_path / "serve.log"), 60.0) as engine:
         assert len(engine.closed(0.2, limit=10).done_ns) == 10
+
+
+CANNOT_RUN = """candidates:
+  backends: [onnxruntime]
+  environments: {onnxruntime@none: {requirements: [no-such-project==1.0]}}
+  endpoints: {down: {url: "http://127.0.0.1:9", model: m, headers: {Authorization: "Bearer env:SHOP_TOKEN"}}}
+incumbent: endpoint@down/fp32/8
+"""
+
+
+@pytest.fixture
+def partly(shop, tiny_prepared, tmp_path, monkeypatch):
+    """The shop's scenario with a refused variant, an environment that cannot be made and a server that is down."""
+    path = shop / "scenarios" / "shop.yaml"
+    path.write_text(path.read_text().partition("candidates:")[0] + "variants: [prune-2of4]\n" + CANNOT_RUN)
+    found = type(tiny_prepared).read(tmp_path / "cache" / "prepared" / "tiny")
+    refused = {"prune-2of4": Refusal("unsupported", "no layer of its kind")}
+    monkeypatch.setattr(contest, "prepare", lambda *_, **__: replace(found, refused=refused))
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    monkeypatch.setenv("SHOP_TOKEN", "s3cret")
+
+
+@pytest.mark.slow
+def test_what_else_cannot_run_here_is_no_matter_and_not_kept(bakeoff, partly):
+    text = pin_files.text(pin_shop(bakeoff))
+    for told in ("no-such-project", "127.0.0.1", "SHOP_TOKEN", "s3cret", "endpoint@down"):
+        assert told not in text
+
+
+def test_a_wanted_candidate_that_cannot_run_here_is_one_line_that_says_why(bakeoff, partly, shop):
+    for name, expected in {
+        "onnxruntime@none/fp32/1x1": "cannot run here: its environment cannot be made: ",
+        f"{ID}/prune-2of4": "cannot run here: no layer of its kind",
+        "onnxruntime/fp32/1x9": "no such candidate; did you mean onnxruntime/fp32/1x1?",
+    }.items():
+        told = bakeoff("pin", "scenarios/shop.yaml", "--candidate", name, "--reason", "x", code=2)
+        assert told.splitlines()[-1].startswith(f"bakeoff: --candidate {name}: {expected}")
+    assert not (shop / "results").exists()
 
 
 def test_of_what_techniques_made_the_pinned_variants_alone_are_kept(shop, tiny_prepared, tmp_path):
@@ -240,6 +280,19 @@ def store_run(place, scenarios, engines=None):
                     store.add_block(run, scenario.name, one.id, number, 0, blocks)
         store.finish(run, "finished")
     return run
+
+
+@pytest.mark.slow
+def test_a_pinned_scenario_is_pinned_anew_by_its_name_with_the_candidates_that_its_pin_has(bakeoff, shop):
+    """As the check advises where something improved; no run is needed."""
+    both = ("--candidate", ID, "--candidate", "onnxruntime/fp32/1x1-nofuse")
+    path = shop / "scenarios" / "shop.yaml"
+    bakeoff("pin", str(path), *both, "--reason", "the first")
+    told = bakeoff("pin", "shop", "--reason", "what improved")
+    assert "nothing changed but the reason" in told
+    (pin,) = pin_files.find(Path("results/baseline"))
+    assert [each.id for each in pin.candidates] == [both[1], both[3]]
+    assert [each.reason for each in pin.earlier] == ["the first"]
 
 
 def test_bad_input_is_one_line_and_exit_2_and_nothing_is_written(bakeoff, shop):

@@ -121,12 +121,22 @@ def test_nothing_in_it_names_the_machine_its_user_or_an_absolute_path(tmp_path, 
     for name in ("shop/models/a.onnx", "beside/b.onnx", "shop/r.parquet"):
         (tmp_path / "home" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "home" / name).touch()
-    (tmp_path / "c.onnx").touch()
+    (project / "bin").mkdir()
+    (project / "bin" / "python").symlink_to(sys.executable)
     monkeypatch.chdir(project)
+    wheels = f"onnxruntime @ {(project / 'wheels' / 'a b.whl').as_uri()}#sha256={SUM}"
+    repository = f"onnxruntime @ git+{(tmp_path / 'home' / 'beside').as_uri()}@v1"
     asked = {
         "workload": "models/a.onnx",
-        "variants": {"beside": "../beside/b.onnx", "far": str(tmp_path / "c.onnx")},
+        "variants": {"beside": "../beside/b.onnx"},
         "requests": "r.parquet",
+        "candidates": {
+            "environments": {
+                "onnxruntime@here": {"python": "bin/python"},
+                "onnxruntime@wheel": {"requirements": [wheels]},
+                "onnxruntime@git": {"requirements": [repository, "numpy<3"]},
+            }
+        },
     }
     made = pin(root=project, **asked)
     text = pin_files.text(made)
@@ -137,8 +147,55 @@ def test_nothing_in_it_names_the_machine_its_user_or_an_absolute_path(tmp_path, 
     elsewhere = tmp_path / "other" / "checkout"
     there = made.asked(elsewhere)
     assert there.workload == str(elsewhere / "models" / "a.onnx")
-    assert there.variants == {"beside": str(tmp_path / "other" / "beside" / "b.onnx"), "far": "c.onnx"}
+    assert there.variants == {"beside": str(tmp_path / "other" / "beside" / "b.onnx")}
     assert there.requests.file == elsewhere / "r.parquet"
+    found = there.candidates.environments
+    assert found["onnxruntime@here"].python == str(elsewhere / "bin" / "python")
+    assert found["onnxruntime@wheel"].requirements == (wheels.replace(str(project), str(elsewhere)),)
+    assert found["onnxruntime@git"].requirements == (
+        repository.replace(str(tmp_path / "home"), str(tmp_path / "other")),
+        "numpy<3",
+    )
+    assert made.asked(project).candidates == scenario(**asked).candidates
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"workload": "{far}/c.onnx"}, "shop: workload: {far}/c.onnx: lies outside of the project ("),
+        ({"variants": {"far": "{far}/c.onnx"}}, "shop: variants: {far}/c.onnx: lies outside"),
+        ({"environment": {"python": "{far}/python"}}, "candidates.environments.python: {far}/python: lies outside"),
+        ({"environment": {"requirements": ["x @ file://{far}/x.whl"]}}, "requirements: {far}/x.whl: lies outside"),
+        ({"environment": {"requirements": ["x @ git+https://TOKEN@host/x"]}}, "x @ git+https://host/x: has a user"),
+        ({"environment": {"requirements": ["x @ https://host/x.whl?t=TOKEN"]}}, "x @ https://host/x.whl: has a user"),
+        ({"environment": {"requirements": ["x @ git+ssh://a:TOKEN@host/x"]}}, "x @ git+ssh://host/x: has a user"),
+    ],
+)
+def test_what_no_other_machine_finds_and_what_may_be_a_secret_is_not_pinned(tmp_path, asked, expected):
+    for name in ("far/c.onnx", "far/python", "home/shop/.keep"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    far = str(tmp_path / "far")
+    asked = json.loads(json.dumps(asked).replace("{far}", far))
+    environment = asked.pop("environment", None)
+    asked |= {"candidates": {"environments": {"onnxruntime@x": environment}}} if environment else {}
+    with pytest.raises(UserError) as caught:
+        pin(root=tmp_path / "home" / "shop", **asked)
+    assert expected.replace("{far}", far) in str(caught.value)
+    assert "TOKEN" not in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_login_without_a_password_is_no_secret():
+    line = "x @ git+ssh://git@host/x.git"
+    made = pin(candidates={"environments": {"onnxruntime@x": {"requirements": [line]}}})
+    assert made.asked().candidates.environments["onnxruntime@x"].requirements == (line,)
+
+
+def test_a_scenario_from_elsewhere_is_pinned_without_its_place(tmp_path):
+    made = pins.new(scenario().from_file(tmp_path / "x.yaml"), WORKLOAD, [pinned()], "why", root=Path("/project"))
+    assert made.scenario["source"] is None
+    assert made.asked().source is None
 
 
 def test_paths_are_told_from_the_project_or_beside_it_alone():
@@ -158,6 +215,13 @@ def test_an_environments_interpreter_stays_the_link_that_makes_it_one(tmp_path):
     there = made.asked(project).candidates.environments["onnxruntime@serving"]
     assert there.python == str(python)
     assert str(tmp_path) not in pin_files.text(made)
+
+
+def test_neighbours_of_a_home_folder_are_not_told(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert project.relative(Path("/home/her/a.onnx"), Path("/home/me")) is None
+    assert project.relative(Path("/home/me/a.onnx"), Path("/home/me")) == "a.onnx"
+    assert project.relative(Path("/home/me/other/a.onnx"), Path("/home/me/shop")) == "../other/a.onnx"
 
 
 def test_the_digest_is_the_baselines_and_not_that_of_its_stored_figures():
@@ -199,6 +263,7 @@ def test_no_reason_no_pin(reason, tmp_path):
         (lambda data: data["candidates"][0].pop("lock"), "candidates[0].lock: is missing"),
         (lambda data: data["candidates"][0].update(lok=1), "candidates[0].lok: is no part of a pin"),
         (lambda data: data["candidates"][0]["artifact"].update(digest="00"), "candidates[0].artifact.digest: "),
+        (lambda data: data["candidates"][0]["artifact"].update(bytes=0), "candidates[0].artifact.bytes: "),
         (lambda data: data["candidates"][0]["setting"].update(threads="2"), "candidates[0].setting.threads: "),
         (lambda data: data["candidates"][0]["quality"].update(auc=float("nan")), "candidates[0].quality.auc: "),
         (lambda data: data["candidates"][0]["lock"].update(packages=["numpy>=2"]), "lock.packages[0]: "),
@@ -234,6 +299,15 @@ def test_where_there_is_none(tmp_path):
     with pytest.raises(UserError, match="holds no pin"):
         pin_files.find(tmp_path)
     assert pin_files.former(tmp_path, "shop") is None
+
+
+def test_a_scenarios_file_stands_for_its_name(tmp_path):
+    made = pin()
+    pin_files.write(made, tmp_path)
+    assert pin_files.find(tmp_path, ["shop"]) == pin_files.find(tmp_path, ["scenarios/shop.yaml"]) == [made]
+    for named in ("gone", "scenarios/gone.yaml"):
+        with pytest.raises(UserError, match=r"/gone\.json: no such pin; `bakeoff pin scenarios/gone\.yaml --reason"):
+            pin_files.find(tmp_path, [named])
 
 
 def test_a_file_in_the_folders_place_is_a_clear_line(tmp_path):

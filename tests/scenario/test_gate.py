@@ -7,6 +7,8 @@ import pytest
 from bakeoff.decide.drift.answers import ARTIFACT_SIZE, MEASURED, QUALITY
 from bakeoff.errors import UserError
 from bakeoff.scenario import Gate, load_scenario, restore
+from bakeoff.scenario.gate import P99_REQUESTS
+from bakeoff.store.percentile import smallest_sample
 
 
 def test_service_time_artifact_size_and_quality_decide_unless_told_otherwise(good):
@@ -16,14 +18,45 @@ def test_service_time_artifact_size_and_quality_decide_unless_told_otherwise(goo
 
 
 def test_more_may_decide_and_the_store_gives_it_back(good):
-    scenario = load_scenario(good("gate: {service_time: 3%, artifact_size: 5%, memory: 10%, p99: 20%, quality: false}"))
-    expected = {"service_time": 0.03, "artifact_size": 0.05, "p99": 0.2, "memory": 0.1}
+    gate = "{service_time: 3%, artifact_size: 5%, memory: 10%, capacity: 20%, quality: false}"
+    scenario = load_scenario(good(f"gate: {gate}"))
+    expected = {"service_time": 0.03, "artifact_size": 0.05, "capacity": 0.2, "memory": 0.1}
     assert scenario.gate.thresholds == expected
     assert not scenario.gate.quality
     stored = json.loads(json.dumps(scenario.definition()))
     assert restore(stored) == scenario
     del stored["gate"]
     assert restore(stored).gate == Gate(), "as runs from before hold it"
+
+
+def test_what_decides_unless_told_otherwise_can_be_switched_off(good):
+    scenario = load_scenario(good("gate: {service_time: null, artifact_size: null}"))
+    assert scenario.gate.thresholds == {}
+    assert restore(json.loads(json.dumps(scenario.definition()))) == scenario
+
+
+@pytest.mark.parametrize(
+    ("traffic", "decides"),
+    [
+        ("qps: 400", True),
+        ("qps: 400, duration: 500ms", False),
+        ("qps: 200", False),
+        ("qps: 300", False),
+    ],
+)
+def test_p99_decides_where_a_nights_block_carries_one(write, traffic, decides):
+    text = f"workload: ctr-dlrm\ntraffic: {{kind: server, {traffic}}}\nsla: {{p99: 20ms}}\ngate: {{p99: 10%}}"
+    if decides:
+        assert load_scenario(write(text)).gate.thresholds["p99"] == 0.1
+        return
+    with pytest.raises(
+        UserError, match=r"gate\.p99: '10%': goes with 360 requests in a block's first second; \d00 qps"
+    ):
+        load_scenario(write(text))
+
+
+def test_so_many_requests_carry_a_p99_however_they_arrive():
+    assert smallest_sample(99.0) <= P99_REQUESTS - 3 * P99_REQUESTS**0.5
 
 
 def test_the_metrics_are_those_of_the_check():
@@ -36,6 +69,7 @@ def test_the_metrics_are_those_of_the_check():
         ("{service_time: 2}", "gate.service_time: 2: must be a percentage with its sign, as in 0.1%"),
         ("{service_tim: 2%}", "gate.service_tim: unknown key; did you mean service_time?"),
         ("{memory: 200%}", "gate.memory: '200%': must be from 0% to 100%"),
+        ("{capacity: 100%}", "gate.capacity: '100%': must be below 100%"),
         ("{quality: 2%}", "gate.quality: '2%': must be a valid boolean"),
         ("[memory]", "gate: a list of 1: must be a mapping of keys, as in gate: {artifact_size: 5%, memory"),
     ],

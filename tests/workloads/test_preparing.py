@@ -106,6 +106,8 @@ def test_a_factory_that_crashes_or_raises_is_one_line(scenario_of, tmp_path, mon
         "dies": "os.abort()",
         "raises": "raise KeyError('weights')",
         "wrong": "return 7",
+        "absent_engine": "from bakeoff.backends import Unavailable; raise Unavailable('no weights', 'fetch them')",
+        "unfit": "from bakeoff.backends import Unsupported; raise Unsupported('a loop in it')",
         "hangs": "time.sleep(99)",
     }
     text = "".join(FACTORY.format(name=name, body=body) for name, body in bodies.items())
@@ -114,6 +116,8 @@ def test_a_factory_that_crashes_or_raises_is_one_line(scenario_of, tmp_path, mon
         "dies": "shop:dies: preparing it crashed with signal 6",
         "raises": r"shop:raises: KeyError: 'weights' \(shop.py, line \d+\)",
         "wrong": "shop:wrong: must return a bakeoff.workloads.workload.Workload, not int",
+        "absent_engine": r"workload shop:absent_engine: Unavailable: no weights \(fetch them\)",
+        "unfit": "workload shop:unfit: Unsupported: a loop in it",
         "absent": "shop:absent: AttributeError",
     }.items():
         with pytest.raises(UserError, match=says):

@@ -93,6 +93,16 @@ def test_a_mistake_in_a_factorys_methods_is_told_with_its_line(scenario_of, tmp_
         prepare(scenario_of("slip:Shop"))
 
 
+def test_what_a_factory_finds_unavailable_is_the_persons_to_mend(scenario_of, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    raising = "def unavailable():\n    from bakeoff.backends import Unavailable\n"
+    raising += "    raise Unavailable('no weights', 'fetch them')\n"
+    (tmp_path / "far.py").write_text(raising + SHOP.replace("rng.integers(0, 40, count)", "unavailable()"))
+    told = r"workload far:Shop: Unavailable: no weights \(fetch them\) \(far.py, line \d+\)"
+    with pytest.raises(UserError, match=told):
+        prepare(scenario_of("far:Shop"))
+
+
 EXPORT = """
 import torch
 from torch.export import Dim, export, save

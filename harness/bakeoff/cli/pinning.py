@@ -16,14 +16,18 @@ app = typer.Typer()
 def pin(
     what: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SCENARIO]...", help="Scenario files, or folders of them. Default: scenarios/."),
+        typer.Argument(
+            metavar="[SCENARIO]...",
+            help="Scenario files, folders of them, or names of pinned ones. Default: scenarios/.",
+        ),
     ] = None,
     reason: Annotated[str, typer.Option(help="Why the baseline moves; it is kept in the pin.")] = "",
     candidate: Annotated[
-        list[str] | None, typer.Option(help="Pin this candidate (its id), in place of a run's choice. Repeatable.")
+        list[str] | None, typer.Option(help="Pin this candidate (its id), and no other. Repeatable.")
     ] = None,
     run: Annotated[
-        str | None, typer.Option(help="Pin what this run chose. Default: the latest with the scenario.")
+        str | None,
+        typer.Option(help="Pin what this run chose. Default: the latest; of a pinned scenario named, its candidates."),
     ] = None,
     baseline: Annotated[Path, typer.Option(help="The folder of the pins.")] = Path("results/baseline"),
     store: StoreOption = None,

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from bakeoff.workloads.prepared import Prepared
 ARTIFACT = "artifact.json"
 LOAD = "load.json"
 SCORES = "scores"
-BUILD_LIMIT_S = 900.0
+BUILD_LIMIT_S, SCORE_LIMIT_S = 900.0, 900.0
 _PART_BYTES = 1 << 22
 _OF_THE_BUILD = frozenset({"build_s", "zstd_bytes"})
 SHORTEST_BUILD_S = 1.0
@@ -82,6 +82,21 @@ def kept_or_fail(place: Path) -> tuple[Artifact, float]:
     if found is None:
         raise StageFailed("load", "failed", "its artifact vanished from the cache; run it again")
     return found
+
+
+def made(
+    prepared: Prepared,
+    entry: Entry,
+    place: Path,
+    log: Path,
+    limit_s: float = BUILD_LIMIT_S,
+    tell: Callable[[str], None] = lambda _: None,
+) -> tuple[Artifact, float]:
+    """What `kept` gives, built first where there is none, of which it tells; raises StageFailed, as `make` does."""
+    if kept(place) is None:
+        tell(f"building {entry.candidate.id}")
+        make(prepared, entry, place, log, limit_s)
+    return kept_or_fail(place)
 
 
 def make(prepared: Prepared, entry: Entry, place: Path, log: Path, limit_s: float) -> None:

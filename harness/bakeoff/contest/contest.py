@@ -31,6 +31,7 @@ from bakeoff.workloads import prepare
 from bakeoff.workloads.prepared import Refusal
 from bakeoff.workloads.preparing import spec_of
 
+LISTS = "`bakeoff run --dry-run` lists them"
 PLANNING = "planning"
 """The status of a run until all its scenarios and candidates are written down."""
 
@@ -304,10 +305,18 @@ def _narrowed(entries: tuple[Entry, ...], candidates: Sequence[str]) -> tuple[En
     known = {entry.candidate.id for entry in entries}
     for name in candidates:
         if name not in known:
-            close = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {close[0]}?" if close else "`bakeoff run --dry-run` lists them"
-            raise UserError(f"--candidate {name}: no such candidate; {hint}")
+            raise UserError(f"--candidate {name}: {_absent(name, entries)}")
     return tuple(entry for entry in entries if not candidates or entry.candidate.id in candidates)
+
+
+def _absent(name: str, entries: Sequence[Entry]) -> str:
+    """Why an id stands for no candidate: its backend, or its variant on it, cannot run here; else what is like it."""
+    backend, *parts = name.split("/")
+    for entry in entries:
+        if entry.failure and entry.candidate.backend == backend and entry.candidate.variant in {BASE, *parts}:
+            return f"cannot run here: {entry.failure.reason}" + (entry.failure.remedy and f"; {entry.failure.remedy}")
+    close = difflib.get_close_matches(name, [entry.candidate.id for entry in entries], 1)
+    return f"no such candidate; did you mean {close[0]}?" if close else f"no such candidate; {LISTS}"
 
 
 def _write_down(question: Question, store: Store, run: str) -> None:

@@ -20,9 +20,7 @@ def start(question: Question, name: str, folder: Path) -> Engine:
     if entry.failure is not None:
         raise entry.failure
     place = artifacts.folder(question.prepared, entry, " ".join(host.cpu_flags()), run=str(folder))
-    if artifacts.kept(place) is None:
-        log = log_path(folder, question.scenario.name, name, "build")
-        artifacts.make(question.prepared, entry, place, log, artifacts.BUILD_LIMIT_S)
+    artifacts.made(question.prepared, entry, place, log_path(folder, question.scenario.name, name, "build"))
     return Engine.start(
         order(question, name, place, log_path(folder, question.scenario.name, name, "serve")), START_LIMIT_S
     )

@@ -42,7 +42,6 @@ RESERVED = 0.6
 CAPACITY_SHARE, CAPACITY_SHARE_WHERE_ASKED = 0.2, 0.5
 """The share of the budget left for bracketing capacities: after the fewest rounds, or before them where capacity is the
 question."""
-SCORE_LIMIT_S = 900.0
 LOADED_TOGETHER = 3
 AGAIN = MOST_BLOCKS_A_ROUND
 """Position p + AGAIN holds the block that was taken because the generator was too late in that of position p."""
@@ -99,18 +98,17 @@ class Trial:
         kept_for_later_s = 0.0 if math.isinf(self.budget.left) else self.budget.left * (1 - BUILD_SHARE)
         for name in self.notebook.alive(without="build"):
             place = self.places[name]
-            if artifacts.kept(place) is None and place not in failures:
-                self.reporter.stage(f"building {name}")
+            if place not in failures:
                 log = log_path(self.logs, self.scenario.name, name, "build")
                 limit_s = (self.budget.left - kept_for_later_s) * ONE_BUILD
+                asked = (self.prepared, self.entries[name], place, log, limit_s, self.reporter.stage)
                 try:
-                    artifacts.make(self.prepared, self.entries[name], place, log, limit_s)
+                    _, build_s = artifacts.made(*asked)
                 except StageFailed as failed:
                     failures[place] = failed
             if place in failures:
                 self.notebook.failed(name, failures[place])
                 continue
-            _, build_s = artifacts.kept_or_fail(place)
             facts = {**artifacts.size_facts(place), "build_s": build_s}
             self.notebook.row(name, "build", seconds=build_s, facts=facts)
 
@@ -241,14 +239,14 @@ class Trial:
     def _score(self, name: str, engines: Engines) -> None:
         half = self.scores_of(name).with_suffix(".half.npy")
         most_items = artifacts.scored_items(self.entries[name].candidate)
-        limit_s = min(SCORE_LIMIT_S, max(1.0, self.budget.left))
+        limit_s = min(artifacts.SCORE_LIMIT_S, max(1.0, self.budget.left))
         try:
             for engine in engines.values():
                 engine.score(half, limit_s, most_items)
                 half.rename(self.scores_of(name))
                 artifacts.keep_load(self.places[name], engine.loaded)
         except StageFailed as failed:
-            short = failed.outcome == "timeout" and limit_s < SCORE_LIMIT_S
+            short = failed.outcome == "timeout" and limit_s < artifacts.SCORE_LIMIT_S
             remedy = "`bakeoff prepare` scores ahead"
             failed = StageFailed("quality", "over-budget", "the budget ended first", remedy) if short else failed
             self.notebook.failed(name, failed)

@@ -26,12 +26,14 @@ from pydantic import AfterValidator, Field
 from bakeoff.measure import environments
 from bakeoff.measure.engine_room import HERE, Interpreter, StageFailed
 from bakeoff.nightly import project
+from bakeoff.nightly.addresses import without_secrets
 from bakeoff.scenario.fields import Part
 from bakeoff.workloads import venvs
 
 PYTHON = "python"
 """The name under which the interpreter's version is compared."""
 _UNCOMMITTED = " with uncommitted changes"
+_SECRET = "its address has a user, a password or a query, which the lock leaves out; keep it in ~/.netrc"
 _ASKED = "import json, platform, sys; print(json.dumps([platform.python_version(), sys.path]))"
 _ASKING_LIMIT_S = 60.0
 
@@ -185,12 +187,13 @@ def _line(distribution: Distribution, root: Path) -> tuple[str, str, bool]:
     url = urlsplit(origin.get("url", ""))
     if not origin:
         return version, "", False
+    secret = _SECRET if without_secrets(url) != urlunsplit(url) else ""
     if "vcs_info" in origin:
-        place, warning, dirty = _commit(url, origin, root), "", False
+        place, warning, dirty = _commit(url, origin, root), secret, False
     elif "dir_info" in origin:
         place, warning, dirty = _work_tree(Path(unquote(url.path)), root)
     else:
-        place, warning, dirty = _archive(url, origin.get("archive_info") or {}, root), "", False
+        place, warning, dirty = _archive(url, origin.get("archive_info") or {}, root), secret, False
     if place:
         return f"{name} @ {place}", warning, dirty
     return version, warning or "installed from outside of the project, so its version alone is locked", dirty
@@ -198,7 +201,7 @@ def _line(distribution: Distribution, root: Path) -> tuple[str, str, bool]:
 
 def _commit(url: SplitResult, origin: Mapping[str, Any], root: Path) -> str | None:
     """A repository at a commit; None where it lies on this machine alone."""
-    where = _without_secrets(url)
+    where = without_secrets(url)
     if url.scheme == "file":
         path = project.relative(Path(unquote(url.path)), root)
         where = f"file:{path}" if path else ""
@@ -224,7 +227,7 @@ def _archive(url: SplitResult, info: Mapping[str, Any], root: Path) -> str | Non
     """A wheel or another archive by its place and, where known, its hash; None where it lies on this machine alone."""
     known = (info.get("hashes") or {}).get("sha256") or str(info.get("hash", "")).removeprefix("sha256=")
     known = known or (url.fragment.removeprefix("sha256=") if url.fragment.startswith("sha256=") else "")
-    where: str | None = _without_secrets(url._replace(fragment=""))
+    where: str | None = without_secrets(url._replace(fragment=""))
     if url.scheme == "file":
         file = Path(unquote(url.path))
         if not known and file.is_file():
@@ -232,10 +235,6 @@ def _archive(url: SplitResult, info: Mapping[str, Any], root: Path) -> str | Non
         path = project.relative(file, root)
         where = f"file:{path}" if path else None
     return f"{where}#sha256={known}" if where and known else where
-
-
-def _without_secrets(url: SplitResult) -> str:
-    return urlunsplit(url._replace(netloc=url.netloc.rpartition("@")[2]))
 
 
 def _absolute(line: str, root: Path) -> str:

@@ -58,8 +58,7 @@ def _moved(before: PinnedCandidate, after: PinnedCandidate) -> Iterator[str]:
 def _artifact(before: PinnedArtifact, after: PinnedArtifact) -> str:
     if before.bytes == after.bytes:
         return f"artifact: other bytes, as many ({after.bytes:,})"
-    change = f" ({after.bytes / before.bytes - 1:+.2%})" if before.bytes else ""
-    return f"artifact {before.bytes:,} -> {after.bytes:,} bytes{change}"
+    return f"artifact {before.bytes:,} -> {after.bytes:,} bytes ({after.bytes / before.bytes - 1:+.2%})"
 
 
 def _facts(candidate: PinnedCandidate) -> str:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from bakeoff.errors import UserError
 from bakeoff.nightly.pins import FORMAT, VERSION, Pin, require_reason
 from bakeoff.scenario import restore
+from bakeoff.scenario.loading import SUFFIXES, file_name
 from bakeoff.scenario.wording import complaint, shown
 
 DEFAULT_FOLDER = Path("results/baseline")
+T = TypeVar("T")
 AGAIN = "bring it back from git, or delete it and run `bakeoff pin`"
 
 
@@ -26,13 +28,37 @@ def path_of(folder: Path, scenario: str) -> Path:
 
 
 def find(folder: Path, scenarios: Collection[str] = ()) -> list[Pin]:
-    """The pins in a folder, by name; of `scenarios` alone where any are named. Raises UserError where one is none."""
+    """The pins in a folder, by name; of `scenarios` alone where any are named, or their files. Raises UserError where
+    one is none."""
     if scenarios:
-        return [read(path_of(folder, name)) for name in scenarios]
+        return [_of(folder, given) for given in scenarios]
     paths = sorted(folder.glob("*.json"))
     if not paths:
         raise UserError(f"{folder}: holds no pin (SCENARIO.json); `bakeoff pin --reason TEXT` makes one")
     return [read(path) for path in paths]
+
+
+def _of(folder: Path, given: str) -> Pin:
+    """The pin of a scenario by its name, or by its file."""
+    file = Path(given) if Path(given).suffix in SUFFIXES else Path("scenarios") / f"{given}.yaml"
+    name = file_name(file.stem) if file == Path(given) else given
+    found = former(folder, name)
+    if found is None:
+        raise complaint(str(path_of(folder, name)), (), f"no such pin; `bakeoff pin {file} --reason TEXT` makes it")
+    return found
+
+
+def again(folder: Path, what: Sequence[T | str]) -> tuple[list[T | str], dict[str, tuple[str, ...]]]:
+    """The same, with files in place of the names of pinned scenarios, and by such a name what its pin has."""
+    files: list[T | str] = []
+    pinned: dict[str, tuple[str, ...]] = {}
+    for each in what:
+        pin = former(folder, each) if isinstance(each, str) and not Path(each).exists() else None
+        source = pin.asked().source if pin else None
+        if pin and source:
+            pinned[pin.name] = tuple(candidate.id for candidate in pin.candidates)
+        files.append(str(source) if source else each)
+    return files, pinned
 
 
 def former(folder: Path, scenario: str) -> Pin | None:
@@ -95,7 +121,7 @@ def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise complaint(str(path), (), f"no such pin; `bakeoff pin {path.stem}.yaml --reason TEXT` makes it") from None
+        raise complaint(str(path), (), "no such pin; `bakeoff pin SCENARIO --reason TEXT` makes it") from None
     except OSError as error:
         raise complaint(str(path), (), f"cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:

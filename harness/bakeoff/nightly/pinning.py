@@ -24,8 +24,9 @@ from bakeoff.measure.engine_room import StageFailed
 from bakeoff.nightly import baseline, lock, pin_files, pins, project
 from bakeoff.nightly.moves import moves
 from bakeoff.nightly.pins import Pin, PinnedCandidate, PinnedSetting, PinnedWorkload
+from bakeoff.nightly.portable import portable
 from bakeoff.nightly.session import SideFailed, Sides, play
-from bakeoff.scenario import Scenario, override
+from bakeoff.scenario import Scenario, restore
 from bakeoff.scenario.endpoint import ENDPOINT
 from bakeoff.scenario.environment import APART
 from bakeoff.store.plain import candidate_definition
@@ -67,7 +68,10 @@ def move(
     reporter, root = reporter or Silent(), project.root()
     said = pins.require_reason(reason)
     former = {scenario.name: pin_files.former(folder, scenario.name) for scenario in scenarios}
-    made = [_made(one, wanted[one.name], said, former[one.name], root, reporter) for one in scenarios]
+    asked = [_of(scenario, wanted[scenario.name]) for scenario in scenarios]
+    for one in asked:
+        portable(one.definition(), root)
+    made = [_made(one, wanted[one.name], said, former[one.name], root, reporter) for one in asked]
     return [
         Moved(pin, pin_files.write(pin, folder), moves(former[pin.name], pin), tuple(dict.fromkeys(warnings)))
         for pin, warnings in made
@@ -96,11 +100,7 @@ def _made(
     scenario: Scenario, wanted: Sequence[str], reason: str, former: Pin | None, root: Path, reporter: Reporter
 ) -> tuple[Pin, list[str]]:
     """The pin of one scenario, its bytes kept, and warnings."""
-    backends = {name: name.partition("/")[0].partition(APART)[0] for name in wanted}
-    for name, backend in backends.items():
-        if backend == ENDPOINT:
-            raise UserError(f"{scenario.name}: {name}: a server cannot be pinned, for it cannot be kept as it is")
-    question = contest.question(override(scenario, backends=list(dict.fromkeys(backends.values()))), wanted, reporter)
+    question = contest.question(scenario, wanted, reporter)
     records, places = _built(question, reporter)
     prepared, candidates, warnings = question.prepared, [], []
     reporter.stage(f"keeping {', '.join(records)}")
@@ -117,6 +117,19 @@ def _made(
         kept=baseline.keep_prepared(prepared, [candidate.place for candidate in candidates]),
     )
     return pins.new(scenario, workload, candidates, reason, former, root), warnings
+
+
+def _of(scenario: Scenario, wanted: Sequence[str]) -> Scenario:
+    """The scenario with the backends and environments of the wanted alone: what else it has is not run and not kept."""
+    for name in wanted:
+        if name.partition("/")[0].partition(APART)[0] == ENDPOINT:
+            raise UserError(f"{scenario.name}: {name}: a server cannot be pinned, for it cannot be kept as it is")
+    names = {name.partition("/")[0]: None for name in wanted}
+    definition = scenario.definition()
+    environments = {name: each for name, each in definition["candidates"]["environments"].items() if name in names}
+    backends = list(dict.fromkeys(name.partition(APART)[0] for name in names))
+    definition["candidates"] |= {"backends": backends, "environments": environments, "endpoints": {}}
+    return restore({**definition, "incumbent": None}, str(scenario.source or scenario.name))
 
 
 def _built(question: Question, reporter: Reporter) -> tuple[dict[str, CandidateRecord], dict[str, Path]]:

@@ -72,7 +72,7 @@ class PinnedArtifact(Part):
     """What was deployed: the digest of its kept bytes, and how many they are."""
 
     digest: Sum
-    bytes: int = Field(ge=0)
+    bytes: int = Field(gt=0)
 
 
 class PinnedCandidate(Part):

@@ -32,7 +32,10 @@ def git(folder: Path, *words: str) -> str:
 
 def relative(path: Path, root: Path) -> str | None:
     """A path in the project, or in one beside it, as it reads from the root; None for all others, whose place is this
-    machine's own affair. A link stays one: an environment's interpreter leads out of it."""
-    path, root = path.parent.resolve() / path.name, root.resolve()
-    beside = root.parent != Path(root.anchor) and path.is_relative_to(root.parent)
-    return os.path.relpath(path, root) if beside or path.is_relative_to(root) else None
+    machine's own affair, as are a home folder's neighbours. What a link in the project points to does not matter."""
+    root = root.resolve()
+    shared = root.parent not in {Path(root.anchor), Path.home().resolve().parent}
+    for each in (path.parent.resolve() / path.name, path.resolve()):
+        if each.is_relative_to(root) or (shared and each.is_relative_to(root.parent)):
+            return os.path.relpath(each, root)
+    return None

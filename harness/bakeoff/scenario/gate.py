@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from bakeoff.scenario.fields import Fraction, Part
 
+P99_REQUESTS = 360
+"""Requests at which a second of traffic carries a p99: it takes 299, and arrivals at random are fewer at times."""
 _REPORTED = "Default: reported, and decides nothing."
+_OFF = "null: it is reported, and decides nothing."
+
+
+def _some_left(value: float) -> float:
+    if value >= 1.0:
+        raise ValueError("must be below 100%, for no replica takes less than nothing")
+    return value
 
 
 class Gate(Part):
-    """Metric -> from which change on for the worse, beside the pinned baseline, it is a regression."""
+    """Metric -> from which change on for the worse, beside the pinned baseline, it is a regression.
 
-    service_time: Fraction = Field(
-        default=0.02, description="Time of a request by itself, as in 2%.", json_schema_extra={"default": "2%"}
+    Service time, artifact size and quality decide unless they are switched off; all else where it is named.
+    """
+
+    service_time: Fraction | None = Field(
+        default=0.02,
+        description=f"Time of a request by itself, as in 2%. {_OFF}",
+        json_schema_extra={"default": "2%"},
     )
-    artifact_size: Fraction = Field(
-        default=0.02, description="Bytes of what is deployed, as in 2%.", json_schema_extra={"default": "2%"}
+    artifact_size: Fraction | None = Field(
+        default=0.02, description=f"Bytes of what is deployed, as in 2%. {_OFF}", json_schema_extra={"default": "2%"}
     )
     quality: bool = Field(
         default=True,
@@ -26,10 +41,14 @@ class Gate(Part):
         description="Whether a loss in any metric of the scenario's quality decides, by its interval.",
     )
     p99: Fraction | None = Field(
-        default=None, description=f"The 99th percentile of latency at the scenario's qps. {_REPORTED}", examples=["10%"]
+        default=None,
+        description=f"The 99th percentile of latency at the scenario's qps, from {P99_REQUESTS} on. {_REPORTED}",
+        examples=["10%"],
     )
-    capacity: Fraction | None = Field(
-        default=None, description=f"Requests per second that a replica can take. {_REPORTED}", examples=["10%"]
+    capacity: Annotated[Fraction, AfterValidator(_some_left)] | None = Field(
+        default=None,
+        description=f"Requests per second that a replica can take, below 100%. {_REPORTED}",
+        examples=["10%"],
     )
     memory: Fraction | None = Field(
         default=None, description=f"Resident memory once warm. {_REPORTED}", examples=["10%"]

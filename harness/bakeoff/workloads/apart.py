@@ -1,4 +1,4 @@
-"""Runs a technique's script by an interpreter of its own, whose packages do not go with ours."""
+"""Runs a script by an interpreter of its own, whose packages do not go with ours."""
 
 from __future__ import annotations
 

@@ -28,21 +28,26 @@ def main(spec_file: str) -> int:
     _quieten()
     try:
         _prepare(spec, lambda text: _tell(channel, progress=text))
-    except UserError as error:
-        _tell(channel, user_error=str(error))
-        return 2
-    except Unsupported as error:
-        _tell(channel, unsupported=str(error))
-        return 2
-    except Unavailable as error:
-        _tell(channel, unavailable=error.reason, remedy=error.remedy)
-        return 2
     except Exception as error:
-        if spec.kind != "factory":
+        message = _message(spec, error)
+        if not message:
             raise
-        _tell(channel, user_error=f"workload {spec.target}: {_blame(error)}")
+        _tell(channel, **message)
         return 2
     return 0
+
+
+def _message(spec: Spec, error: Exception) -> dict[str, str]:
+    """What the parent is told of an error; nothing where it is a bug. An engine's refusals are a variant's alone: of
+    the base, which must be there, they are the person's to mend."""
+    if isinstance(error, UserError):
+        return {"user_error": str(error)}
+    if spec.recipe and isinstance(error, Unsupported):
+        return {"unsupported": str(error)}
+    if spec.recipe and isinstance(error, Unavailable):
+        return {"unavailable": error.reason, "remedy": error.remedy}
+    blamed = spec.kind == "factory" or isinstance(error, Unsupported | Unavailable)
+    return {"user_error": f"workload {spec.target}: {_blame(error)}"} if blamed else {}
 
 
 def _blame(error: Exception) -> str:

@@ -72,9 +72,7 @@ def built(engine: str, name: str, setting: Setting, sizes: tuple[int, ...] = ITE
     candidate = Candidate(engine, precision, setting, BASE, DEVICE)
     entry = Entry(candidate, target, found.instances, found.facts.version, build_key(plugin(engine), setting))
     place = artifacts.folder(prepared, entry, " ".join(host.cpu_flags()), run="")
-    if artifacts.kept(place) is None:
-        artifacts.make(prepared, entry, place, Path(os.devnull), artifacts.BUILD_LIMIT_S)
-    artifact, _ = artifacts.kept_or_fail(place)
+    artifact, _ = artifacts.made(prepared, entry, place, Path(os.devnull))
     return Built(engine, target, found.facts.version, found.instances, setting, artifact, prepared.folder)
 
 

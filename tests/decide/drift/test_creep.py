@@ -1,5 +1,7 @@
 """Change points by Apache Otava itself, in an environment of its own: what it finds in simulated nights."""
 
+import sys
+
 import numpy as np
 import pytest
 from proofs.nights import past_night, simulated
@@ -8,6 +10,7 @@ from bakeoff.backends import Unavailable
 from bakeoff.decide.drift import creep, past
 from bakeoff.decide.drift.answers import SERVICE_TIME
 from bakeoff.errors import UserError
+from bakeoff.nightly import otava
 from bakeoff.store.nights import Nights
 from bakeoff.store.record import SessionRecord
 from bakeoff.workloads import venvs
@@ -16,7 +19,7 @@ STEP = np.where(np.arange(60) < 30, 0.0, np.log(1.05))
 
 
 def changes(nights):
-    found = creep.sought(past.history(nights, SERVICE_TIME).series, SERVICE_TIME)
+    found = creep.sought(past.history(nights, SERVICE_TIME).series, SERVICE_TIME, otava.change_points)
     return [each.changes for each in found]
 
 
@@ -69,18 +72,47 @@ def test_without_uv_the_history_is_told_and_says_what_to_install(tmp_path, monke
     monkeypatch.setattr(venvs, "find_spec", lambda name: None)
     with pytest.raises(Unavailable, match=r"apache-otava==0\.8\.0: .* needs uv.*pip install 'bakeoff\[environments\]'"):
         changes(simulated(STEP, 1))
-    with Nights.open(tmp_path / "b.db") as store:
+    found = three_nights(tmp_path)
+    assert "needs uv" in found.not_sought
+    assert [point.value for point in found.series[0].points] == [0.0, 0.01, 0.02]
+
+
+def three_nights(folder):
+    """The history of a store with as many."""
+    with Nights.open(folder / "b.db") as store:
         for number in range(3):
             night = store.begin_night("bakeoff check", {}, {}, {})
             store.add_session(night, SessionRecord("ctr", "c", "screen", 1, {SERVICE_TIME: 0.01 * number}))
-        found = creep.history(store, SERVICE_TIME)
-    assert "needs uv" in found.not_sought
+        return creep.history(store, SERVICE_TIME, otava.change_points)
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("raise ValueError('too odd')", "some_script: ValueError: too odd"),
+        ("import time; time.sleep(600)", "some_script had not ended after 3 s"),
+        ("import sys; open(sys.argv[2], 'w').write('[[')", "Expecting value"),
+        ("pass", "No such file"),
+    ],
+)
+def test_whatever_otava_does_the_history_is_told(tmp_path, monkeypatch, script, expected):
+    """Each by a program in its place, in an environment that has this Python."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to(sys.executable)
+    program = tmp_path / "some_script.py"
+    program.write_text(script)
+    monkeypatch.setattr(venvs, "made", lambda *_: tmp_path)
+    monkeypatch.setattr(otava, "_SCRIPT", program)
+    monkeypatch.setattr(otava, "LIMIT_S", 3.0)
+    found = three_nights(tmp_path)
+    assert found.not_sought.startswith("apache-otava==0.8.0: ")
+    assert expected in found.not_sought
     assert [point.value for point in found.series[0].points] == [0.0, 0.01, 0.02]
 
 
 def test_bad_questions_are_one_line_with_the_stores_place(tmp_path):
     with Nights.open(tmp_path / "b.db") as store:
         with pytest.raises(UserError, match=r"store .*b\.db: holds no nights yet"):
-            creep.history(store, SERVICE_TIME)
+            creep.history(store, SERVICE_TIME, otava.change_points)
         with pytest.raises(UserError, match="--metric speed: unknown; it takes service_time, p99, capacity"):
-            creep.history(store, "speed")
+            creep.history(store, "speed", otava.change_points)

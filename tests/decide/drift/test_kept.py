@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from bakeoff import api
 from bakeoff.decide.drift import kept
 from bakeoff.decide.drift.answers import Answer, Figure, Night, Session
+from bakeoff.errors import UserError
 from bakeoff.store.nights import Nights
 
 SESSIONS = (
@@ -62,6 +64,15 @@ def test_a_night_is_read_back_as_it_was_told(store):
         answers=ANSWERS,
     )
     assert kept.night(record).exit_code == 1
+
+
+def test_all_nights_come_the_earliest_first(store, tmp_path):
+    written = [write(store), write(store)]
+    found = api.nights(tmp_path / "b.db")
+    assert [each.night for each in found] == written
+    assert without_times(found[1]).answers == ANSWERS
+    with pytest.raises(UserError, match=r"none\.db"):
+        api.nights(tmp_path / "none.db")
 
 
 def test_a_sessions_time_is_kept(store):

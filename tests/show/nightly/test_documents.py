@@ -132,7 +132,8 @@ def test_every_form_is_written_by_its_name_and_a_summary_is_added_to(night, tmp_
 
 
 def test_earlier_nights_are_otavas(night, tmp_path):
-    write("otava", night, tmp_path / "o.csv", [replace(night, started_at=night.started_at - timedelta(days=1))])
+    before = replace(night, night="20261128-0200-ab3f", started_at=night.started_at - timedelta(days=1))
+    write("otava", night, tmp_path / "o.csv", [before, night])
     assert len((tmp_path / "o.csv").read_text().splitlines()) == 3
 
 

@@ -6,13 +6,10 @@ its search over places, hence so small a one.
 
 from __future__ import annotations
 
-import json
-import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from math import inf, pi, sqrt
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -23,10 +20,7 @@ from bakeoff.decide.drift.past import ChangePoint, History, Point, Series
 from bakeoff.errors import UserError
 from bakeoff.store.engine import told
 from bakeoff.store.nights import Nights
-from bakeoff.workloads import venvs
 
-OTAVA = "apache-otava==0.8.0"
-REMEDY = "it is installed once, by uv: look at the network, then ask again"
 MOST_P = 1e-5
 BEYOND_JOINS = 4.0
 """So many standard errors of the joins between pins a step must be beyond, for they look like steps to Otava."""
@@ -36,11 +30,13 @@ OF_A_DEVIATION = 1.4826
 """A normal variable's standard deviation in median absolute ones."""
 FEWEST = 3
 """Nights below which there is nothing to find."""
-LIMIT_S = 600.0
+
+Seek = Callable[[Sequence[Sequence[float]], float], Sequence[Sequence[Mapping[str, Any]]]]
+"""Finds each series' change points of at most a p: place, p, the means before and after. Raises Unavailable."""
 
 
-def history(store: Nights, metric: str, parts: Sequence[str] = ()) -> History:
-    """The history of the benchmarks whose names hold one of `parts`, default all, with change points where Otava runs.
+def history(store: Nights, metric: str, seek: Seek, parts: Sequence[str] = ()) -> History:
+    """The history of the benchmarks whose names hold one of `parts`, default all, with the change points of `seek`.
 
     Raises UserError for a metric that no session has, and what `past.history` refuses.
     """
@@ -49,18 +45,15 @@ def history(store: Nights, metric: str, parts: Sequence[str] = ()) -> History:
     with told(store.place):
         found = past.history(store.history(metric), metric, parts)
     try:
-        return replace(found, series=sought(found.series, metric))
+        return replace(found, series=sought(found.series, metric, seek))
     except Unavailable as missing:
         return replace(found, not_sought=str(missing))
 
 
-def sought(series: Sequence[Series], metric: str) -> tuple[Series, ...]:
-    """The same series with their change points.
-
-    Raises Unavailable where there is no environment with Otava and none can be made.
-    """
+def sought(series: Sequence[Series], metric: str, seek: Seek) -> tuple[Series, ...]:
+    """The same series with their change points; raises Unavailable where `seek` does."""
     levels = [[point.level for point in each.points] for each in series]
-    found = iter(_otava(long) if (long := [each for each in levels if len(each) >= FEWEST]) else [])
+    found = iter(seek(long, MOST_P) if (long := [each for each in levels if len(each) >= FEWEST]) else [])
     return tuple(_with(each, next(found), metric) if len(each.points) >= FEWEST else each for each in series)
 
 
@@ -96,17 +89,3 @@ def _noise(points: Sequence[Point]) -> float:
     """The standard deviation of a night's value, from the steps between neighbours that no join parts; robust."""
     steps = [abs(later.level - point.level) for point, later in pairwise(points) if not later.joined]
     return median(steps) * OF_A_DEVIATION / sqrt(2.0) if steps else inf
-
-
-def _otava(levels: Sequence[Sequence[float]]) -> list[list[dict[str, Any]]]:
-    try:
-        python = venvs.made("otava", [OTAVA], REMEDY) / venvs.PYTHON
-    except Unavailable as error:
-        raise Unavailable(f"{OTAVA}: {error.reason}", error.remedy) from None
-    asked = json.dumps({"series": levels, "most_p": MOST_P}, allow_nan=False)
-    program = Path(__file__).with_name("otava_side.py")
-    done = subprocess.run(
-        [python, "-I", program], input=asked, stdout=subprocess.PIPE, text=True, check=True, timeout=LIMIT_S
-    )
-    found: list[list[dict[str, Any]]] = json.loads(done.stdout)
-    return found

@@ -160,12 +160,20 @@ def advice(night: Night) -> Iterator[str]:
         yield f"A benchmark of {names['missing']} was not checked; bring it back, or leave it out with a new pin."
     if any(answer.status == "inconclusive" and not answer.stored for answer in night.answers):
         yield "What is inconclusive takes a longer --budget, or a quieter machine."
-    if "improved" in found:
-        yield f"`bakeoff pin {names['improved']} --reason TEXT` makes what improved the baseline; nothing else does."
+    yield from _new_pins(night)
     if any(answer.stored for answer in night.answers):
         yield "Where stored figures stood in for a baseline, another machine or load shows as a change, too."
     if night.status == "stopped":
         yield "The check was stopped before its end; it says nothing of what is not listed."
+
+
+def _new_pins(night: Night) -> Iterator[str]:
+    """A new pin of a scenario takes all of its candidates as they are, so that one which regressed comes first."""
+    improved, regressed = (_scenarios(night, status).split() for status in ("improved", "regression"))
+    if better := [name for name in improved if name not in regressed]:
+        yield f"`bakeoff pin {' '.join(better)} --reason TEXT` makes what improved the baseline; nothing else does."
+    if mixed := [name for name in improved if name in regressed]:
+        yield f"{listed(mixed)} improved in part: a new pin would take what regressed, too; mend that first."
 
 
 def _scenarios(night: Night, status: Status) -> str:

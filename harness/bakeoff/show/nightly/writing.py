@@ -34,11 +34,11 @@ def check(form: str) -> None:
 def write(form: str, night: Night, path: Path, earlier: Sequence[Night] = ()) -> None:
     """Write a night to a file, or to standard output where `path` is "-".
 
-    A summary is added to what the file holds, as CI steps do; every other form replaces it. `earlier` nights are for
-    otava. Raises UserError for a form that is none and a file that cannot be written.
+    A summary is added to what the file holds, as CI steps do; every other form replaces it. `earlier` nights, among
+    which it may be itself, are for otava. Raises UserError for a form that is none and a file that cannot be written.
     """
     check(form)
-    text = FORMATS[form]([*earlier, night])
+    text = FORMATS[form]([*(each for each in earlier if each.night != night.night), night])
     if path == STANDARD_OUTPUT:
         sys.stdout.write(text)
         return

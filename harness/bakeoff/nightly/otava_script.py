@@ -1,4 +1,4 @@
-"""Runs in Apache Otava's own environment, as a program: series on standard input, change points on standard output.
+"""Runs in Apache Otava's own environment, as a program: `otava_script.py ASKED FOUND`, two files of JSON.
 
 Otava 0.8 needs another numpy than the engines that are measured, so it never comes into this environment. Imports
 nothing of bakeoff.
@@ -8,6 +8,7 @@ import json
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from otava.analysis import compute_change_points
@@ -29,5 +30,6 @@ def change_points(series: Sequence[float], most_p: float) -> list[dict[str, Any]
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    asked = json.load(sys.stdin)
-    json.dump([change_points(each, asked["most_p"]) for each in asked["series"]], sys.stdout)
+    asked = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    found = [change_points(each, asked["most_p"]) for each in asked["series"]]
+    Path(sys.argv[2]).write_text(json.dumps(found), encoding="utf-8")
