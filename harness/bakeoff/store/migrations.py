@@ -25,7 +25,7 @@ MIGRATIONS: Mapping[int, tuple[str, ...]] = {
         "CREATE TABLE bakeoff_sessions (number {numbered} NOT NULL PRIMARY KEY,"
         " night_number INTEGER NOT NULL REFERENCES bakeoff_nights (number), scenario TEXT NOT NULL,"
         " candidate TEXT NOT NULL, stage VARCHAR(40) NOT NULL, session INTEGER NOT NULL, changes JSON NOT NULL,"
-        " baseline JSON NOT NULL, now JSON NOT NULL, at VARCHAR(40) NOT NULL,"
+        " baseline JSON NOT NULL, now JSON NOT NULL, at VARCHAR(40) NOT NULL, stored BOOLEAN NOT NULL,"
         " UNIQUE (night_number, scenario, candidate, stage, session))",
         "CREATE TABLE bakeoff_answers (number {numbered} NOT NULL PRIMARY KEY,"
         " night_number INTEGER NOT NULL REFERENCES bakeoff_nights (number), scenario TEXT NOT NULL,"

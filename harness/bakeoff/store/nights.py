@@ -77,6 +77,7 @@ class Nights(Opened):
                         baseline=plain(session.baseline),
                         now=plain(session.now),
                         at=time_text(session.at),
+                        stored=session.stored,
                     )
                 )
         except IntegrityError:
@@ -132,17 +133,16 @@ class Nights(Opened):
             )
 
     def sessions(self, scenario: str, candidate: str) -> tuple[tuple[SessionRecord, ...], ...]:
-        """A benchmark's sessions of every night that has any, the earliest night first, but for nights in which stored
-        figures stood in for its baseline: those were sessions of one side."""
-        c, a = tables.sessions.c, tables.answers.c
-        same = (c.scenario == text(scenario), c.candidate == text(candidate))
-        said = (a.scenario == text(scenario), a.candidate == text(candidate), a.answer["stored"].as_boolean())
-        beside = c.night_number.not_in(select(a.night_number).where(*said))
-        found = self._read(select(tables.sessions).where(*same, beside).order_by(c.night_number, c.number))
+        """A benchmark's sessions of every night that has any, the earliest night first; none beside stored figures,
+        whose error they share."""
+        c = tables.sessions.c
+        same = (c.scenario == text(scenario), c.candidate == text(candidate), c.stored.is_(False))
+        found = self._read(select(tables.sessions).where(*same).order_by(c.night_number, c.number))
         return tuple(tuple(map(_session, night)) for _, night in groupby(found, lambda row: row.night_number))
 
     def history(self, metric: str) -> tuple[PastNight, ...]:
-        """Every night, the earliest first, with one metric's values of every session that gave any, and its answers."""
+        """Every night, the earliest first, with its answers, and one metric's values of every session that gave any
+        and had a baseline beside it."""
         n, s, a = tables.nights.c, tables.sessions.c, tables.answers.c
         value = s.changes[metric].as_float()
         with engines.told(self.place), self._reader.begin() as connection:
@@ -150,7 +150,7 @@ class Nights(Opened):
                 select(n.number, n.night, n.started_at, n.status, n.pins, n.packages).order_by(n.number)
             ).all()
             measured = select(s.night_number, s.scenario, s.candidate, value).where(value.is_not(None))
-            values = _by_night(connection, measured.order_by(s.number))
+            values = _by_night(connection, measured.where(s.stored.is_(False)).order_by(s.number))
             said = _by_night(connection, select(a.night_number, a.scenario, a.candidate, a.answer))
         return tuple(
             PastNight(
@@ -188,6 +188,7 @@ def _session(row: Row[Any]) -> SessionRecord:
         baseline=_figures(row.baseline),
         now=_figures(row.now),
         at=datetime.fromisoformat(row.at),
+        stored=row.stored,
     )
 
 

@@ -145,6 +145,7 @@ class RunRecord:
 class SessionRecord:
     """A fresh process of a baseline beside one of what was there that night: `stage` "screen" or "confirm", `number`
     counts within a benchmark's stage. `changes` holds log ratios by metric, `baseline` and `now` both sides' figures.
+    `stored` says that the baseline did not run: its stored figures stood in.
     """
 
     scenario: str
@@ -155,6 +156,7 @@ class SessionRecord:
     baseline: Mapping[str, float] = field(default_factory=dict)
     now: Mapping[str, float] = field(default_factory=dict)
     at: datetime | None = None
+    stored: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,6 +134,7 @@ sessions = Table(
     Column("baseline", JSON, nullable=False),
     Column("now", JSON, nullable=False),
     Column("at", String(40), nullable=False),
+    Column("stored", Boolean, nullable=False),
     UniqueConstraint("night_number", "scenario", "candidate", "stage", "session"),
 )
 

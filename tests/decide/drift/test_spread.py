@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bakeoff.decide.drift.detect import POWER, detectable, detectable_by_t
 from bakeoff.decide.drift.flips import allowed, sign_flip
-from bakeoff.decide.drift.spread import Spread, pooled, robust
+from bakeoff.decide.drift.spread import LAST, PRIOR, Spread, pooled, robust, tonights
 
 NOISES = {
     "normal": lambda rng, shape: rng.standard_normal(shape),
@@ -41,6 +41,33 @@ def test_one_night_gone_wrong_does_not_blind_the_screen():
     before = pooled(nights).value
     nights[7, 1] = 3.0
     assert before <= pooled(nights).value < 1.4 * before
+
+
+def test_the_spread_is_tonights_where_tonight_is_the_noisier():
+    rng = np.random.default_rng(3)
+    past = [tuple(each) for each in 0.01 * rng.standard_normal((30, 3))]
+    usual = tonights(past, [(0.003, -0.006, 0.002)])
+    assert usual == pooled([*past, (0.003, -0.006, 0.002)])
+    restless = tonights(past, [(-0.15, 0.12, 0.02)])
+    assert restless.freedom == PRIOR + 2
+    assert 0.07 < restless.value < pooled([(-0.15, 0.12, 0.02)]).value
+    assert tonights(past, [(0.2, 0.2, 0.21), (0.0, 0.01, 0.0)]).value < 1.1 * usual.value, "stage by stage"
+    more = tonights(past, 0.06 * rng.standard_normal((1, 30)))
+    assert more.value > 0.045, "the more sessions, the less do nights before weigh"
+    assert tonights(past, [(0.0, 0.0, 0.0)]).value > 0.9 * usual.value, "and three that agree say nothing"
+
+
+def test_nights_long_ago_do_not_count():
+    past = [(-0.05, 0.05)] * 40 + [(-0.01, 0.01)] * LAST
+    assert tonights(past, [(0.01, -0.01)]).value == pytest.approx(math.sqrt(2) * 0.01)
+    assert tonights(past + [(0.3,), ()] * 20, [(0.01, -0.01)]).value == pytest.approx(math.sqrt(2) * 0.01)
+
+
+def test_without_a_history_tonights_own_sessions_are_all_there_is():
+    assert tonights([], [(0.1, 0.0)]) == tonights([(0.3,)], [(0.1, 0.0)]) == pooled([(0.1, 0.0)])
+    assert tonights([(0.1, 0.0)], [(0.7,), ()]) == pooled([(0.1, 0.0)])
+    assert tonights([], []).freedom == 0
+    assert tonights([(0.0, 0.0)] * 9, [(0.1, 0.0)]).value > 0.02, "nights that were all alike"
 
 
 def test_values_that_mostly_agree_still_differ():

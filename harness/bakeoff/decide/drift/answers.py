@@ -39,7 +39,7 @@ class Session:
     """A fresh process of the baseline beside a fresh one of what is here now.
 
     `changes` holds the metrics' log ratios, above 0 where now is worse; `baseline` and `now` hold both sides' figures
-    in the metric's own unit (seconds, requests/s, bytes).
+    in the metric's own unit (seconds, requests/s, bytes). `stored` says that stored figures stood in for the baseline.
     """
 
     stage: Stage
@@ -48,6 +48,7 @@ class Session:
     baseline: Mapping[str, float] = field(default_factory=dict)
     now: Mapping[str, float] = field(default_factory=dict)
     at: datetime | None = None
+    stored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,9 @@ class Figure:
     """One metric of a benchmark, now beside its baseline.
 
     `change` is a fraction of the baseline's (0.05: 5 % slower, larger, or 5 % less capacity); of "quality:METRIC" the
-    loss in the metric's own units. `low` and `high` bound it with 99 % confidence (quality: 95 %), `mde` is the
-    smallest change that so many sessions find in four of five cases; None where too few were measured. `gate` is the
-    practical threshold of a metric that decides, None of one that is only reported.
+    loss in the metric's own units. `low` and `high` bound it with 99 % confidence (quality: see qualities.py), `mde` is
+    the smallest change that so many sessions find in four of five cases; None where too few were measured. `gate` is
+    the practical threshold of a metric that decides, None of one that is only reported.
     """
 
     metric: str

@@ -2,11 +2,12 @@
 
 Where now is what the baseline was, a session's change is as likely its mirror image: who is launched first and whose
 turn comes first is drawn by lot. So each of the 2^k ways to flip the signs of k changes was as likely as what was seen,
-whatever the noise looks like, and p is the share of them whose sum is no less (an exact randomisation test; Fisher,
-The Design of Experiments, 1935). A sum with the signs of a subset flipped is no less than the sum seen exactly where
-that subset's own sum is not above 0: p counts subsets. So its inversion needs no search: the test refuses a change
-below the m-th smallest mean of a non-empty subset, m being the number of flips that the level allows (J. A. Hartigan,
-Using subsample values as typical values, JASA 64, 1969).
+whatever the noise looks like, and p is the share of them whose sum is no less (an exact randomisation test; Fisher, The
+Design of Experiments, 1935). That asks for fresh lots in each session, from the operating system and no seed: lots that
+come again bring back what an order does to one side, and all sessions lean the same way. A sum with the signs of a
+subset flipped is no less than the sum seen exactly where that subset's own sum is not above 0: p counts subsets. So its
+inversion needs no search: the test refuses a change below the m-th smallest mean of a non-empty subset, m being the
+number of flips that the level allows (J. A. Hartigan, Using subsample values as typical values, JASA 64, 1969).
 
 The price is that p comes in steps of 2^-k: seven changes are the fewest that can tell anything at 1 %, and where the
 level allows two flips a change is told where all are above 0 but, at most, the one nearest to it. One bad session in

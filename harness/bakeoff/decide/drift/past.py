@@ -103,7 +103,7 @@ def history(nights: Sequence[PastNight], metric: str, parts: Sequence[str] = ())
 
     Raises UserError where no night measured the metric, or a part is in no benchmark's name.
     """
-    benchmarks = list(dict.fromkeys(of for night in nights for of in night.values))
+    benchmarks = list(dict.fromkeys(of for night in nights for of in [*night.values, *_beside_stored(night)]))
     if not nights:
         raise UserError("holds no nights yet; `bakeoff check` makes some, --store names another")
     if not benchmarks:
@@ -126,9 +126,14 @@ def _wanted(named: Mapping[str, Benchmark], parts: Sequence[str]) -> list[Benchm
 def _series(nights: Sequence[PastNight], metric: str, of: Benchmark) -> Series:
     scenario, candidate = of
     told = [(night, kept.answer(*of, night.answers[of]) if of in night.answers else None) for night in nights]
-    measured = [(night, said) for night, said in told if of in night.values]
-    paired = [(night, said) for night, said in measured if said is None or not said.stored]
-    return Series(scenario, candidate, tuple(_points(paired, metric, of)), len(measured) - len(paired))
+    paired = [(night, said) for night, said in told if of in night.values and (said is None or not said.stored)]
+    left_out = sum(of in _beside_stored(night) for night in nights)
+    return Series(scenario, candidate, tuple(_points(paired, metric, of)), left_out)
+
+
+def _beside_stored(night: PastNight) -> list[Benchmark]:
+    """What had stored figures alone to compare with."""
+    return [of for of, said in night.answers.items() if said.get("stored", False)]
 
 
 def _points(told: Sequence[tuple[PastNight, Answer | None]], metric: str, of: Benchmark) -> Iterator[Point]:

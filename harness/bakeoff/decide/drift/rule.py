@@ -9,7 +9,12 @@ The guarantee is the second stage's, and rests on two things: a session's change
 both sides are the same, which the session's lots provide, and sessions do not depend on each other. Given who was
 flagged, the fresh sessions are what they would have been, and Holm's correction holds under any dependence between
 benchmarks. What it costs is power: see flips.py, and the minimum detectable effect of each figure (detect.py), which is
-that of the whole rule. Where that is above MOST_MDE, "nothing found" is no "ok".
+that of the whole rule, the practical threshold included. Where the noise alone, without that threshold, hides more than
+MOST_MDE, "nothing found" is no "ok".
+
+Stored figures are off by one and the same amount in all sessions of a benchmark, which no test of these sees. So their
+changes count only beyond what any of the night's is off by at FAMILY, and of service times alone: how far other figures
+are off is not known. In a night with stored figures that comes on top, at most two in a hundred.
 
 An improvement is only reported, and nothing is measured anew for it: it is told by the sign-flip test on the other side
 where there are fresh sessions, else by the screen's and the pooled spread, under Holm at FAMILY over all gating figures
@@ -38,7 +43,7 @@ from bakeoff.decide.drift.answers import (
 )
 from bakeoff.decide.drift.detect import UNLUCKY, detectable_by_t, detected
 from bakeoff.decide.drift.flips import holm, interval, sign_flip
-from bakeoff.decide.drift.screen import ENOUGH, Series, series
+from bakeoff.decide.drift.screen import Series, series, stored_allowance
 
 SCREEN_SESSIONS = 3
 FAMILY = 0.01
@@ -46,7 +51,9 @@ FAMILY = 0.01
 PRACTICAL = 0.02
 """What a slowdown must be above to matter, unless the scenario says otherwise."""
 MOST_MDE = 0.10
+"""What the noise may hide at most where nothing found is to be ok."""
 CONFIDENCE = 0.99
+NO_TIME = "no time was left for it"
 UNITS = {"service_time": "s", "p99": "s", "capacity": "requests/s", "memory": "bytes", "load_time": "s"}
 
 Pair = tuple[int, str]
@@ -57,9 +64,10 @@ Pair = tuple[int, str]
 class Benchmark:
     """What a night knows of a candidate in a scenario.
 
-    `history` holds the sessions of earlier nights, a sequence each. `gates` maps what decides to its practical
-    threshold, a fraction ("quality": of any of its figures); `exact` holds the figures that no session gives. `reason`
-    says why there are no sessions, or why `stored` figures stand in for the baseline.
+    `history` holds the sessions of earlier nights, a sequence each, the latest last. `gates` maps what decides to its
+    practical threshold, a fraction ("quality": of any of its figures); `exact` holds the figures that no session gives.
+    `vanished` says that it cannot be run; what has no sessions without it had no time. `reason` says why it cannot, or
+    why `stored` figures stand in for the baseline.
     """
 
     scenario: str
@@ -71,10 +79,15 @@ class Benchmark:
     reason: str = ""
     stored: bool = False
     seconds: float = 0.0
+    vanished: bool = False
 
-    def series(self, metric: str) -> Series:
+    def decides(self, metric: str) -> bool:
+        """Whether a metric that sessions give may become a regression."""
+        return metric in self.gates and (metric == SERVICE_TIME or not self.stored)
+
+    def series(self, metric: str, allowance: float = 0.0) -> Series:
         """A metric through its sessions."""
-        return series(metric, self.sessions, self.history, self.gates.get(metric), stored=self.stored)
+        return series(metric, self.sessions, self.history, self.gates.get(metric), allowance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +121,13 @@ def judge(benchmarks: Sequence[Benchmark]) -> tuple[Answer, ...]:
 
 
 def _gating(benchmarks: Sequence[Benchmark]) -> dict[Pair, Series]:
+    stored = sum(each.stored and each.decides(SERVICE_TIME) for each in benchmarks)
+    allowance = stored_allowance(FAMILY / stored) if stored else 0.0
     return {
-        (number, metric): each.series(metric)
+        (number, metric): each.series(metric, allowance if each.stored else 0.0)
         for number, each in enumerate(benchmarks)
         for metric in MEASURED
-        if metric in each.gates and each.sessions
+        if each.sessions and each.decides(metric)
     }
 
 
@@ -127,7 +142,7 @@ def _faster(each: Series) -> float:
     if each.fresh:
         return sign_flip([-change - each.allowance for change in each.fresh])
     least = min((-change - each.allowance for change in each.screened), default=0.0)
-    if each.spread.freedom < ENOUGH or least <= 0.0:
+    if not each.known or least <= 0.0:
         return 1.0
     sure = each.spread.upper(UNLUCKY)
     return float(special.stdtr(each.spread.freedom, -least / sure)) ** len(each.screened) if sure else 0.0
@@ -139,8 +154,10 @@ def _answer(
     figures = [*_measured(number, benchmark, gating, verdicts), *map(_sane, benchmark.exact), *_absent(benchmark)]
     deciding = [each for each in figures if each.gate is not None]
     statuses: dict[Status, str] = {each.status: f"{each.metric}: {each.reason}" for each in reversed(deciding)}
-    if not benchmark.sessions:
-        statuses["missing"] = benchmark.reason or "nothing was measured"
+    if benchmark.vanished:
+        statuses["missing"] = benchmark.reason
+    elif not benchmark.sessions:
+        statuses["inconclusive"] = "; ".join(filter(None, [benchmark.reason, NO_TIME]))
     status: Status = next((each for each in EXITS if each in statuses), "missing")
     reason = statuses.get(status, "nothing decides it") if status != "ok" else ""
     if benchmark.sessions and benchmark.reason:
@@ -163,47 +180,59 @@ def _measured(
     """The figures that sessions give: those that decide, and what else any of them measured."""
     figures = []
     for metric in MEASURED if benchmark.sessions else ():
-        if metric in benchmark.gates:
-            each = gating[number, metric]
-            figure = _decided(each, verdicts[number, metric], benchmark.gates[metric])
-        elif any(metric in session.changes for session in benchmark.sessions):
-            each = benchmark.series(metric)
-            status: Status = "inconclusive" if each.faults or not each.deciding else "ok"
-            mde = detectable_by_t(each.spread, len(each.deciding), FAMILY)
-            figure = _figure(each, status, mde, "; ".join(each.faults))
+        if benchmark.decides(metric):
+            figure = _decided(gating[number, metric], verdicts[number, metric], benchmark.gates[metric])
         else:
-            continue
+            each = benchmark.series(metric)
+            if not each.deciding and not each.faults:
+                continue
+            figure = _beside_stored(each, benchmark.gates.get(metric)) if benchmark.stored else _reported(each)
         figures.append(_with_sides(figure, benchmark.sessions))
     return figures
+
+
+def _reported(each: Series) -> Figure:
+    """What decides nothing."""
+    mde = detectable_by_t(each.spread, len(each.deciding), FAMILY)
+    status: Status = "inconclusive" if each.faults or not each.deciding else "ok"
+    return _figure(each, status, mde, "; ".join(each.faults))
+
+
+def _beside_stored(each: Series, gate: float | None) -> Figure:
+    """What stored figures tell beside service time: a change, and not how far to trust it."""
+    found = _figure(each, "inconclusive", None, "; ".join([*each.faults, "stored figures of it decide nothing"]))
+    return replace(found, low=None, high=None, gate=gate)
 
 
 def _decided(each: Series, verdict: Verdict, gate: float) -> Figure:
     """A gating figure. What was not flagged would have been one suspect more, had it changed."""
     flagged = verdict.slower is not None
     among = verdict.suspects + (not flagged)
-    mde = detected(each, SCREEN_SESSIONS, len(each.fresh) if flagged else confirming(among), FAMILY / among)
-    status, reason = _status(each, verdict, gate, mde)
+    fresh, level = len(each.fresh) if flagged else confirming(among), FAMILY / among
+    mde = detected(each, SCREEN_SESSIONS, fresh, level)
+    hidden = detected(replace(each, threshold=0.0), SCREEN_SESSIONS, fresh, level)
+    status, reason = _status(each, verdict, gate, mde, hidden)
     return replace(_figure(each, status, mde, reason), gate=gate)
 
 
-def _status(each: Series, verdict: Verdict, gate: float, mde: float | None) -> tuple[Status, str]:
-    """The first that holds, and why."""
+def _status(each: Series, verdict: Verdict, gate: float, mde: float | None, hidden: float | None) -> tuple[Status, str]:
+    """The first that holds, and why; `hidden` is the MDE without a practical threshold."""
     fresh, wanted, threshold = len(each.fresh), confirming(verdict.suspects), each.threshold or 0.0
     confirmed = verdict.slower is not None and verdict.slower <= FAMILY
     gain = -each.estimate - each.allowance
     if not each.deciding:
-        return "missing", "; ".join(each.faults) or "no session gave it"
+        return "inconclusive" if each.halved else "missing", "; ".join(each.faults) or "no session gave it"
     if confirmed and each.estimate - each.allowance > threshold:
         return "regression", f"confirmed by {fresh} fresh sessions, p {verdict.slower:.2g} for the night"
     if each.faults:
         return "inconclusive", "; ".join(each.faults)
     if len(each.screened) < SCREEN_SESSIONS:
-        return "inconclusive", f"measured in {len(each.screened)} of {SCREEN_SESSIONS} sessions"
+        return "inconclusive", f"{NO_TIME}: measured in {len(each.screened)} of {SCREEN_SESSIONS} sessions"
     if verdict.slower is not None and fresh < wanted:
         return "inconclusive", f"suspicious, and only {fresh} of {wanted} fresh sessions to confirm it"
     if verdict.faster <= FAMILY and gain > threshold:
         return "improved", f"p {verdict.faster:.2g}; a new pin would keep it"
-    if mde is None or fraction(each.metric, mde) > MOST_MDE:
+    if mde is None or hidden is None or fraction(each.metric, hidden) > MOST_MDE:
         least = "any change" if mde is None else f"a change under {fraction(each.metric, mde):.1%}"
         return "inconclusive", f"the sessions differ too much: {least} may go unseen"
     if confirmed:

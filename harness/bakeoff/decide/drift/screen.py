@@ -1,7 +1,7 @@
 """One metric of one benchmark through a night, and whether its few first sessions look suspicious.
 
 The screen promises nothing: a false suspicion costs fresh sessions, and only those decide. So it may use whatever
-helps: the spread of all nights known, of which three sessions alone have no idea.
+helps: the spread of the nights before, of which three sessions alone have little idea.
 """
 
 from __future__ import annotations
@@ -11,28 +11,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import special
 
 from bakeoff.decide.drift.answers import Session, Stage, log_change
 from bakeoff.decide.drift.flips import Floats
-from bakeoff.decide.drift.spread import Spread, pooled
+from bakeoff.decide.drift.spread import Spread, tonights
 
-SUSPICIOUS = 0.05
-"""The one-sided level of the screen, where the spread is known."""
+SUSPICIOUS = 0.08
+"""The one-sided level of the screen, where the spread is known. That is only ever taken for larger than it was before,
+so that one usual benchmark in twenty is flagged, and not one in twelve."""
 ENOUGH = 10
-"""So many degrees of freedom make a spread known: four earlier nights of three sessions, and this one's."""
-STORED_ALLOWANCE = 0.35
-"""How far stored figures may be off, as a log ratio: 2.33 times what fresh processes on different nights differ by
-(15 %). It lets no comparison with stored figures pass as ok: it finds what is slower beyond that, and nothing else."""
+"""So many differences make a spread known: four earlier nights of three sessions, and this one's."""
+STORED_SPREAD = 0.15
+"""What service times of fresh processes on different nights differ by, the standard deviation of their log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
     """A metric's log changes in a night's sessions and before.
 
-    `threshold` is the practical threshold as a log ratio, None where the metric is only reported. `spread` is that of
-    all nights and all of this one's sessions, `before` that without the fresh ones: what came after must not change who
-    was flagged. `faults` say which sessions gave no figure to go by, `allowance` how far all changes may be off
-    together.
+    `threshold` is the practical threshold as a log ratio, None where the metric is only reported. `spread` is by all
+    of the night's sessions, `before` without the fresh ones: what came after must not change who was flagged; `known`
+    says whether enough nights are behind it. `faults` say which sessions gave no figure to go by, `halved` that in one
+    of them one side alone had it. `allowance` is how far all changes may be off together.
     """
 
     metric: str
@@ -42,6 +43,8 @@ class Series:
     before: Spread
     spread: Spread
     faults: tuple[str, ...] = ()
+    halved: bool = False
+    known: bool = True
     allowance: float = 0.0
 
     @property
@@ -68,7 +71,7 @@ class Series:
         Where not: every session is slower (one time in eight by chance, whatever the noise), one beyond the threshold.
         """
         spread, threshold = self.before, self.threshold or 0.0
-        if spread.freedom < ENOUGH:
+        if not self.known:
             needed: Floats = np.maximum(-screened.min(axis=1), threshold - screened.max(axis=1))
         else:
             edge = spread.half(screened.shape[1], SUSPICIOUS)
@@ -81,36 +84,64 @@ def series(
     sessions: Sequence[Session],
     history: Iterable[Sequence[Session]],
     gate: float | None,
-    *,
-    stored: bool = False,
+    allowance: float = 0.0,
 ) -> Series:
-    """Read a metric; `history` holds earlier nights' sessions, `gate` the practical threshold as a fraction."""
+    """Read a metric; `history` holds earlier nights' sessions, `gate` the practical threshold as a fraction.
+
+    That a session gave none is a fault where it decides, and where the baseline alone has it.
+    """
     staged: Mapping[Stage, list[float]] = {"screen": [], "confirm": []}
     faults = []
     for session in sessions:
         fault = _fault(session, metric)
         if not fault:
             staged[session.stage].append(session.changes[metric])
-        elif gate is not None or metric in session.changes:
+        elif gate is not None or metric in session.changes or _without(session, metric) == "now":
             faults.append(f"{session.stage} session {session.number} {fault}")
     earlier = [[each.changes[metric] for each in night if not _fault(each, metric)] for night in history]
     threshold = None if gate is None else log_change(metric, gate)
-    allowance = STORED_ALLOWANCE if stored else 0.0
     screened, fresh = (tuple(staged[stage]) for stage in ("screen", "confirm"))
-    before = pooled([*earlier, screened])
-    spread = pooled([*earlier, screened + fresh]) if fresh else before
-    return Series(metric, threshold, screened, fresh, before, spread, tuple(faults), allowance)
+    return Series(
+        metric,
+        threshold,
+        screened,
+        fresh,
+        before=tonights(earlier, [screened]),
+        spread=tonights(earlier, [screened, fresh]),
+        faults=tuple(faults),
+        halved=any(_without(session, metric) for session in sessions),
+        known=sum(max(0, len(night) - 1) for night in [*earlier, screened]) >= ENOUGH,
+        allowance=allowance,
+    )
+
+
+def stored_allowance(chance: float) -> float:
+    """How far a stored service time is off with that chance at most, in one direction, as a log ratio (normal).
+
+    From 1 % on that lets no comparison with stored figures pass as ok: it finds what is slower beyond, and no more.
+    """
+    return -STORED_SPREAD * float(special.ndtri(chance))
 
 
 def _fault(session: Session, metric: str) -> str:
     """Why a session's change cannot be used; empty where it can."""
     if metric not in session.changes:
-        return "gave none"
+        side = _without(session, metric)
+        return f"gave {side}: none" if side else "gave none"
     if not math.isfinite(session.changes[metric]):
         return f"gave {session.changes[metric]}"
-    sides = (("baseline", session.baseline), ("now", session.now))
-    wrong = [f"{side} {figures[metric]}" for side, figures in sides if not _sound(figures.get(metric, 1.0))]
+    wrong = [f"{side} {figures[metric]}" for side, figures in _sides(session) if not _sound(figures.get(metric, 1.0))]
     return f"gave {' and '.join(wrong)}" if wrong else ""
+
+
+def _without(session: Session, metric: str) -> str:
+    """The side that has no such figure where the other has one; empty where both do, or neither."""
+    lacking = [side for side, figures in _sides(session) if not _sound(figures.get(metric, math.nan))]
+    return lacking[0] if len(lacking) == 1 else ""
+
+
+def _sides(session: Session) -> tuple[tuple[str, Mapping[str, float]], ...]:
+    return ("baseline", session.baseline), ("now", session.now)
 
 
 def _sound(figure: float) -> bool:

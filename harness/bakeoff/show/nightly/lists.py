@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import UTC
 from typing import Any
 
-from bakeoff.decide.drift.answers import Answer, Figure, Night
+from bakeoff.decide.drift.answers import CAPACITY, Answer, Figure, Night
 from bakeoff.show.nightly import words
 from bakeoff.show.numbers import ABSENT, clean, known
 from bakeoff.store.plain import plain
@@ -49,12 +49,12 @@ def smaller_is_better(night: Night) -> list[dict[str, Any]]:
         {
             "name": f"{clean(answer.benchmark)} {words.metric_words(figure)}",
             "unit": UNIT,
-            "value": 1.0 + change,
+            "value": ratio,
             "range": _range(figure),
             "extra": _extra(night, answer, figure),
         }
         for answer in night.answers
-        for figure, change in _ratios(answer)
+        for figure, ratio in _ratios(answer)
     ]
 
 
@@ -80,7 +80,7 @@ def otava(nights: Sequence[Night]) -> str:
 
 def _columns(night: Night) -> dict[str, float]:
     """A night's ratios by the names of their columns."""
-    return {column(answer, figure): 1.0 + change for answer in night.answers for figure, change in _ratios(answer)}
+    return {column(answer, figure): ratio for answer in night.answers for figure, ratio in _ratios(answer)}
 
 
 def column(answer: Answer, figure: Figure) -> str:
@@ -91,14 +91,19 @@ def column(answer: Answer, figure: Figure) -> str:
 def _ratios(answer: Answer) -> Iterator[tuple[Figure, float]]:
     for figure in answer.figures:
         if figure.change is not None and known(figure.change) and not words.is_quality(figure):
-            yield figure, figure.change
+            yield figure, _ratio(figure, figure.change)
+
+
+def _ratio(figure: Figure, change: float) -> float:
+    """now / baseline; of capacity, which is worse where it is less, baseline / now."""
+    return 1.0 / (1.0 - change) if figure.metric == CAPACITY else 1.0 + change
 
 
 def _range(figure: Figure) -> str:
-    """Half the interval's width, as the tool shows it behind the value; empty where there is none."""
+    """Half the width of the ratio's interval, as the tool shows it behind the value; empty where there is none."""
     if not (known(figure.low) and known(figure.high)) or figure.low is None or figure.high is None:
         return ""
-    return f"± {(figure.high - figure.low) / 2:.3g}"
+    return f"± {(_ratio(figure, figure.high) - _ratio(figure, figure.low)) / 2:.3g}"
 
 
 def _extra(night: Night, answer: Answer, figure: Figure) -> str:
