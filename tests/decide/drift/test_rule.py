@@ -218,7 +218,11 @@ def test_what_had_no_time_has_not_vanished():
     assert (fallen.status, fallen.reason) == ("inconclusive", "its baseline cannot be run; no time was left for it")
     short = one(benchmark(noise=QUIET[:2]))
     assert (short.status, short.reason) == (
-        "inconclusive", "service_time: no time was left for it: measured in 2 of 3 sessions"
+        "inconclusive", "no time was left for it; service_time: measured in 2 of 3 sessions"
+    )  # fmt: skip
+    cut = one(benchmark(noise=QUIET[:2], reason="its baseline cannot be run any more"))
+    assert (cut.status, cut.reason) == (
+        "inconclusive", "its baseline cannot be run any more; service_time: measured in 2 of 3 sessions"
     )  # fmt: skip
     assert one(benchmark(sessions=(), exact=(replace(SIZE, status="regression"),))).status == "regression"
 

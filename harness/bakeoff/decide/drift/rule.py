@@ -24,16 +24,15 @@ of the night.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 from scipy import special
 
+from bakeoff.decide.drift import figures
 from bakeoff.decide.drift.answers import (
     EXITS,
     MEASURED,
-    QUALITY,
     SERVICE_TIME,
     Answer,
     Figure,
@@ -41,8 +40,8 @@ from bakeoff.decide.drift.answers import (
     Status,
     fraction,
 )
-from bakeoff.decide.drift.detect import UNLUCKY, detectable_by_t, detected
-from bakeoff.decide.drift.flips import holm, interval, sign_flip
+from bakeoff.decide.drift.detect import UNLUCKY, detected
+from bakeoff.decide.drift.flips import holm, sign_flip
 from bakeoff.decide.drift.screen import Series, series, stored_allowance
 
 SCREEN_SESSIONS = 3
@@ -52,9 +51,7 @@ PRACTICAL = 0.02
 """What a slowdown must be above to matter, unless the scenario says otherwise."""
 MOST_MDE = 0.10
 """What the noise may hide at most where nothing found is to be ok."""
-CONFIDENCE = 0.99
 NO_TIME = "no time was left for it"
-UNITS = {"service_time": "s", "p99": "s", "capacity": "requests/s", "memory": "bytes", "load_time": "s"}
 
 Pair = tuple[int, str]
 """A benchmark's number in the night, and the metric."""
@@ -151,22 +148,25 @@ def _faster(each: Series) -> float:
 def _answer(
     number: int, benchmark: Benchmark, gating: Mapping[Pair, Series], verdicts: Mapping[Pair, Verdict]
 ) -> Answer:
-    figures = [*_measured(number, benchmark, gating, verdicts), *map(_sane, benchmark.exact), *_absent(benchmark)]
-    deciding = [each for each in figures if each.gate is not None]
+    found = [
+        *_measured(number, benchmark, gating, verdicts),
+        *map(figures.sane, benchmark.exact),
+        *figures.absent(benchmark.gates, benchmark.exact),
+    ]
+    deciding = [each for each in found if each.gate is not None]
     statuses: dict[Status, str] = {each.status: f"{each.metric}: {each.reason}" for each in reversed(deciding)}
-    if benchmark.vanished:
-        statuses["missing"] = benchmark.reason
-    elif not benchmark.sessions:
-        statuses["inconclusive"] = "; ".join(filter(None, [benchmark.reason, NO_TIME]))
+    why = _why(benchmark)
+    if not benchmark.sessions:
+        statuses["missing" if benchmark.vanished else "inconclusive"] = why
     status: Status = next((each for each in EXITS if each in statuses), "missing")
     reason = statuses.get(status, "nothing decides it") if status != "ok" else ""
-    if benchmark.sessions and benchmark.reason:
-        reason = "; ".join(filter(None, [benchmark.reason, reason]))
+    if benchmark.sessions:
+        reason = "; ".join(filter(None, [why, reason]))
     return Answer(
         benchmark.scenario,
         benchmark.candidate,
         status,
-        tuple(figures),
+        tuple(found),
         reason,
         stored=benchmark.stored,
         sessions=benchmark.sessions,
@@ -174,11 +174,18 @@ def _answer(
     )
 
 
+def _why(benchmark: Benchmark) -> str:
+    """Its reason, and what it had no time for, unless the reason says why it has no more sessions."""
+    screened = sum(session.stage == "screen" for session in benchmark.sessions)
+    late = screened < SCREEN_SESSIONS and not benchmark.vanished and (benchmark.stored or not benchmark.reason)
+    return "; ".join(filter(None, [benchmark.reason, NO_TIME if late else ""]))
+
+
 def _measured(
     number: int, benchmark: Benchmark, gating: Mapping[Pair, Series], verdicts: Mapping[Pair, Verdict]
 ) -> list[Figure]:
     """The figures that sessions give: those that decide, and what else any of them measured."""
-    figures = []
+    found = []
     for metric in MEASURED if benchmark.sessions else ():
         if benchmark.decides(metric):
             figure = _decided(gating[number, metric], verdicts[number, metric], benchmark.gates[metric])
@@ -186,22 +193,13 @@ def _measured(
             each = benchmark.series(metric)
             if not each.deciding and not each.faults:
                 continue
-            figure = _beside_stored(each, benchmark.gates.get(metric)) if benchmark.stored else _reported(each)
-        figures.append(_with_sides(figure, benchmark.sessions))
-    return figures
-
-
-def _reported(each: Series) -> Figure:
-    """What decides nothing."""
-    mde = detectable_by_t(each.spread, len(each.deciding), FAMILY)
-    status: Status = "inconclusive" if each.faults or not each.deciding else "ok"
-    return _figure(each, status, mde, "; ".join(each.faults))
-
-
-def _beside_stored(each: Series, gate: float | None) -> Figure:
-    """What stored figures tell beside service time: a change, and not how far to trust it."""
-    found = _figure(each, "inconclusive", None, "; ".join([*each.faults, "stored figures of it decide nothing"]))
-    return replace(found, low=None, high=None, gate=gate)
+            figure = (
+                figures.beside_stored(each, benchmark.gates.get(metric))
+                if benchmark.stored
+                else figures.reported(each, FAMILY)
+            )
+        found.append(figures.with_sides(figure, benchmark.sessions))
+    return found
 
 
 def _decided(each: Series, verdict: Verdict, gate: float) -> Figure:
@@ -212,7 +210,7 @@ def _decided(each: Series, verdict: Verdict, gate: float) -> Figure:
     mde = detected(each, SCREEN_SESSIONS, fresh, level)
     hidden = detected(replace(each, threshold=0.0), SCREEN_SESSIONS, fresh, level)
     status, reason = _status(each, verdict, gate, mde, hidden)
-    return replace(_figure(each, status, mde, reason), gate=gate)
+    return replace(figures.figure(each, status, mde, reason), gate=gate)
 
 
 def _status(each: Series, verdict: Verdict, gate: float, mde: float | None, hidden: float | None) -> tuple[Status, str]:
@@ -227,7 +225,7 @@ def _status(each: Series, verdict: Verdict, gate: float, mde: float | None, hidd
     if each.faults:
         return "inconclusive", "; ".join(each.faults)
     if len(each.screened) < SCREEN_SESSIONS:
-        return "inconclusive", f"{NO_TIME}: measured in {len(each.screened)} of {SCREEN_SESSIONS} sessions"
+        return "inconclusive", f"measured in {len(each.screened)} of {SCREEN_SESSIONS} sessions"
     if verdict.slower is not None and fresh < wanted:
         return "inconclusive", f"suspicious, and only {fresh} of {wanted} fresh sessions to confirm it"
     if verdict.faster <= FAMILY and gain > threshold:
@@ -238,57 +236,3 @@ def _status(each: Series, verdict: Verdict, gate: float, mde: float | None, hidd
     if confirmed:
         return "ok", f"worse, but by no more than the {gate:.1%} that matter"
     return "ok", f"suspicious at first, not confirmed by {fresh} fresh sessions" if verdict.slower is not None else ""
-
-
-def _figure(each: Series, status: Status, mde: float | None, reason: str) -> Figure:
-    """`low` and `high`: the sign-flip test's where there are enough fresh sessions, else t's by the pooled spread."""
-    if not each.deciding:
-        return Figure(each.metric, status, unit=UNITS[each.metric], reason=reason)
-    ends = interval(each.fresh, CONFIDENCE)
-    if ends is None and each.spread.freedom:
-        half = each.spread.half(len(each.deciding), (1.0 - CONFIDENCE) / 2.0)
-        ends = each.estimate - half, each.estimate + half
-    return Figure(
-        each.metric,
-        status,
-        fraction(each.metric, each.estimate),
-        None if ends is None else fraction(each.metric, ends[0] - each.allowance),
-        None if ends is None else fraction(each.metric, ends[1] + each.allowance),
-        None if mde is None else fraction(each.metric, mde),
-        sessions=len(each.screened) + len(each.fresh),
-        unit=UNITS[each.metric],
-        reason=reason,
-    )
-
-
-def _with_sides(figure: Figure, sessions: Sequence[Session]) -> Figure:
-    """Both sides' figures, the medians over sessions."""
-    baseline, now = ([each.baseline for each in sessions], [each.now for each in sessions])
-    return replace(figure, baseline=_median(figure.metric, baseline), now=_median(figure.metric, now))
-
-
-def _median(metric: str, sides: Iterable[Mapping[str, float]]) -> float | None:
-    known = [each[metric] for each in sides if math.isfinite(each.get(metric, math.nan))]
-    return float(np.median(known)) if known else None
-
-
-def _sane(figure: Figure) -> Figure:
-    """An exact figure as it was given, unless it would pass on what is no figure: none, NaN, and 0 or below of what
-    is not a quality (an error may be 0)."""
-    sides = [each for each in (figure.baseline, figure.now) if each is not None]
-    numbers = [figure.change if figure.change is not None else math.nan, *sides]
-    sound = all(map(math.isfinite, numbers)) and (figure.metric.startswith(QUALITY) or all(x > 0.0 for x in sides))
-    if sound or figure.status not in ("ok", "improved"):
-        return figure
-    told = ", ".join(f"{name} {getattr(figure, name)}" for name in ("change", "baseline", "now"))
-    return replace(figure, status="inconclusive", reason=f"no figure to go by: {told}")
-
-
-def _absent(benchmark: Benchmark) -> list[Figure]:
-    """Gates that neither sessions nor exact figures speak of."""
-    given = {name for each in benchmark.exact for name in (each.metric, each.metric.partition(":")[0])}
-    return [
-        Figure(metric, "missing", gate=gate, reason="not measured")
-        for metric, gate in benchmark.gates.items()
-        if metric not in MEASURED and metric not in given
-    ]
