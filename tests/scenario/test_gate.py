@@ -7,8 +7,6 @@ import pytest
 from bakeoff.decide.drift.answers import ARTIFACT_SIZE, MEASURED, QUALITY
 from bakeoff.errors import UserError
 from bakeoff.scenario import Gate, load_scenario, restore
-from bakeoff.scenario.gate import P99_REQUESTS
-from bakeoff.store.percentile import smallest_sample
 
 
 def test_service_time_artifact_size_and_quality_decide_unless_told_otherwise(good):
@@ -33,30 +31,6 @@ def test_what_decides_unless_told_otherwise_can_be_switched_off(good):
     scenario = load_scenario(good("gate: {service_time: null, artifact_size: null}"))
     assert scenario.gate.thresholds == {}
     assert restore(json.loads(json.dumps(scenario.definition()))) == scenario
-
-
-@pytest.mark.parametrize(
-    ("traffic", "decides"),
-    [
-        ("qps: 400", True),
-        ("qps: 400, duration: 500ms", False),
-        ("qps: 200", False),
-        ("qps: 300", False),
-    ],
-)
-def test_p99_decides_where_a_nights_block_carries_one(write, traffic, decides):
-    text = f"workload: ctr-dlrm\ntraffic: {{kind: server, {traffic}}}\nsla: {{p99: 20ms}}\ngate: {{p99: 10%}}"
-    if decides:
-        assert load_scenario(write(text)).gate.thresholds["p99"] == 0.1
-        return
-    with pytest.raises(
-        UserError, match=r"gate\.p99: '10%': goes with 360 requests in a block's first second; \d00 qps"
-    ):
-        load_scenario(write(text))
-
-
-def test_so_many_requests_carry_a_p99_however_they_arrive():
-    assert smallest_sample(99.0) <= P99_REQUESTS - 3 * P99_REQUESTS**0.5
 
 
 def test_the_metrics_are_those_of_the_check():

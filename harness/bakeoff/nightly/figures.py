@@ -103,10 +103,11 @@ class Figures:
         except StageFailed as failed:
             return _without(scenario, name, f"cannot be built now: {failed.reason}")
         now = order(question, name, place, log_path(check.logs, scenario.name, name, "now"))
+        gate = scenario.gate.service_time
         known = rule.Benchmark(
             scenario.name,
             name,
-            gates={SERVICE_TIME: scenario.gate.service_time},
+            gates={} if gate is None else {SERVICE_TIME: gate},
             reason=f"{self._path.name} holds service times alone",
             stored=True,
         )

@@ -167,4 +167,5 @@ def _against_stored(case: Case, played: Session) -> Session:
     """A session of what is here now alone, beside the stored figures."""
     if not case.known.stored:
         return played
-    return replace(played, changes=session.changes(case.stored, played.now), baseline=dict(case.stored))
+    changes = session.changes(case.stored, played.now)
+    return replace(played, changes=changes, baseline=dict(case.stored), stored=True)

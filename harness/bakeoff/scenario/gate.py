@@ -9,8 +9,6 @@ from pydantic import AfterValidator, Field
 
 from bakeoff.scenario.fields import Fraction, Part
 
-P99_REQUESTS = 360
-"""Requests at which a second of traffic carries a p99: it takes 299, and arrivals at random are fewer at times."""
 _REPORTED = "Default: reported, and decides nothing."
 _OFF = "null: it is reported, and decides nothing."
 
@@ -42,7 +40,7 @@ class Gate(Part):
     )
     p99: Fraction | None = Field(
         default=None,
-        description=f"The 99th percentile of latency at the scenario's qps, from {P99_REQUESTS} on. {_REPORTED}",
+        description=f"The 99th percentile of latency at the scenario's qps. {_REPORTED}",
         examples=["10%"],
     )
     capacity: Annotated[Fraction, AfterValidator(_some_left)] | None = Field(
