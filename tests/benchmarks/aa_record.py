@@ -31,6 +31,7 @@ from bakeoff.decide.drift.answers import SERVICE_TIME
 from bakeoff.measure.block import Block
 from bakeoff.measure.engine_room import Engine, Order
 from bakeoff.nightly import cases, pin_files
+from bakeoff.nightly.night import Case
 from bakeoff.nightly.session import Sides, play
 
 HERE = Path(__file__).resolve().parent
@@ -72,6 +73,16 @@ def record(benchmarks: Mapping[str, Sides], sessions: int, file: Path) -> None:
                 sys.stdout.flush()
 
 
+def pinned(baseline: Path, logs: Path) -> list[Case]:
+    """A case for each pinned candidate; all must run here, beside their baseline."""
+    check = cases.Check(lambda *_: [], logs, Budget(None), Silent())
+    found = [each.case for each in cases.find(pin_files.find(baseline), check)]
+    gone = [f"{case.name}: {case.known.reason}" for case in found if case.sides is None or case.sides.baseline is None]
+    if gone:
+        raise SystemExit("\n".join(gone))
+    return found
+
+
 def main(words: Sequence[str] | None = None) -> None:
     """Record all pinned candidates."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -81,11 +92,7 @@ def main(words: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(words)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH", "")]))
     with tempfile.TemporaryDirectory(prefix="bakeoff-aa-") as logs:
-        check = cases.Check(lambda *_: [], Path(logs), Budget(None), Silent())
-        found = [each.case for each in cases.find(pin_files.find(asked.baseline), check)]
-        gone = [f"{case.name}: {case.known.reason}" for case in found if case.sides is None]
-        if gone:
-            raise SystemExit("\n".join(gone))
+        found = pinned(asked.baseline, Path(logs))
         with outside_load():
             record({case.name: case.sides for case in found if case.sides}, asked.sessions, asked.file)
 

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from aa_record import pinned
 from false_alarms import SLOWED
 from proofs import children
 from proofs.proof import Proof
@@ -39,7 +40,7 @@ from bakeoff.contest.budget import Budget
 from bakeoff.contest.reporter import Silent
 from bakeoff.decide.drift import rule
 from bakeoff.decide.drift.answers import EXITS, SERVICE_TIME, Answer, Figure, Session
-from bakeoff.nightly import cases, pin_files, session
+from bakeoff.nightly import pin_files, session
 from bakeoff.nightly.night import Case, Night, Play
 
 COMMAND = "python tests/benchmarks/nights_for_real.py"
@@ -193,12 +194,8 @@ def _numbered(case: Case, number: int) -> Case:
 
 
 def _pinned(baseline: Path, logs: Path) -> list[Case]:
-    """What is pinned, onnxruntime's first; all of it must run here, beside a baseline."""
-    found = [each.case for each in cases.find(pin_files.find(baseline), lambda *_: [], logs, Silent())]
-    gone = [f"{case.name}: {case.known.reason}" for case in found if case.sides is None or case.sides.baseline is None]
-    if gone:
-        raise SystemExit("\n".join(gone))
-    return sorted(found, key=lambda case: not case.known.candidate.startswith("onnxruntime/"))
+    """What is pinned, onnxruntime's first."""
+    return sorted(pinned(baseline, logs), key=lambda case: not case.known.candidate.startswith("onnxruntime/"))
 
 
 PROOFS: Mapping[str, Callable[[Asked], Proof]] = {"alarms": alarms, "slowdowns": slowdowns, "many": many}
