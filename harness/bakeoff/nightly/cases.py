@@ -11,7 +11,7 @@ from bakeoff.contest.budget import Budget
 from bakeoff.contest.fleet import log_path, order
 from bakeoff.contest.plan import Entry, Question
 from bakeoff.contest.reporter import Reporter
-from bakeoff.decide.drift import rule
+from bakeoff.decide.drift import qualities, rule
 from bakeoff.decide.drift.answers import QUALITY, Figure, Session
 from bakeoff.errors import UserError
 from bakeoff.measure import host
@@ -54,7 +54,7 @@ class Check:
 
 def find(pins: Sequence[Pin], check: Check) -> list[Found]:
     """A case for each pinned candidate, built where it is not, in order; what is wrong with one is its reason."""
-    ground = Ground.here()
+    ground, among = Ground.here(), sum(len(pin.candidates) * len(pin.asked().quality) for pin in pins)
     found = []
     for pin in pins:
         check.reporter.stage(f"{pin.name}: {len(pin.candidates)} pinned")
@@ -63,15 +63,17 @@ def find(pins: Sequence[Pin], check: Check) -> list[Found]:
         except UserError as error:
             found += [Found(_vanished(pin, each, str(error)), pin, each) for each in pin.candidates]
             continue
-        found += [_Case(pin, each, question, ground, check).found() for each in pin.candidates]
+        found += [_Case(pin, each, question, ground, check, among).found() for each in pin.candidates]
     return found
 
 
 class _Case:
-    """One pinned candidate's way to a case."""
+    """One pinned candidate's way to a case; the night may score `among` so many quality figures."""
 
-    def __init__(self, pin: Pin, candidate: PinnedCandidate, question: Question, ground: Ground, check: Check) -> None:
-        self._pin, self._pinned, self._question, self._check = pin, candidate, question, check
+    def __init__(
+        self, pin: Pin, candidate: PinnedCandidate, question: Question, ground: Ground, check: Check, among: int
+    ) -> None:
+        self._pin, self._pinned, self._question, self._check, self._among = pin, candidate, question, check, among
         self._unlike = pin.host.unlike(ground)
         self._gate = question.scenario.gate
 
@@ -121,7 +123,7 @@ class _Case:
         self._check.reporter.stage(f"scoring held-out data with both sides of {self._pinned.id}")
         limit_s = min(exact.SCORE_LIMIT_S, self._check.budget.left)
         try:
-            return figures + exact.quality(case.sides, artifacts.scored_items(entry.candidate), limit_s)
+            return figures + exact.quality(case.sides, artifacts.scored_items(entry.candidate), self._among, limit_s)
         except SideFailed as failed:
             return figures + self._unknown(str(failed))
 
@@ -130,7 +132,8 @@ class _Case:
         return all(name in self._pinned.quality for name in metrics)
 
     def _unknown(self, reason: str) -> list[Figure]:
-        return [exact.unknown(metric, reason, self._gate.quality) for metric in self._question.scenario.quality]
+        gate = 0.0 if self._gate.quality else None
+        return [qualities.unknown(metric, reason, gate) for metric in self._question.scenario.quality]
 
     def _log(self, which: str) -> Path:
         return log_path(self._check.logs, self._pin.name, self._pinned.id, which)
@@ -166,7 +169,7 @@ def _same_requests(question: Question, baseline: Pinned) -> bool:
 
 
 def _vanished(pin: Pin, candidate: PinnedCandidate, reason: str) -> Case:
-    return Case(rule.Benchmark(pin.name, candidate.id, reason=reason))
+    return Case(rule.Benchmark(pin.name, candidate.id, reason=reason, vanished=True))
 
 
 def narrowed(pins: Sequence[Pin], candidates: Collection[str]) -> list[Pin]:

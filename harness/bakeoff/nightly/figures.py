@@ -127,4 +127,4 @@ def incomparable(figures: StoredFigures) -> str:
 
 
 def _without(scenario: Scenario, name: str, reason: str) -> Case:
-    return Case(rule.Benchmark(scenario.name, name, reason=reason))
+    return Case(rule.Benchmark(scenario.name, name, reason=reason, vanished=True))

@@ -44,7 +44,7 @@ class Case:
 
     def vanished(self, reason: str) -> None:
         """It cannot be measured, now or any more."""
-        self.known, self.sides = replace(self.known, sessions=(), reason=reason), None
+        self.known, self.sides = replace(self.known, sessions=(), reason=reason, vanished=True), None
 
     def cut_short(self, reason: str) -> None:
         """No more sessions of it can be played; those that were stay, and are too few to pass by."""
