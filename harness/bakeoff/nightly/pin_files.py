@@ -7,18 +7,18 @@ import os
 import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import ValidationError
 
 from bakeoff.errors import UserError
 from bakeoff.nightly.pins import FORMAT, VERSION, Pin, require_reason
-from bakeoff.scenario import restore
+from bakeoff.scenario import Scenario, restore
 from bakeoff.scenario.loading import SUFFIXES, file_name
 from bakeoff.scenario.wording import complaint, shown
 
 DEFAULT_FOLDER = Path("results/baseline")
-T = TypeVar("T")
+Asked = str | Path | Scenario
 AGAIN = "bring it back from git, or delete it and run `bakeoff pin`"
 
 
@@ -48,9 +48,9 @@ def _of(folder: Path, given: str) -> Pin:
     return found
 
 
-def again(folder: Path, what: Sequence[T | str]) -> tuple[list[T | str], dict[str, tuple[str, ...]]]:
+def again(folder: Path, what: Sequence[Asked]) -> tuple[list[Asked], dict[str, tuple[str, ...]]]:
     """The same, with files in place of the names of pinned scenarios, and by such a name what its pin has."""
-    files: list[T | str] = []
+    files: list[Asked] = []
     pinned: dict[str, tuple[str, ...]] = {}
     for each in what:
         pin = former(folder, each) if isinstance(each, str) and not Path(each).exists() else None

@@ -213,11 +213,13 @@ class Scenario(Part):
 
     def _check_gate(self) -> None:
         """What decides at night must be measured then."""
-        if self.gate.p99 is not None and self.traffic.rate is None:
-            raise fault("goes with traffic at a rate, as in kind: server with qps: 400", "gate", "p99")
-        if self.gate.p99 is not None and self.traffic.rate * min(1.0, self.traffic.duration_s) < P99_REQUESTS:
-            few = f"goes with {P99_REQUESTS} requests in a block's first second; {self.traffic.rate:g} qps give fewer"
-            raise fault(f"{few}: gate service_time", "gate", "p99")
+        if self.gate.p99 is not None:
+            rate = self.traffic.rate
+            if rate is None:
+                raise fault("goes with traffic at a rate, as in kind: server with qps: 400", "gate", "p99")
+            if rate * min(1.0, self.traffic.duration_s) < P99_REQUESTS:
+                few = f"goes with {P99_REQUESTS} requests in a block's first second; {rate:g} qps give fewer"
+                raise fault(f"{few}; leave it to service_time", "gate", "p99")
         if self.gate.capacity is not None and not self.traffic.open_loop:
             raise fault(f"goes with requests that arrive at a rate, not with {self.traffic.kind}", "gate", "capacity")
 
