@@ -143,7 +143,7 @@ def test_what_is_much_slower_than_the_stored_figures_is_found():
 
 def test_what_cannot_run_is_never_played_and_keeps_its_reason():
     bench = Bench({})
-    gone = Case(rule.Benchmark("shop", "gone", reason="its backend is not installed"))
+    gone = Case(rule.Benchmark("shop", "gone", reason="its backend is not installed", vanished=True))
     night = bench.night([gone, bench.case("well", past())])
     assert "1 of 2 benchmarks" in night.plan()[0]
     answer, _ = night.hold()

@@ -74,7 +74,7 @@ def check(
     elif all(path != writing.STANDARD_OUTPUT for _, path in wanted):
         pages.render(night)
     for form, path in wanted:
-        writing.write(form, night, path)
+        writing.write(form, night, path, api.nights(store) if form == writing.OTAVA else ())
         if path != writing.STANDARD_OUTPUT:
             typer.echo(f"wrote {path}", err=True)
     raise typer.Exit(night.exit_code)

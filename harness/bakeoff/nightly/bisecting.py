@@ -170,8 +170,7 @@ class _Replays:
         asked = replace(question, prepared=prepared)
         again = replace(entry, interpreter=runner, version=" ".join(mixed.packages))
         place = artifacts.folder(prepared, again, " ".join(host.cpu_flags()), "")
-        if artifacts.kept(place) is None:
-            artifacts.make(prepared, again, place, self._log("build"), artifacts.BUILD_LIMIT_S)
+        artifacts.made(prepared, again, place, self._log("build"))
         mine = order(replace(asked, entries=(again,)), found.candidate.id, place, self._log("replayed"))
         return Sides(question.scenario, mine, self._baseline_order())
 

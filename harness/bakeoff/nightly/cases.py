@@ -121,7 +121,7 @@ class _Case:
         if case.sides.baseline is None:
             return figures + self._unknown("the baseline cannot be run")
         self._check.reporter.stage(f"scoring held-out data with both sides of {self._pinned.id}")
-        limit_s = min(exact.SCORE_LIMIT_S, self._check.budget.left)
+        limit_s = min(artifacts.SCORE_LIMIT_S, self._check.budget.left)
         try:
             return figures + exact.quality(case.sides, artifacts.scored_items(entry.candidate), self._among, limit_s)
         except SideFailed as failed:
@@ -152,9 +152,7 @@ def rebuilt(baseline: Pinned, pin: Pin, question: Question, entry: Entry, log: P
     )
     place = artifacts.folder(prepared, again, " ".join(host.cpu_flags()), "")
     try:
-        if artifacts.kept(place) is None:
-            artifacts.make(prepared, again, place, log, artifacts.BUILD_LIMIT_S)
-        artifact, _ = artifacts.kept_or_fail(place)
+        artifact, _ = artifacts.made(prepared, again, place, log)
     except StageFailed:
         return baseline
     return replace(baseline, artifact=artifact, prepared=prepared, missing=())

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
+from bakeoff.contest import artifacts
+from bakeoff.contest.fleet import START_LIMIT_S
 from bakeoff.decide.drift import qualities
 from bakeoff.decide.drift.answers import ARTIFACT_SIZE, QUALITY, Figure, Status
 from bakeoff.decide.quality import allowed_loss, evaluate
 from bakeoff.measure.engine_room import Engine, Order
-from bakeoff.nightly.session import BASELINE, NOW, START_LIMIT_S, Sides, blamed
+from bakeoff.nightly.session import BASELINE, NOW, Sides, blamed
 from bakeoff.workloads.prepared import Array, Prepared
-
-SCORE_LIMIT_S = 900.0
 
 
 def size(baseline: int, now: int, gate: float | None) -> Figure:
@@ -42,7 +42,7 @@ def same_quality(values: Mapping[str, float], decides: bool) -> list[Figure]:
     ]  # fmt: skip
 
 
-def quality(sides: Sides, most_items: int | None, among: int, limit_s: float = SCORE_LIMIT_S) -> list[Figure]:
+def quality(sides: Sides, most_items: int | None, among: int, limit_s: float = artifacts.SCORE_LIMIT_S) -> list[Figure]:
     """Both sides' answers to the same held-out data, paired: the scenario's metrics, each `among` so many of the night.
     Either side has `limit_s` to score.
 

@@ -62,7 +62,6 @@ def _bars(entry: Entry, candidate: str) -> bool:
 def built(question: Question, entry: Entry, log: Path, budget: Budget, reporter: Reporter) -> Path:
     """Where its artifact lies, built where it is not; raises StageFailed."""
     place = artifacts.folder(question.prepared, entry, " ".join(host.cpu_flags()), "")
-    if artifacts.kept(place) is None:
-        reporter.stage(f"building {entry.candidate.id}")
-        artifacts.make(question.prepared, entry, place, log, min(artifacts.BUILD_LIMIT_S, budget.left))
+    limit_s = min(artifacts.BUILD_LIMIT_S, budget.left)
+    artifacts.made(question.prepared, entry, place, log, limit_s, reporter.stage)
     return place

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from bakeoff.contest.fleet import START_LIMIT_S
 from bakeoff.contest.load import load_for
 from bakeoff.decide import stamps
 from bakeoff.decide.capacity import made_up
@@ -37,7 +38,6 @@ OPEN_S = 1.0
 requests; where it is only reported, and so few requests a second do not carry it, it is left out."""
 SPARE = 1.5
 """Requests that are due in such a block, beside the fewest that p99 takes."""
-START_LIMIT_S = 120.0
 BASELINE, NOW = "baseline", "now"
 WORSE_WHERE_LESS = frozenset({CAPACITY})
 
