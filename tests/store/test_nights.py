@@ -84,6 +84,17 @@ def test_a_benchmarks_sessions_come_night_by_night(store):
     assert store.sessions(CTR, "tvm") == ()
 
 
+def test_sessions_beside_stored_figures_are_kept_and_feed_no_later_night(store):
+    first, second = begun(store), begun(store)
+    store.add_session(first, session(1))
+    for number in (2, 3):
+        store.add_session(first, session(number, 0.4, stored=True))
+        store.add_session(second, session(number, 0.4, stored=True))
+    assert [each.stored for each in store.load_night(first).sessions] == [False, True, True]
+    assert store.sessions(CTR, ORT) == ((session(1),),)
+    assert [each.values for each in store.history("service_time")] == [{(CTR, ORT): [0.01]}, {}]
+
+
 def test_a_clock_set_back_does_not_change_the_order(store, monkeypatch):
     times = [AT, AT - timedelta(days=2), AT - timedelta(days=2)]
     nights = []
