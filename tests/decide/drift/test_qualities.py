@@ -38,6 +38,7 @@ def test_a_loss_beside_what_is_allowed(loss, error, status):
     assert (figure.metric, figure.status, figure.gate) == ("quality:auc", status, ALLOWED)
     assert figure.change == pytest.approx(loss)
     assert figure.low <= figure.change <= figure.high
+    assert judged(auc(loss, error), ALLOWED, 1, decides=False) == replace(figure, gate=None)
     assert (figure.baseline, figure.now) == (0.7, pytest.approx(0.7 - loss))
     assert bool(figure.reason) == (status == "inconclusive")
 
@@ -62,7 +63,7 @@ def test_the_more_a_night_scores_the_more_each_must_show():
 
 
 def test_no_more_nights_than_allowed_tell_of_a_loss_that_is_none():
-    """100 figures a night whose truth is no loss, and nothing allowed; each for itself at 95 % would cry in nine of ten."""
+    """100 figures a night whose truth is no loss, nothing allowed; each for itself at 95 % cries in nine of ten."""
     losses = 0.001 * np.random.default_rng(0).standard_normal((1000, 100))
     worst = [judged(auc(loss, 0.001), 0.0, 100, decides=True) for loss in losses.max(axis=1)]
     assert np.mean([each.status == "regression" for each in worst]) <= FAMILY
