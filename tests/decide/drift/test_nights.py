@@ -87,11 +87,45 @@ def test_single_ratios_above_five_percent_cry_wolf(spread, share):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("spread", [0.01, 0.02])
+@pytest.mark.parametrize("times", [1.5, 3.0])
+def test_nights_noisier_than_their_history_do_not_pass_with_a_slowdown_of_the_mde_they_print(spread, times):
+    """Of those that pass, about one in five would have passed with it; with the history's spread alone, half."""
+    found = [noisier(spread, times, seed) for seed in range(300)]
+    passed = [mde for status, mde in found if status == "ok"]
+    again = [noisier(spread, times, seed, mde) for seed, (status, mde) in enumerate(found) if status == "ok"]
+    missed = [status == "ok" and mde <= before for before, (status, mde) in zip(passed, again, strict=True)]
+    assert len(passed) > 100
+    assert np.mean(missed) <= 0.2 + 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("times", [1.0, 2.0, 6.0])
+def test_hardly_a_night_passes_with_a_slowdown_above_the_mde_that_it_prints(times):
+    """Whatever tonight's spread is: where it is six times that of all nights before, most say that they cannot tell."""
+    found = [noisier(0.01, times, seed, 0.05) for seed in range(200)]
+    assert np.mean([status == "ok" and mde <= 0.05 for status, mde in found]) <= 0.1
+
+
+def noisier(spread, times, seed, slower=0.0):
+    """The status and the MDE of a benchmark whose sessions differ so many times as much as in thirty nights before."""
+    rng = np.random.default_rng(seed)
+    past = [sessions("screen", rng, SCREEN_SESSIONS, spread) for _ in range(30)]
+    screened = sessions("screen", rng, SCREEN_SESSIONS, times * spread, math.log1p(slower))
+    found = Benchmark("s", "noisy", screened, past)
+    if suspects([found]):
+        fresh = sessions("confirm", rng, confirming(1), times * spread, math.log1p(slower))
+        found = replace(found, sessions=screened + fresh)
+    (answer,) = judge([found])
+    return "ok" if answer.status == "improved" else answer.status, answer.figures[0].mde
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spread", "slower", "least"),
     [
         (0.01, 0.03, 0.95),
-        (0.01, 0.05, 0.99),
+        (0.01, 0.05, 0.98),
         (0.02, 0.05, 0.9),
         (0.02, 0.10, 0.98),
         (0.045, 0.10, 0.85),

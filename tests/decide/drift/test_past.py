@@ -95,14 +95,17 @@ def test_versions_that_changed_are_told_the_engines_first():
 
 
 def test_nights_against_stored_figures_are_left_out():
-    nights = [past_night(0, [0.0]), past_night(1, [0.4], answers=answered(stored=True)), past_night(2, [0.01])]
+    nights = [past_night(0, [0.0]), past_night(1, {}, answers=answered(stored=True)), past_night(2, [0.01])]
     found = series(nights)
     assert [point.night for point in found.points] == ["n0", "n2"]
     assert found.left_out == 1
+    fell_back = past_night(3, [0.4], answers=answered(stored=True))
+    assert series([*nights, fell_back]).left_out == 2
+    assert len(series([*nights, fell_back]).points) == 2, "and what was measured before it fell back"
 
 
 def test_a_benchmark_of_stored_figures_alone_has_no_history():
-    alone = [past_night(0, [0.4], answers=answered(stored=True))]
+    alone = [past_night(0, {}, answers=answered(stored=True))]
     with pytest.raises(UserError, match="no night whose pin could be run"):
         past.history(alone, SERVICE_TIME)
     nights = [*alone, past_night(1, {("feed", "torch"): [0.0]})]
