@@ -22,14 +22,14 @@ from unittest import mock
 import numpy as np
 from aa import Floats, Together, append, read
 from false_alarms import FILE
+from proofs.pinned import pinned
 from proofs.twins import outside_load
 
-from bakeoff.contest.reporter import Silent
 from bakeoff.decide import stamps
 from bakeoff.decide.drift.answers import SERVICE_TIME
 from bakeoff.measure.block import Block
 from bakeoff.measure.engine_room import Engine, Order
-from bakeoff.nightly import cases, pin_files
+from bakeoff.nightly import pin_files
 from bakeoff.nightly.session import Sides, play
 
 HERE = Path(__file__).resolve().parent
@@ -76,16 +76,13 @@ def record(benchmarks: Mapping[str, Sides], sessions: int, file: Path) -> None:
 def main(words: Sequence[str] | None = None) -> None:
     """Record all pinned candidates."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--baseline", type=Path, default=Path("results/baseline"), help="the folder of the pins")
+    parser.add_argument("--baseline", type=Path, default=pin_files.DEFAULT_FOLDER, help="the folder of the pins")
     parser.add_argument("--sessions", type=int, default=SESSIONS)
     parser.add_argument("--file", type=Path, default=FILE)
     asked = parser.parse_args(words)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH", "")]))
     with tempfile.TemporaryDirectory(prefix="bakeoff-aa-") as logs:
-        found = [each.case for each in cases.find(pin_files.find(asked.baseline), lambda *_: [], Path(logs), Silent())]
-        gone = [f"{case.name}: {case.known.reason}" for case in found if case.sides is None]
-        if gone:
-            raise SystemExit("\n".join(gone))
+        found = pinned(asked.baseline, Path(logs))
         with outside_load():
             record({case.name: case.sides for case in found if case.sides}, asked.sessions, asked.file)
 
