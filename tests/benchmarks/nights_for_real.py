@@ -4,9 +4,9 @@
         [--nights 5] [--trials 20] [--benchmarks 50] [--json] [--into docs/nightly.md]
 
 `alarms`: so many nights of `bakeoff check`, each a process of its own, over all pins, in one store. `slowdowns`: so
-many nights for each of 5, 10 and 20 %, in which a pinned candidate, onnxruntime's if there is one, with so much extra work
-(proofs/slowed.py) stands beside itself without it, after some nights without for the spread. `many`: one night of so many benchmarks, the pinned
-ones over and over, each of which must take 5 ms a call or less.
+many nights for each of 5, 10 and 20 %, in which a pinned candidate (onnxruntime's if there is one) with so much extra
+work (proofs/slowed.py) stands beside itself without it, after some nights without for the spread. `many`: one night of
+so many benchmarks, the pinned ones over and over, each of which must take 5 ms a call or less.
 
 The pins must be of what is installed here. `--into` puts the rows between the marks of a Markdown file. The status is 1
 where a bar was missed. With eight pins: alarms some 5 minutes a night, slowdowns a minute a trial, many 15 minutes.
