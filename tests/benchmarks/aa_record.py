@@ -22,16 +22,24 @@ from unittest import mock
 import numpy as np
 from aa import Floats, Together, append, read
 from false_alarms import FILE
+from proofs.pinned import pinned
 from proofs.twins import outside_load
 
+<<<<<<< HEAD
 from bakeoff.contest.budget import Budget
 from bakeoff.contest.reporter import Silent
+=======
+>>>>>>> nfault
 from bakeoff.decide import stamps
 from bakeoff.decide.drift.answers import SERVICE_TIME
 from bakeoff.measure.block import Block
 from bakeoff.measure.engine_room import Engine, Order
+<<<<<<< HEAD
 from bakeoff.nightly import cases, pin_files
 from bakeoff.nightly.night import Case
+=======
+from bakeoff.nightly import pin_files
+>>>>>>> nfault
 from bakeoff.nightly.session import Sides, play
 
 HERE = Path(__file__).resolve().parent
@@ -86,7 +94,7 @@ def pinned(baseline: Path, logs: Path) -> list[Case]:
 def main(words: Sequence[str] | None = None) -> None:
     """Record all pinned candidates."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--baseline", type=Path, default=Path("results/baseline"), help="the folder of the pins")
+    parser.add_argument("--baseline", type=Path, default=pin_files.DEFAULT_FOLDER, help="the folder of the pins")
     parser.add_argument("--sessions", type=int, default=SESSIONS)
     parser.add_argument("--file", type=Path, default=FILE)
     asked = parser.parse_args(words)

@@ -2,18 +2,20 @@
 
 import math
 import time
+from types import SimpleNamespace
 
 import nights_for_real
 import numpy as np
 import pytest
 from nights_for_real import TRIALS, alarmed, found_slower, screened, trials
+from proofs import pinned
 from proofs.echo import echo_order
 from proofs.slowed import SlowedSession, slowed
 
 from bakeoff.backends import Session as Engine
 from bakeoff.decide.drift import rule
 from bakeoff.decide.drift.answers import SERVICE_TIME, Session
-from bakeoff.nightly.night import Case
+from bakeoff.nightly.night import Case, fall_back
 from bakeoff.nightly.session import Sides, play
 from bakeoff.scenario import from_dict
 
@@ -94,6 +96,15 @@ def test_the_rows_go_between_the_marks(tmp_path, monkeypatch, capsys):
     assert nights_for_real.main(["--only", "alarms", "--into", str(page)]) == 1
     assert page.read_text().count("--only alarms") == 1
     assert "**no**" in capsys.readouterr().out
+
+
+def test_what_cannot_run_beside_its_pin_ends_it_before_anything_is_measured(case, tmp_path, monkeypatch):
+    monkeypatch.setattr(pinned.pin_files, "find", lambda _: [])
+    monkeypatch.setattr(pinned.cases, "find", lambda *_: [SimpleNamespace(case=case)])
+    assert pinned.pinned(tmp_path, tmp_path) == [case]
+    fall_back(case, "its baseline cannot be run: no such version")
+    with pytest.raises(SystemExit, match="shop: echo: its baseline cannot be run: no such version"):
+        pinned.pinned(tmp_path, tmp_path)
 
 
 class Clocked(Engine):
