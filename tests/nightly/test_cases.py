@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 from nightly_shop import CANDIDATE, NAME, ranker, requests
 
+from bakeoff.backends import Setting
+from bakeoff.candidates import Candidate
 from bakeoff.contest.budget import Budget
+from bakeoff.contest.plan import Entry, Question
 from bakeoff.contest.reporter import Silent
 from bakeoff.decide.drift.answers import QUALITY, SERVICE_TIME
 from bakeoff.errors import UserError
-from bakeoff.measure.engine_room import HERE
-from bakeoff.nightly import cases, objects
+from bakeoff.measure.engine_room import HERE, StageFailed
+from bakeoff.nightly import cases, here, objects
 from bakeoff.nightly.pins import Pin
 
 pytestmark = pytest.mark.slow
@@ -84,6 +87,19 @@ def test_an_engine_that_does_not_run_here_says_why(shop, found):
     assert gone.case.sides is None
     assert "its backend" not in gone.case.known.reason
     assert gone.case.known.reason
+
+
+def test_a_failure_of_the_whole_backend_bars_every_variant_and_that_of_a_variant_its_own():
+    def failed(stage, variant):
+        nowhere = Candidate("mnn", "fp32", Setting("any"), variant)
+        return Entry(nowhere, "x:X", failure=StageFailed(stage, "failed", f"{stage} of {variant}", "mend it"))
+
+    def told(*entries):
+        return here.offered(Question(None, None, entries), "mnn/fp32/1x1/student")
+
+    assert told(failed("probe", "base")) == "probe of base; mend it"
+    assert told(failed("compress", "other"), failed("compress", "student")) == "compress of student; mend it"
+    assert told(failed("compress", "other")) == "its backend does not offer it any more"
 
 
 def test_a_model_that_is_gone_is_told_with_its_path(shop, found):

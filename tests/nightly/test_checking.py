@@ -155,6 +155,14 @@ def test_the_culprit_is_added_to_an_answer_that_is_in_the_store_by_then(shop, qu
     assert [answer.culprit for answer in api.check().answers] == [""]
 
 
+def test_against_stored_figures_nothing_is_bisected(shop, quick, monkeypatch):
+    shop.edit(lambda values: values["candidates"][0]["stored"].update(service_time=[1e-4]))
+    quick(failing(BASELINE))
+    monkeypatch.setattr(bisecting, "culprit", lambda *_: pytest.fail("there is no baseline to replay"))
+    night = api.check(bisect=True)
+    assert (night.exit_code, night.answers[0].stored) == (1, True)
+
+
 def test_a_bug_in_a_bisection_loses_no_answer(shop, quick, monkeypatch):
     quick(played(0.5))
     monkeypatch.setattr(bisecting, "culprit", lambda *_: 1 / 0)

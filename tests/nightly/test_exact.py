@@ -87,3 +87,17 @@ def test_other_bytes_that_answer_alike_lose_nothing_and_other_held_out_data_cann
     assert caught.value.side == NOW
     assert exact.quality(replace(case.sides, baseline=None), None, 1) == []
     assert case.known.scenario == NAME
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["artifact", "model"])
+def test_what_differs_in_its_bytes_or_its_model_is_scored_and_not_taken_for_the_same(shop, sides, part):
+    def change(values):
+        if part == "artifact":
+            values["candidates"][0]["artifact"]["digest"] = "0" * 64
+        else:
+            values["workload"]["model"] = "0" * 64
+
+    shop.edit(change)
+    (found,) = [each for each in sides().known.exact if each.metric == "quality:auc"]
+    assert (found.status, found.change, found.reason) == ("ok", 0.0, "")
