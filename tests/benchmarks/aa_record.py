@@ -25,21 +25,11 @@ from false_alarms import FILE
 from proofs.pinned import pinned
 from proofs.twins import outside_load
 
-<<<<<<< HEAD
-from bakeoff.contest.budget import Budget
-from bakeoff.contest.reporter import Silent
-=======
->>>>>>> nfault
 from bakeoff.decide import stamps
 from bakeoff.decide.drift.answers import SERVICE_TIME
 from bakeoff.measure.block import Block
 from bakeoff.measure.engine_room import Engine, Order
-<<<<<<< HEAD
-from bakeoff.nightly import cases, pin_files
-from bakeoff.nightly.night import Case
-=======
 from bakeoff.nightly import pin_files
->>>>>>> nfault
 from bakeoff.nightly.session import Sides, play
 
 HERE = Path(__file__).resolve().parent
@@ -79,16 +69,6 @@ def record(benchmarks: Mapping[str, Sides], sessions: int, file: Path) -> None:
                 append(file, name, number, session)
                 sys.stdout.write(f"{session.at:%H:%M} {name} {number} of {sessions}: {session.change:+.2%}\n")
                 sys.stdout.flush()
-
-
-def pinned(baseline: Path, logs: Path) -> list[Case]:
-    """A case for each pinned candidate; all must run here, beside their baseline."""
-    check = cases.Check(lambda *_: [], logs, Budget(None), Silent())
-    found = [each.case for each in cases.find(pin_files.find(baseline), check)]
-    gone = [f"{case.name}: {case.known.reason}" for case in found if case.sides is None or case.sides.baseline is None]
-    if gone:
-        raise SystemExit("\n".join(gone))
-    return found
 
 
 def main(words: Sequence[str] | None = None) -> None:

@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from aa_record import pinned
 from false_alarms import SLOWED
 from proofs import children
 from proofs.pinned import pinned
@@ -195,14 +194,6 @@ def _numbered(case: Case, number: int) -> Case:
     return Case(replace(case.known, candidate=f"{case.known.candidate} ({number + 1})"), case.sides)
 
 
-<<<<<<< HEAD
-def _pinned(baseline: Path, logs: Path) -> list[Case]:
-    """What is pinned, onnxruntime's first."""
-    return sorted(pinned(baseline, logs), key=lambda case: not case.known.candidate.startswith("onnxruntime/"))
-
-
-=======
->>>>>>> nfault
 PROOFS: Mapping[str, Callable[[Asked], Proof]] = {"alarms": alarms, "slowdowns": slowdowns, "many": many}
 
 

@@ -84,18 +84,6 @@ def test_a_benchmarks_sessions_come_night_by_night(store):
     assert store.sessions(CTR, "tvm") == ()
 
 
-<<<<<<< HEAD
-def test_nights_in_which_stored_figures_stood_in_tell_nothing_of_how_sessions_differ(store):
-    beside, alone, other = (begun(store) for _ in range(3))
-    for night in (beside, alone, other):
-        store.add_session(night, session(1))
-        store.add_session(night, session(1, candidate="torch"))
-    store.add_answer(beside, AnswerRecord(CTR, ORT, {"status": "ok", "stored": False}))
-    store.add_answer(alone, AnswerRecord(CTR, ORT, {"status": "inconclusive", "stored": True}))
-    store.add_answer(other, AnswerRecord(CTR, "torch", {"status": "inconclusive", "stored": True}))
-    assert len(store.sessions(CTR, ORT)) == 2
-    assert len(store.sessions(CTR, "torch")) == 2
-=======
 def test_sessions_beside_stored_figures_are_kept_and_feed_no_later_night(store):
     first, second = begun(store), begun(store)
     store.add_session(first, session(1))
@@ -105,7 +93,6 @@ def test_sessions_beside_stored_figures_are_kept_and_feed_no_later_night(store):
     assert [each.stored for each in store.load_night(first).sessions] == [False, True, True]
     assert store.sessions(CTR, ORT) == ((session(1),),)
     assert [each.values for each in store.history("service_time")] == [{(CTR, ORT): [0.01]}, {}]
->>>>>>> fixa
 
 
 def test_a_clock_set_back_does_not_change_the_order(store, monkeypatch):
