@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -68,6 +69,20 @@ def test_what_is_not_offered_or_not_installed_is_missing_and_leaves_the_others_a
     assert (gone.case.sides, gone.case.known.reason) == (None, "its backend does not offer it any more")
     assert (foreign.case.sides, foreign.case.known.reason) == (None, "its backend is not installed")
     assert foreign.case.name == "shop: nosuch/fp32/1x1"
+
+
+def apart(values):
+    """The pinned candidate in an environment of its own, and no other."""
+    (one,) = values["candidates"]
+    one["backend"], one["id"] = "onnxruntime@there", "onnxruntime@there/fp32/1x1"
+    values["scenario"]["candidates"]["environments"] = {"onnxruntime@there": {"python": sys.executable}}
+
+
+def test_candidates_in_environments_of_their_own_alone_are_asked_there(shop, found):
+    shop.edit(apart)
+    (one,) = found()
+    assert one.case.known.reason == ""
+    assert one.entry.candidate.backend == "onnxruntime@there"
 
 
 def test_a_scenario_of_uninstalled_backends_alone_says_so(shop, found):

@@ -32,8 +32,8 @@ def asked(scenario: Scenario, candidates: Collection[str], reporter: Reporter) -
     definition = scenario.definition()
     environments = definition["candidates"]["environments"]
     apart = {name: environments[name] for name in sorted(there & environments.keys())}
-    backends = sorted(name for name in there if APART not in name)
-    if not backends and not apart:
+    backends = sorted({name.partition(APART)[0] for name in there})
+    if not backends:
         raise UserError(f"none of its backends is installed: {', '.join(sorted(wanted))}; `bakeoff doctor` says more")
     definition["candidates"] |= {"backends": backends, "environments": apart}
     definition["incumbent"] = None
