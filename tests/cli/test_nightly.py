@@ -13,7 +13,8 @@ from nightly_shop import BENCHMARK, CANDIDATE, played, ranker
 
 from bakeoff.cli import main
 from bakeoff.errors import UserError
-from bakeoff.nightly import checking, here, session
+from bakeoff.nightly import here, session
+from bakeoff.nightly.alone import alone
 from bakeoff.store.nights import Nights
 
 pytestmark = pytest.mark.slow
@@ -130,9 +131,9 @@ def test_what_cannot_be_done_is_one_line_and_exit_2_and_no_night(check, shop, sp
 
 
 def test_two_at_once_are_one_too_many(check, shop):
-    with checking._alone():
+    with alone():
         _, err = check(code=2)
-    assert err == "bakeoff: another check is under way on this machine; run this one when it has ended\n"
+    assert err == "bakeoff: another check or pin is under way on this machine; run this one when it has ended\n"
 
 
 def test_forms_are_written_and_what_cannot_be_is_told_after_the_night(check, shop, tmp_path):
@@ -223,7 +224,7 @@ def test_a_check_that_is_stopped_half_way_ends_in_order(shop, tmp_path, number, 
     assert night.sessions
     assert engines
     assert not [pid for pid in engines if alive(pid)]
-    with checking._alone():
+    with alone():
         pass
 
 

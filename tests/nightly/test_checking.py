@@ -16,7 +16,8 @@ from bakeoff.errors import UserError
 from bakeoff.measure import host
 from bakeoff.measure.engine_room import StageFailed
 from bakeoff.measure.lane import LOAD
-from bakeoff.nightly import bisecting, checking, session
+from bakeoff.nightly import bisecting, session
+from bakeoff.nightly.alone import alone
 from bakeoff.nightly.figures import Figures, incomparable
 from bakeoff.nightly.session import BASELINE, NOW, SideFailed
 from bakeoff.nightly.stored_figures import StoredFigures
@@ -174,7 +175,7 @@ def test_a_bug_in_a_bisection_loses_no_answer(shop, quick, monkeypatch):
 
 
 def test_a_second_check_at_the_same_time_is_refused_and_the_next_is_not(shop, quick):
-    with checking._alone(), pytest.raises(UserError, match="another check is under way on this machine"):
+    with alone(), pytest.raises(UserError, match="another check or pin is under way on this machine"):
         api.check()
     with Nights.open(shop.store) as store:
         assert store.nights() == ()

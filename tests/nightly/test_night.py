@@ -82,7 +82,7 @@ def test_sessions_go_round_all_cases_before_anyone_has_a_second():
 
 
 def test_a_budget_ends_the_screen_and_keeps_time_to_confirm():
-    bench = Bench({"slow": 0.2})
+    bench = Bench({"slow": 0.2}, spread=0.001)
     cases = [bench.case(name, past()) for name in ("slow", *"abcdefghij")]
     night = bench.night(cases, 240.0, lambda: 6.0 * len(bench.played))
     plan = night.plan()

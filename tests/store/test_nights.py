@@ -95,6 +95,15 @@ def test_sessions_beside_stored_figures_are_kept_and_feed_no_later_night(store):
     assert [each.values for each in store.history("service_time")] == [{(CTR, ORT): [0.01]}, {}]
 
 
+def test_sessions_of_another_cpu_can_be_left_out(store):
+    for cpu in ("EPYC", "Z80"):
+        night = store.begin_night("bakeoff check", {}, {}, {"cpu": cpu})
+        store.add_session(night, session(1))
+    assert len(store.sessions(CTR, ORT)) == 2
+    assert len(store.sessions(CTR, ORT, "Z80")) == 1
+    assert store.sessions(CTR, ORT, "6502") == ()
+
+
 def test_a_clock_set_back_does_not_change_the_order(store, monkeypatch):
     times = [AT, AT - timedelta(days=2), AT - timedelta(days=2)]
     nights = []

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,14 +11,12 @@ from bakeoff.contest.reporter import Reporter, Silent
 from bakeoff.decide.drift import kept, rule
 from bakeoff.decide.drift.answers import Answer, Session
 from bakeoff.decide.drift.answers import Night as Found
-from bakeoff.errors import UserError
 from bakeoff.measure import host
 from bakeoff.nightly.against import Baseline
+from bakeoff.nightly.alone import alone
 from bakeoff.nightly.cases import Check
 from bakeoff.nightly.night import Night
 from bakeoff.store.nights import Nights
-from bakeoff.workloads import cache_dir
-from bakeoff.workloads.cache import writable
 
 
 def check(
@@ -36,16 +32,17 @@ def check(
     """Compare what is here now with the baseline, and give the night; its sessions are stored as they end.
 
     With `bisect`, what is left of the budget goes into naming the package that a regression comes with. Raises
-    UserError where another check is under way here, for each would disturb the other.
+    UserError where another check or pin is under way here, for each would disturb the other.
     """
     reporter, budget = reporter or Silent(), Budget(budget_s)
-    with _alone():
+    with alone():
         budget.start()
         within = "" if budget_s is None else f", within {budget_s / 60.0:.3g} minutes in all"
         reporter.stage(f"checking {baseline.said}{within}")
 
         def past(scenario: str, candidate: str) -> list[list[Session]]:
-            return [[kept.session(each) for each in night] for night in store.sessions(scenario, candidate)]
+            nights = store.sessions(scenario, candidate, host.cpu_model())
+            return [[kept.session(each) for each in night] for night in nights]
 
         cases = baseline.cases(Check(past, logs, budget, reporter))
         taken: list[str] = []
@@ -79,17 +76,3 @@ def _explain(
         if answer.status == "regression" and not answer.stored:
             found = replace(answer, culprit=baseline.culprit(number, answer, budget, reporter))
             store.add_answer(night, kept.answer_record(found))
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """One check at a time on this machine; the lock is the kernel's and ends with its holder."""
-    with writable():
-        cache_dir().mkdir(parents=True, exist_ok=True)
-        lock = (cache_dir() / "check.lock").open("w")
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError("another check is under way on this machine; run this one when it has ended") from None
-        yield

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -99,9 +98,10 @@ class Night:
         if flagged:
             self._reporter.stage(f"suspicious: {', '.join(case.name for case in flagged)}")
         self._stage(flagged, "confirm", rule.confirming(len(pairs)), 0.0)
-        for case in self.cases:
-            if case.sides is not None and not case.known.sessions:
-                case.vanished(TOO_SHORT)
+        if not any(case.known.sessions for case in self.cases):
+            for case in self.cases:
+                if case.sides is not None:
+                    case.vanished(TOO_SHORT)
         return rule.judge([case.known for case in self.cases])
 
     def _stage(self, cases: Sequence[Case], stage: Stage, sessions: int, kept_s: float) -> None:
@@ -147,10 +147,10 @@ class Night:
         return None
 
     def _expected_s(self, case: Case) -> float:
-        """What the next session takes: its own last ones tell best, then those of the others."""
+        """What the next session takes: its own tell best, else the shortest of the others, so that all have a first."""
         if case.session_s is not None:
             return case.session_s
-        return statistics.median(self._took_s) if self._took_s else GUESS_S
+        return min(self._took_s, default=GUESS_S)
 
 
 def fall_back(case: Case, reason: str) -> None:

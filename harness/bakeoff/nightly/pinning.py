@@ -22,6 +22,7 @@ from bakeoff.decide.verdict import judge_scenario
 from bakeoff.errors import UserError
 from bakeoff.measure.engine_room import StageFailed
 from bakeoff.nightly import baseline, lock, pin_files, pins, project
+from bakeoff.nightly.alone import alone
 from bakeoff.nightly.moves import moves
 from bakeoff.nightly.pins import Pin, PinnedCandidate, PinnedSetting, PinnedWorkload
 from bakeoff.nightly.portable import portable
@@ -71,7 +72,8 @@ def move(
     asked = [_of(scenario, wanted[scenario.name]) for scenario in scenarios]
     for one in asked:
         portable(one.definition(), root)
-    made = [_made(one, wanted[one.name], said, former[one.name], root, reporter) for one in asked]
+    with alone():
+        made = [_made(one, wanted[one.name], said, former[one.name], root, reporter) for one in asked]
     return [
         Moved(pin, pin_files.write(pin, folder), moves(former[pin.name], pin), tuple(dict.fromkeys(warnings)))
         for pin, warnings in made

@@ -132,11 +132,13 @@ class Nights(Opened):
                 ),
             )
 
-    def sessions(self, scenario: str, candidate: str) -> tuple[tuple[SessionRecord, ...], ...]:
-        """A benchmark's sessions of every night that has any, the earliest night first; none beside stored figures,
-        whose error they share."""
-        c = tables.sessions.c
-        same = (c.scenario == text(scenario), c.candidate == text(candidate), c.stored.is_(False))
+    def sessions(self, scenario: str, candidate: str, cpu: str | None = None) -> tuple[tuple[SessionRecord, ...], ...]:
+        """A benchmark's sessions of every night that has any (on a `cpu` of that name), the earliest night first; none
+        beside stored figures, whose error they share."""
+        c, n = tables.sessions.c, tables.nights.c
+        same = [c.scenario == text(scenario), c.candidate == text(candidate), c.stored.is_(False)]
+        if cpu is not None:
+            same.append(c.night_number.in_(select(n.number).where(n.host["cpu"].as_string() == cpu)))
         found = self._read(select(tables.sessions).where(*same).order_by(c.night_number, c.number))
         return tuple(tuple(map(_session, night)) for _, night in groupby(found, lambda row: row.night_number))
 
