@@ -147,10 +147,10 @@ class Night:
         return None
 
     def _expected_s(self, case: Case) -> float:
-        """What the next session takes: its own tell best, else the shortest of the others, so that all have a first."""
+        """What the next session takes: its own tell best; no other's keeps one from its first."""
         if case.session_s is not None:
             return case.session_s
-        return min(self._took_s, default=GUESS_S)
+        return min([GUESS_S, *self._took_s])
 
 
 def fall_back(case: Case, reason: str) -> None:
