@@ -90,6 +90,7 @@ def test_it_says_what_it_needs(place):
     assert "--bakeoff needs pytest-benchmark: pip install 'bakeoff[pytest]'" in done.stderr
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_candidates_are_listed_without_preparing_anything(place, tmp_path):
     told = ran(place, "--bakeoff", "scenarios", "--collect-only", "-q", "-k", "honest or nan")
@@ -107,6 +108,7 @@ def played(place) -> str:
     return ran(place, *words, "--benchmark-autosave", "--benchmark-storage", "kept", code=1)
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_each_candidate_is_a_benchmark_and_one_that_fails_says_why(place, played):
     assert "2 passed" in played
@@ -129,6 +131,7 @@ def test_each_candidate_is_a_benchmark_and_one_that_fails_says_why(place, played
     assert {each["param"] for each in found["benchmarks"]} == {"onnxruntime/fp32/1x1", "naughty-honest/fp32/1x1"}
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 @pytest.mark.usefixtures("played")
 def test_the_check_reads_what_pytest_benchmark_wrote(place):
@@ -139,6 +142,7 @@ def test_the_check_reads_what_pytest_benchmark_wrote(place):
     assert 0 < one.q1 <= one.median <= one.q3
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 @pytest.mark.usefixtures("played")
 def test_compare_and_storage_work_unchanged(place):
@@ -162,6 +166,7 @@ def test_compare_and_storage_work_unchanged(place):
     assert "scenarios/tiny.yaml . " in told, "it passed: what ends with 1 is pytest-benchmark"
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 @pytest.mark.usefixtures("played")
 def test_beside_other_workers_each_runs_once_untimed_as_other_benchmarks_do(place):
@@ -202,6 +207,7 @@ def store(place, tmp_path) -> str:
     return str(tmp_path / "runs.db")
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_a_stored_runs_candidates_are_those_that_passed_every_gate(place, store):
     words = ("--bakeoff", "scenarios/", "--bakeoff-store", store, "--bakeoff-run", "latest")

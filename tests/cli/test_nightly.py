@@ -203,7 +203,7 @@ def test_a_check_that_is_stopped_half_way_ends_in_order(shop, tmp_path, number, 
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path)}
     with subprocess.Popen(
         [sys.executable, "-m", "bakeoff", "check"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        env=environment,
+        env=environment, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as check:  # fmt: skip
         try:
             until = time.monotonic() + 120

@@ -267,6 +267,7 @@ def bakeoff(project, *words, code=0):
     return done.stdout
 
 
+@pytest.mark.engines
 @pytest.mark.alone
 @pytest.mark.slow
 def test_an_engine_downgrade_that_is_really_slower_is_found_and_bisected_to_that_package(shop):

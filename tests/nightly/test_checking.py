@@ -56,6 +56,7 @@ def test_what_is_pinned_passes_beside_itself_by_what_the_store_knows(shop):
     assert api.history().series[0].benchmark == BENCHMARK
 
 
+@pytest.mark.engines
 @pytest.mark.alone
 def test_half_as_slow_again_is_a_regression_confirmed_by_fresh_sessions(shop):
     shop.serve(ranker(products=2 * PRODUCTS))
@@ -275,6 +276,7 @@ def test_a_file_of_pytest_benchmark_stands_in_with_wide_bounds(shop, quick, tmp_
     assert api.check("scenarios", baseline=file, bisect=True).answers[0].culprit == ""
 
 
+@pytest.mark.engines
 @pytest.mark.alone
 def test_real_sessions_are_set_beside_a_file_too(shop, tmp_path):
     measured = shop.pin().candidates[0].stands_in[SERVICE_TIME]

@@ -122,6 +122,7 @@ def test_what_differs_is_named_with_both_versions(point):
     ]
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_the_pinned_engine_runs_in_an_environment_made_of_the_lock_alone(point, tmp_path):
     pinned = with_packages(lock.installed(point), onnxruntime="1.30.0")
@@ -181,6 +182,7 @@ def test_uncommitted_changes_are_warned_of_and_differ(plugin):
     assert here == f"{pinned} with uncommitted changes"
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_a_plugin_that_changed_runs_as_it_was_committed(plugin, tmp_path):
     root, point = plugin
@@ -193,6 +195,7 @@ def test_a_plugin_that_changed_runs_as_it_was_committed(plugin, tmp_path):
     assert probe(*asked, interpreter=runner).facts.version == "1"
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_a_plugin_that_did_not_change_is_linked_in(plugin, tmp_path):
     root, point = plugin

@@ -70,6 +70,7 @@ def pin_shop(bakeoff, reason="the first"):
     return pin_files.read(Path("results/baseline/shop.json"))
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_a_named_candidate_is_built_scored_kept_and_pinned(bakeoff, shop):
     told = bakeoff("pin", "scenarios/shop.yaml", "--candidate", ID, "--reason", "the first")
@@ -86,6 +87,7 @@ def test_a_named_candidate_is_built_scored_kept_and_pinned(bakeoff, shop):
     assert pin.reason == "the first"
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_the_baseline_runs_after_what_it_was_made_from_is_gone(bakeoff, shop, tmp_path):
     pin = pin_shop(bakeoff)
@@ -103,6 +105,7 @@ def test_the_baseline_runs_after_what_it_was_made_from_is_gone(bakeoff, shop, tm
         assert engine.loaded.details["verified"] > 0
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_a_pinned_engine_of_another_version_serves_what_was_pinned(bakeoff, tmp_path):
     pin = pin_shop(bakeoff)
@@ -116,6 +119,7 @@ def test_a_pinned_engine_of_another_version_serves_what_was_pinned(bakeoff, tmp_
         assert len(engine.closed(0.2, limit=10).done_ns) == 10
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_a_candidate_in_an_environment_of_its_own_is_locked_as_it_is_there(bakeoff, shop, tmp_path):
     path = shop / "scenarios" / "shop.yaml"
@@ -151,6 +155,7 @@ def partly(shop, tiny_prepared, tmp_path, monkeypatch):
     monkeypatch.setenv("SHOP_TOKEN", "s3cret")
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_what_else_cannot_run_here_is_no_matter_and_not_kept(bakeoff, partly):
     text = pin_files.text(pin_shop(bakeoff))
@@ -184,6 +189,7 @@ def test_of_what_techniques_made_the_pinned_variants_alone_are_kept(shop, tiny_p
     assert baseline.model_digest(prepared) != model
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_what_is_missing_is_told_so_that_stored_figures_stand_in(bakeoff, tmp_path):
     pin = pin_shop(bakeoff)
@@ -207,6 +213,7 @@ def test_what_is_missing_is_told_so_that_stored_figures_stand_in(bakeoff, tmp_pa
         side.order(pin.asked(), tmp_path / "log")
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_an_artifact_is_the_same_whenever_it_was_built(bakeoff, tmp_path):
     (first,) = pin_shop(bakeoff).candidates
@@ -220,6 +227,7 @@ def test_an_artifact_is_the_same_whenever_it_was_built(bakeoff, tmp_path):
     assert [each.reason for each in pin.earlier] == ["the first"]
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_pinning_again_says_what_moved_and_json_says_it_too(bakeoff, shop):
     pin = pin_shop(bakeoff)
@@ -238,6 +246,7 @@ def test_pinning_again_says_what_moved_and_json_says_it_too(bakeoff, shop):
     assert one["digest"] == pin_files.read(file).digest
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_the_choice_of_the_latest_run_with_the_scenario_is_pinned(bakeoff, shop):
     scenarios = [load_scenario(path) for path in sorted(Path("scenarios").glob("*.yaml"))]
@@ -282,6 +291,7 @@ def store_run(place, scenarios, engines=None):
     return run
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_a_pinned_scenario_is_pinned_anew_by_its_name_with_the_candidates_that_its_pin_has(bakeoff, shop):
     """As the check advises where something improved; no run is needed."""

@@ -51,6 +51,7 @@ def test_a_model_that_takes_half_as_long_again_is_slower_and_its_twin_is_not(sho
     assert alone.now.keys() == {SERVICE_TIME, MEMORY, LOAD_TIME}
 
 
+@pytest.mark.engines
 @pytest.mark.alone
 @pytest.mark.slow
 def test_where_p99_decides_the_open_loop_is_long_enough_to_have_one_and_a_capacity(sides):
