@@ -19,7 +19,7 @@ from bakeoff.measure.engine_room import HERE, StageFailed
 from bakeoff.nightly import cases, here, objects
 from bakeoff.nightly.pins import Pin
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.engines, pytest.mark.slow]
 
 
 @pytest.fixture

@@ -52,6 +52,7 @@ def sides(shop, tmp_path):
     return found
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_a_model_file_that_ranks_worse_is_a_regression_by_the_paired_interval(shop, sides):
     same = {each.metric: each for each in sides().known.exact}
@@ -67,6 +68,7 @@ def test_a_model_file_that_ranks_worse_is_a_regression_by_the_paired_interval(sh
     assert worse["artifact_size"].status == "ok"
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_other_bytes_that_answer_alike_lose_nothing_and_other_held_out_data_cannot_be_compared(shop, sides, tmp_path):
     shop.serve(ranker(rows=5000))
@@ -89,6 +91,7 @@ def test_other_bytes_that_answer_alike_lose_nothing_and_other_held_out_data_cann
     assert case.known.scenario == NAME
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 @pytest.mark.parametrize("part", ["artifact", "model"])
 def test_what_differs_in_its_bytes_or_its_model_is_scored_and_not_taken_for_the_same(shop, sides, part):

@@ -54,6 +54,7 @@ def alarms(spread, past):
     return sum(any(each.status == "regression" for each in answers) for answers, _ in nights), [n for _, n in nights]
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 @pytest.mark.parametrize("spread", SPREADS)
 def test_hardly_a_night_cries_wolf(spread, past):
@@ -62,11 +63,13 @@ def test_hardly_a_night_cries_wolf(spread, past):
     assert 155 < np.mean(taken) < 190, "the screen costs 150, and few are flagged"
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_nor_does_one_without_a_history(past):
     assert alarms(0.045, past(0.045, nights=0))[0] <= MOST
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 @pytest.mark.parametrize("broken", ["no confirmation", "no correction, at 5 %"])
 def test_rules_that_lack_a_part_cry_wolf_in_the_same_nights(broken, past, monkeypatch):
@@ -86,6 +89,7 @@ def test_single_ratios_above_five_percent_cry_wolf(spread, share):
     assert np.mean((np.exp(noise) > 1.05).any(axis=1)) > share
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 @pytest.mark.parametrize("spread", [0.01, 0.02])
 @pytest.mark.parametrize("times", [1.5, 3.0])
@@ -99,6 +103,7 @@ def test_nights_noisier_than_their_history_do_not_pass_with_a_slowdown_of_the_md
     assert np.mean(missed) <= 0.2 + 0.05
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 @pytest.mark.parametrize("times", [1.0, 2.0, 6.0])
 def test_hardly_a_night_passes_with_a_slowdown_above_the_mde_that_it_prints(times):
