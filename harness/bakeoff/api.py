@@ -240,7 +240,7 @@ def check(
 def _baseline(place: Path, scenarios: Sequence[str], candidates: Sequence[str]) -> Baseline:
     from bakeoff.nightly import cases
     from bakeoff.nightly.against import Pins
-    from bakeoff.nightly.figures import Figures
+    from bakeoff.nightly.benchmark_file import Figures
 
     if place.suffix == ".json" or place.is_file():
         return Figures(place, questions(scenarios), candidates)

@@ -18,7 +18,7 @@ from bakeoff.measure.engine_room import StageFailed
 from bakeoff.measure.lane import LOAD
 from bakeoff.nightly import bisecting, session
 from bakeoff.nightly.alone import alone
-from bakeoff.nightly.figures import Figures, incomparable
+from bakeoff.nightly.benchmark_file import Figures, incomparable
 from bakeoff.nightly.session import BASELINE, NOW, SideFailed
 from bakeoff.nightly.stored_figures import StoredFigures
 from bakeoff.scenario import load_scenario

@@ -1,4 +1,4 @@
-"""What a check compares with: pins, of which both sides are run, or (figures.py) a file of stored figures."""
+"""What a check compares with: pins, of which both sides are run, or (benchmark_file.py) a file of stored figures."""
 
 from __future__ import annotations
 

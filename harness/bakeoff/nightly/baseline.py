@@ -33,7 +33,7 @@ class Pinned:
     missing: tuple[StageFailed, ...] = ()
     differs: tuple[tuple[str, str, str], ...] = ()
 
-    def order(self, scenario: Scenario, log: Path, patience_s: float = 20.0) -> Order:
+    def order(self, scenario: Scenario, log: Path) -> Order:
         """What starts it on the scenario's CPUs; raises StageFailed where something is missing."""
         if self.artifact is None or self.prepared is None or self.interpreter is None:
             raise self.missing[0]
@@ -53,7 +53,6 @@ class Pinned:
             lossy=not pinned.lossless or pinned.variant in self.prepared.inexact,
             variant=pinned.place,
             generator_cpu=generator_cpu,
-            patience_s=patience_s,
             gpu_memory_bytes=resources.gpu_memory_bytes,
         )
 

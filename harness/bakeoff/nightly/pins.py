@@ -10,7 +10,7 @@ import json
 import os
 import re
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -200,14 +200,6 @@ class Pin(Part):
     def candidate(self, name: str) -> PinnedCandidate | None:
         """The pinned candidate of that id."""
         return next((each for each in self.candidates if each.id == name), None)
-
-    def with_stored(self, stored: Mapping[str, Mapping[str, Sequence[float]]]) -> Pin:
-        """The same baseline with these figures of sessions, by candidate id and metric; other candidates' stay."""
-        candidates = [each.model_dump() for each in self.candidates]
-        for each in candidates:
-            each["stored"] = {name: tuple(values) for name, values in stored.get(each["id"], each["stored"]).items()}
-        validated = tuple(PinnedCandidate.model_validate(each) for each in candidates)
-        return self.model_copy(update={"candidates": validated})
 
     @model_validator(mode="after")
     def _each_once(self) -> Pin:

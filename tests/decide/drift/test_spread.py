@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.decide.drift.detect import POWER, detectable, detectable_by_t
+from bakeoff.decide.drift.detect import POWER, detectable_by_t, nights
 from bakeoff.decide.drift.flips import allowed, sign_flip
 from bakeoff.decide.drift.spread import LAST, PRIOR, Spread, pooled, robust, tonights
 
@@ -21,10 +21,16 @@ NOISES = {
 }
 
 
+def detectable(spread, sessions, level):
+    """The log change that the sign-flip test alone finds, from the same drawn nights as the whole rule's."""
+    steps = allowed(sessions, level)
+    return spread * float(np.quantile(nights(1, sessions, steps).needed, POWER)) if steps >= 1 else None
+
+
 def test_a_nights_own_change_is_no_spread():
     rng = np.random.default_rng(0)
-    nights = 0.02 * rng.standard_normal((400, 3))
-    quiet, moved = pooled(nights), pooled(nights + rng.uniform(-0.5, 0.5, (400, 1)))
+    noise = 0.02 * rng.standard_normal((400, 3))
+    quiet, moved = pooled(noise), pooled(noise + rng.uniform(-0.5, 0.5, (400, 1)))
     assert quiet.value == pytest.approx(0.02, rel=0.05)
     assert moved.value == pytest.approx(quiet.value)
     assert quiet.freedom == 800

@@ -56,12 +56,6 @@ def _unit() -> float:
     return pooled(np.random.default_rng(1).standard_t(TAILS, (20 * DRAWS, 3))).value
 
 
-def detectable(spread: float, sessions: int, level: float) -> float | None:
-    """The log change that the sign-flip test of so many sessions finds at a level; None where it can find none."""
-    steps = allowed(sessions, level)
-    return spread * float(np.quantile(nights(1, sessions, steps).needed, POWER)) if steps >= 1 else None
-
-
 def detected(series: Series, screened: int, fresh: int, level: float) -> float | None:
     """The log change that the whole rule confirms: flagged by the screen, found at `level` by so many fresh sessions,
     and their mean above the threshold. None where the test cannot tell at that level, or no spread is known.
