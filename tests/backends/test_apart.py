@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from bakeoff.backends import Resources, registered
-from bakeoff.contest.contest import ask_backend
+from bakeoff.contest.probing import ask_backend
 from bakeoff.measure.engine_room import Probed
 
 ENGINES = ("onnxruntime", "openvino", "torch", "jax", "tensorflow", "tvm", "ai_edge_litert", "executorch", "MNN")

@@ -7,7 +7,7 @@ import pytest
 from engine_child import child
 
 from bakeoff.backends import Resources, create, has_bf16, registered
-from bakeoff.contest.contest import ask_backend
+from bakeoff.contest.probing import ask_backend
 from bakeoff.measure.engine_room import Probed
 from bakeoff.scenario.recipe import PRECISIONS
 from bakeoff_backends import torch_quantising

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bakeoff.backends import Resources, registered
-from bakeoff.contest.contest import ask_backends
+from bakeoff.contest.probing import ask_backends
 from bakeoff.errors import UserError
 from bakeoff.measure import host, loadgen
 from bakeoff.measure.energy import Energy

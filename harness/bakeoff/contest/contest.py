@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 import difflib
-import os
 import tempfile
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
-from bakeoff.backends import Resources, configured, registered
 from bakeoff.candidates import BASE
 from bakeoff.contest.budget import Budget
 from bakeoff.contest.fleet import START_GUESS_S
 from bakeoff.contest.load import load_for
-from bakeoff.contest.plan import Entry, Question, Rival, plan, wanted_backends
+from bakeoff.contest.plan import Question, wanted_backends
+from bakeoff.contest.probing import Probes
 from bakeoff.contest.reporter import Reporter, Silent
 from bakeoff.contest.trial import Trial
 from bakeoff.errors import UserError
-from bakeoff.measure import environments, host
-from bakeoff.measure.engine_room import HERE, Interpreter, Probed, StageFailed, probe
+from bakeoff.measure import host
 from bakeoff.scenario import Scenario, restore
-from bakeoff.scenario.endpoint import ENDPOINT
-from bakeoff.scenario.environment import APART, Environment
 from bakeoff.store.record import FILES, RunRecord
 from bakeoff.store.store import Store
 from bakeoff.workloads import prepare
-from bakeoff.workloads.prepared import Refusal
 from bakeoff.workloads.preparing import spec_of
 
-LISTS = "`bakeoff run --dry-run` lists them"
 PLANNING = "planning"
 """The status of a run until all its scenarios and candidates are written down."""
 
@@ -67,7 +59,7 @@ def resume(
         raise UserError(f"run {run}: was stopped before it measured anything; run it anew: {record.command}")
     _same_ground(record)
     reporter = reporter or Silent()
-    probes = _Probes(reporter)
+    probes = Probes(reporter)
     questions = []
     for each in record.scenarios:
         scenario = restore(dict(each.definition), f"run {run}")
@@ -111,7 +103,7 @@ def ask(
     `candidates` (ids) narrows the field. Downloads and trains at the first time; raises UserError.
     """
     reporter = reporter or Silent()
-    probes = _Probes(reporter)
+    probes = Probes(reporter)
     return [_question(scenario, probes, candidates, reporter) for scenario in scenarios]
 
 
@@ -122,18 +114,18 @@ def question(
 
     A precision that no backend offers here is no mistake but gives no candidate.
     """
-    return _question(scenario, _Probes(reporter, gaps=True), candidates, reporter, training_seed)
+    return _question(scenario, Probes(reporter, gaps=True), candidates, reporter, training_seed)
 
 
 def still_offered(scenario: Scenario, candidates: Sequence[str], reporter: Reporter) -> Question:
     """What `question` gives, where candidates may have vanished: those that are still offered, and beside them an entry
     of each backend that cannot run here."""
-    return _question(scenario, _Probes(reporter, gaps=True, vanished=True), candidates, reporter)
+    return _question(scenario, Probes(reporter, gaps=True, vanished=True), candidates, reporter)
 
 
 def _question(
     scenario: Scenario,
-    probes: _Probes,
+    probes: Probes,
     candidates: Sequence[str],
     reporter: Reporter,
     training_seed: int | None = None,
@@ -183,7 +175,7 @@ def dry_run(scenarios: Sequence[Scenario], candidates: Sequence[str] = ()) -> li
 
     Raises UserError where the workload is none.
     """
-    probes = _Probes(Silent(), make=False)
+    probes = Probes(Silent(), make=False)
     lines = []
     for scenario in scenarios:
         spec_of(scenario, 0)
@@ -194,129 +186,6 @@ def dry_run(scenarios: Sequence[Scenario], candidates: Sequence[str] = ()) -> li
             seconds = 0.0 if failure else START_GUESS_S + load_for(scenario).seconds
             lines.append(Planned(scenario.name, entry.candidate.id, outcome, reason, seconds))
     return lines
-
-
-class _Probes:
-    """What each backend says of itself, in a child process of its own; asked once for each device and CPU budget.
-
-    Where `make` is not set, no environment is made; with `gaps`, a precision that no backend offers is no fault, and
-    with `vanished` no candidate either.
-    """
-
-    def __init__(self, reporter: Reporter, make: bool = True, gaps: bool = False, vanished: bool = False) -> None:
-        self.points = registered()
-        self._gaps = gaps
-        self._vanished = vanished
-        self._reporter = reporter
-        self._make = make
-        self._known: dict[tuple[str, str, Environment | None, str, Resources], Rival] = {}
-
-    def entries(
-        self,
-        scenario: Scenario,
-        variants: Sequence[str],
-        candidates: Sequence[str],
-        provisional: bool = False,
-        refused: Mapping[str, Refusal] | None = None,
-    ) -> tuple[Entry, ...]:
-        """The scenario's plan, narrowed to `candidates` where any are named."""
-        device, asked = scenario.resources.device, scenario.resources
-        resources = Resources(len(host.engine_cpus(asked.cpus)[0]), asked.memory_bytes, asked.gpus)
-        rivals = self._rivals(self._asked_for(scenario), device, resources)
-        own, servers = scenario.candidates.environments, scenario.candidates.servers
-        installed = [*(name for name in self.points if name != ENDPOINT), *own, *servers]
-        entries = plan(scenario, variants, rivals, installed, provisional, refused, candidates, self._gaps)
-        if self._vanished:
-            return tuple(entry for entry in entries if entry.failure or entry.candidate.id in candidates)
-        return _narrowed(entries, candidates)
-
-    def _asked_for(self, scenario: Scenario) -> dict[str, tuple[str, Environment | None]]:
-        """By name the plugins that take part: here, in environments of their own, and before servers."""
-        found: dict[str, tuple[str, Environment | None]] = {}
-        for name in wanted_backends(scenario, self.points):
-            found[name] = self._target(name), None
-        for name, environment in scenario.candidates.environments.items():
-            found[name] = self._target(name), environment
-        for name, server in scenario.candidates.servers.items():
-            found[name] = configured(self._target(name), server.options()), None
-        return found
-
-    def _point(self, name: str) -> EntryPoint:
-        return self.points[name.partition(APART)[0]]
-
-    def _target(self, name: str) -> str:
-        return self._point(name).value
-
-    def _rivals(
-        self, asked: Mapping[str, tuple[str, Environment | None]], device: str, resources: Resources
-    ) -> dict[str, Rival]:
-        """Each by its name; those not asked before are asked now, together."""
-        keys = {name: (name, *where, device, resources) for name, where in asked.items()}
-        runners: dict[str, Interpreter] = {}
-        for name, key in keys.items():
-            target, environment = asked[name]
-            if key not in self._known:
-                try:
-                    runners[name] = HERE if environment is None else self._interpreter(name, environment)
-                except StageFailed as failed:
-                    self._known[key] = Rival(target, failed)
-        if runners:
-            self._reporter.stage(f"asking what they can do here: {', '.join(runners)}")
-        answers = ask_backends({name: (asked[name][0], runner) for name, runner in runners.items()}, device, resources)
-        for name, answer in answers.items():
-            self._known[keys[name]] = Rival(asked[name][0], answer, runners[name])
-        return {name: self._known[key] for name, key in keys.items()}
-
-    def _interpreter(self, name: str, environment: Environment) -> Interpreter:
-        point = self._point(name)
-        made = environment.python or environments.folder(point, environment.requirements).exists()
-        if not made and not self._make:
-            raise StageFailed("probe", "not-reached", "its environment is not made yet; a run makes it")
-        if not made:
-            self._reporter.stage(f"making the environment of {name}")
-        return environments.interpreter(point, environment.python, environment.requirements)
-
-
-def ask_backend(
-    target: str, device: str, resources: Resources, interpreter: Interpreter = HERE
-) -> Probed | StageFailed:
-    """What one backend says of itself; a failure is an answer too."""
-    with tempfile.TemporaryDirectory(prefix="bakeoff-probe-") as folder:
-        try:
-            return probe(target, device, resources, Path(folder) / "probe.log", interpreter=interpreter)
-        except StageFailed as failed:
-            return failed
-
-
-def ask_backends(
-    asked: Mapping[str, tuple[str, Interpreter]], device: str, resources: Resources
-) -> dict[str, Probed | StageFailed]:
-    """What each of them (by name: target and interpreter) says of itself, as many at a time as there are CPUs."""
-
-    def answer(where: tuple[str, Interpreter]) -> Probed | StageFailed:
-        target, interpreter = where
-        return ask_backend(target, device, resources, interpreter)
-
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        return dict(zip(asked, pool.map(answer, asked.values()), strict=True))
-
-
-def _narrowed(entries: tuple[Entry, ...], candidates: Sequence[str]) -> tuple[Entry, ...]:
-    known = {entry.candidate.id for entry in entries}
-    for name in candidates:
-        if name not in known:
-            raise UserError(f"--candidate {name}: {_absent(name, entries)}")
-    return tuple(entry for entry in entries if not candidates or entry.candidate.id in candidates)
-
-
-def _absent(name: str, entries: Sequence[Entry]) -> str:
-    """Why an id stands for no candidate: its backend, or its variant on it, cannot run here; else what is like it."""
-    backend, *parts = name.split("/")
-    for entry in entries:
-        if entry.failure and entry.candidate.backend == backend and entry.candidate.variant in {BASE, *parts}:
-            return f"cannot run here: {entry.failure.reason}" + (entry.failure.remedy and f"; {entry.failure.remedy}")
-    close = difflib.get_close_matches(name, [entry.candidate.id for entry in entries], 1)
-    return f"no such candidate; did you mean {close[0]}?" if close else f"no such candidate; {LISTS}"
 
 
 def _write_down(question: Question, store: Store, run: str) -> None:

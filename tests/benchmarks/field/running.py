@@ -13,7 +13,7 @@ from typing import Any
 from proofs import children
 
 from bakeoff.backends import Resources, Setting, registered, thread_environment
-from bakeoff.contest.contest import ask_backend
+from bakeoff.contest.probing import ask_backend
 from bakeoff.measure import gpu
 from bakeoff.measure.engine_room import Probed
 from bakeoff.scenario import from_dict
