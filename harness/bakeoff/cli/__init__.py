@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 from bakeoff import __version__
-from bakeoff.cli import bundling, checking, history, mapping, measuring, nightly, pinning, planning, several, stored
+from bakeoff.cli import (
+    bundling,
+    caching,
+    checking,
+    history,
+    mapping,
+    measuring,
+    nightly,
+    pinning,
+    planning,
+    several,
+    stored,
+)
 from bakeoff.errors import UserError
 
 BAD_INPUT = 2
@@ -21,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for _verbs in (measuring, stored, mapping, planning, several, bundling, pinning, nightly, history, checking):
+for _verbs in (measuring, stored, mapping, planning, several, bundling, pinning, nightly, history, checking, caching):
     app.add_typer(_verbs.app)
 
 

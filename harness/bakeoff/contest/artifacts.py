@@ -17,7 +17,7 @@ from bakeoff.contest.plan import Entry
 from bakeoff.measure import gpu, host
 from bakeoff.measure.engine_room import HERE, Built, Loaded, StageFailed, build
 from bakeoff.workloads import cache_dir
-from bakeoff.workloads.cache import writable
+from bakeoff.workloads.cache import used, writable
 from bakeoff.workloads.prepared import Prepared
 
 ARTIFACT = "artifact.json"
@@ -46,7 +46,10 @@ def folder(prepared: Prepared, entry: Entry, cpu_flags: str, run: str) -> Path:
 def kept(place: Path) -> tuple[Artifact, float] | None:
     """The artifact in a folder and the seconds it took to build; None where there is none (or half of one)."""
     artifact = described(place)
-    return None if artifact is None else (artifact, float(_stored(place / ARTIFACT)["build_s"]))
+    if artifact is None:
+        return None
+    used(place)
+    return artifact, float(_stored(place / ARTIFACT)["build_s"])
 
 
 def described(place: Path) -> Artifact | None:

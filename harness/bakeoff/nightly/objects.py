@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bakeoff.measure.engine_room import StageFailed
 from bakeoff.workloads import cache_dir
-from bakeoff.workloads.cache import writable
+from bakeoff.workloads.cache import used, writable
 from bakeoff.workloads.locking import made_once
 
 FILES, INDEX = "files", "index.json"
@@ -62,6 +62,7 @@ def find(digest: str) -> Path | None:
     if not _whole(place):
         reason = f"its bytes in the cache ({digest[:12]}…) are not those that were pinned"
         raise StageFailed("load", "failed", reason, "`bakeoff pin` keeps what is here now")
+    used(place)
     return place / FILES
 
 

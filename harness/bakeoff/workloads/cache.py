@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bakeoff.errors import UserError
@@ -20,6 +20,12 @@ def cache_dir() -> Path:
         return Path.home() / "Library" / "Caches" / "bakeoff"
     base = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "bakeoff"
+
+
+def used(place: Path) -> None:
+    """Note that a folder of the cache was used now: its own time says since when it has not been."""
+    with suppress(OSError):
+        os.utime(place)
 
 
 @contextmanager

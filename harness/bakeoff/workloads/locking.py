@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from bakeoff.workloads.cache import writable
+from bakeoff.workloads.cache import used, writable
 
 
 def made_once(place: Path, make: Callable[[Path], None]) -> Path:
@@ -18,6 +18,7 @@ def made_once(place: Path, make: Callable[[Path], None]) -> Path:
     scratch = place.with_name(f".{place.name}.making")
     with writable():
         if place.exists():
+            used(place)
             return place
         place.parent.mkdir(parents=True, exist_ok=True)
         opened = scratch.with_suffix(".lock").open("w")
