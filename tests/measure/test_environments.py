@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from bakeoff.backends import Resources, registered
+from bakeoff.backends import Resources, Unavailable, registered
 from bakeoff.measure import environments
 from bakeoff.measure.engine_room import StageFailed, probe
 from bakeoff.workloads import venvs
@@ -51,6 +51,13 @@ def test_requirements_that_do_not_go_together_are_a_row_with_what_uv_said(point,
     assert "onnxruntime==0.0.1" in failed.value.reason
     assert "\n" not in failed.value.reason
     assert [path.name for path in (tmp_path / "environments").iterdir() if path.is_dir()] == [], "nothing half made"
+
+
+def test_an_environment_that_takes_too_long_is_a_row_and_leaves_nothing_half_made(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path))
+    with pytest.raises(Unavailable, match=r"its environment was not made within 0\.01 s"):
+        venvs.made("onnxruntime", ["onnxruntime"], limit_s=0.01)
+    assert [path for path in (tmp_path / "environments").iterdir() if path.is_dir()] == []
 
 
 def test_without_uv_it_says_what_to_install(point, monkeypatch, tmp_path) -> None:

@@ -179,6 +179,16 @@ def test_the_budget_ends_the_search(monkeypatch):
     assert 5.0 * truth.played <= 29.0
 
 
+def test_a_build_that_takes_what_is_left_of_the_budget_ends_the_search(monkeypatch):
+    truth = Truth(monkeypatch, {"onnxruntime"})
+    spent = iter([0.0, 0.0, 900.0, 900.0])
+    budget = Budget(900.0, lambda: next(spent))
+    budget.start()
+    told = truth.culprit(["impossible", "numpy"], budget)
+    assert told == "not found: the budget ended with impossible 1.0 -> 2.0, numpy 1.0 -> 2.0 left"
+    assert truth.replayed == [{"impossible"}]
+
+
 def test_a_slowdown_that_lies_elsewhere_is_not_blamed_on_a_package(monkeypatch):
     truth = Truth(monkeypatch, {"weather"})
     assert truth.culprit(["numpy", "onnxruntime"]).startswith("not found: the baseline is not as slow with onnxruntime")

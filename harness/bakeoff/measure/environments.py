@@ -47,14 +47,14 @@ def environment(point: EntryPoint, requirements: Sequence[str]) -> Path:
         return venvs.made(point.name, [*requirements, *needed(point)])
 
 
-def locked(point: EntryPoint, python: str, packages: Sequence[str]) -> Path:
+def locked(point: EntryPoint, python: str, packages: Sequence[str], limit_s: float = venvs.MAKING_LIMIT_S) -> Path:
     """The folder of an environment with exactly these `packages` (requirements as uv takes them), made once for them.
 
     `python` is the exact version; another one than this process's must be there already, or for uv to download.
     """
     runner = sys.executable if python == platform.python_version() else python
     with _told():
-        return venvs.made(f"{point.name}-locked", ["--no-deps", *packages], EXACTLY, runner)
+        return venvs.made(f"{point.name}-locked", ["--no-deps", *packages], EXACTLY, runner, limit_s)
 
 
 def folder(point: EntryPoint, requirements: Sequence[str]) -> Path:

@@ -140,6 +140,8 @@ class _Replays:
         try:
             changes = self._changes(self._sides(parts))
         except StageFailed as failed:
+            if not self._budget.left:
+                raise OutOfTime from None
             return self._cannot(parts, failed)
         except SideFailed as failed:
             if failed.side != NOW:
@@ -165,12 +167,12 @@ class _Replays:
         point, here = where(found.candidate.backend, question.scenario)
         now = lock.installed(point, here)
         mixed = lock.mixed(found.candidate.lock, now.lock, set(parts) - {MODEL})
-        runner = lock.interpreter_of(mixed, point, now, here)
+        runner = lock.interpreter_of(mixed, point, now, here, limit_s=self._budget.left)
         prepared = question.prepared if MODEL in parts else self._baseline.prepared
         asked = replace(question, prepared=prepared)
         again = replace(entry, interpreter=runner, version=" ".join(mixed.packages))
         place = artifacts.folder(prepared, again, " ".join(host.cpu_flags()), "")
-        artifacts.made(prepared, again, place, self._log("build"))
+        artifacts.made(prepared, again, place, self._log("build"), self._budget.left)
         mine = order(replace(asked, entries=(again,)), found.candidate.id, place, self._log("replayed"))
         return Sides(question.scenario, mine, self._baseline_order())
 

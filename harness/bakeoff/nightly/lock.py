@@ -112,7 +112,12 @@ def mixed(lock: Lock, now: Lock, names: Collection[str]) -> Lock:
 
 
 def interpreter_of(
-    lock: Lock, point: EntryPoint, now: Now | None = None, here: Interpreter = HERE, root: Path | None = None
+    lock: Lock,
+    point: EntryPoint,
+    now: Now | None = None,
+    here: Interpreter = HERE,
+    root: Path | None = None,
+    limit_s: float = venvs.MAKING_LIMIT_S,
 ) -> Interpreter:
     """What runs a plugin as it was locked: `here` where nothing differs, else an environment made of the lock alone.
 
@@ -126,7 +131,7 @@ def interpreter_of(
     plugin = plugin_of(point)
     linked = plugin not in unlike
     lines = [_absolute(line, root) for name, line in lock.by_name().items() if name != plugin or not linked]
-    place = environments.locked(point, lock.python, lines)
+    place = environments.locked(point, lock.python, lines, limit_s)
     return Interpreter(str(place / venvs.PYTHON), str(environments.own_packages(point, plugin=linked)))
 
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -32,20 +33,22 @@ def made(
     requirements: Sequence[str],
     remedy: str = "name requirements that go together",
     python: str = sys.executable,
+    limit_s: float = MAKING_LIMIT_S,
 ) -> Path:
     """The environment's folder, made by uv where there is none, for `python` (a path, or a version that uv finds).
 
-    Raises Unavailable with the reason, and with the `remedy` where uv cannot do it.
+    Each of uv's two steps has `limit_s`. Raises Unavailable with the reason, and the `remedy` where uv cannot do it.
     """
+    run = partial(_uv, remedy=remedy, limit_s=min(MAKING_LIMIT_S, limit_s))
 
     def make(scratch: Path) -> None:
-        _uv("venv", "--relocatable", "--allow-existing", "--python", python, str(scratch), remedy=remedy)
-        _uv("pip", "install", "--python", str(scratch / PYTHON), *requirements, remedy=remedy)
+        run("venv", "--relocatable", "--allow-existing", "--python", python, str(scratch))
+        run("pip", "install", "--python", str(scratch / PYTHON), *requirements)
 
     return made_once(folder(name, requirements, python), make)
 
 
-def _uv(*words: str, remedy: str) -> None:
+def _uv(*words: str, remedy: str, limit_s: float) -> None:
     command = [sys.executable, "-m", "uv"] if find_spec("uv") else [shutil.which("uv") or ""]
     if not command[0]:
         raise Unavailable(
@@ -53,9 +56,9 @@ def _uv(*words: str, remedy: str) -> None:
         )
     line = mortal.program(*command, "--quiet", "--no-progress", *words)
     try:
-        done = subprocess.run(line, capture_output=True, text=True, timeout=MAKING_LIMIT_S)
+        done = subprocess.run(line, capture_output=True, text=True, timeout=limit_s)
     except subprocess.TimeoutExpired:
-        reason = f"its environment was not made within {MAKING_LIMIT_S:.0f} s"
+        reason = f"its environment was not made within {limit_s:.4g} s"
         raise Unavailable(reason, "look at the network, then run it again") from None
     if done.returncode:
         said = " ".join(done.stderr.replace("×", "").replace("╰─▶", "").replace("│", "").split())
