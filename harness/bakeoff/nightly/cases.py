@@ -88,10 +88,28 @@ class _Case:
             case = _vanished(self._pin, self._pinned, f"cannot be built now: {failed.reason}")
             return Found(case, self._pin, self._pinned)
         now = order(self._question, self._pinned.id, place, self._log("now"))
-        baseline = rebuilt(pinned(self._pin, self._pinned), self._pin, self._question, entry, self._log("build"))
+        baseline = self._rebuilt(pinned(self._pin, self._pinned), entry)
         case = self._case(now, baseline)
         case.known = replace(case.known, exact=tuple(self._exact(case, place, baseline, entry)))
         return Found(case, self._pin, self._pinned, baseline, self._question, entry)
+
+    def _rebuilt(self, baseline: Pinned, entry: Entry) -> Pinned:
+        """The same baseline, its artifact built again by the pinned environment where its bytes are not here but the
+        model's are; as it was where that is not so, or fails."""
+        if baseline.artifact is not None or baseline.interpreter is None:
+            return baseline
+        prepared, was = baseline.prepared or self._question.prepared, baseline.candidate
+        if self._pin.workload.model != model_digest(prepared):
+            return baseline
+        again = replace(
+            entry, candidate=was.candidate, interpreter=baseline.interpreter, version=was.version, target=was.target
+        )
+        place = artifacts.folder(prepared, again, " ".join(host.cpu_flags()), "")
+        try:
+            artifact, _ = artifacts.made(prepared, again, place, self._log("build"), self._check.budget.left)
+        except StageFailed:
+            return baseline
+        return replace(baseline, artifact=artifact, prepared=prepared, missing=())
 
     def _case(self, now: Order, baseline: Pinned) -> Case:
         """Beside the baseline, or beside its stored figures where it cannot be run here."""
@@ -137,25 +155,6 @@ class _Case:
 
     def _log(self, which: str) -> Path:
         return log_path(self._check.logs, self._pin.name, self._pinned.id, which)
-
-
-def rebuilt(baseline: Pinned, pin: Pin, question: Question, entry: Entry, log: Path) -> Pinned:
-    """The same baseline, its artifact built again by the pinned environment where its bytes are not here but the
-    model's are; as it was where that is not so, or fails."""
-    if baseline.artifact is not None or baseline.interpreter is None:
-        return baseline
-    prepared, was = baseline.prepared or question.prepared, baseline.candidate
-    if pin.workload.model != model_digest(prepared):
-        return baseline
-    again = replace(
-        entry, candidate=was.candidate, interpreter=baseline.interpreter, version=was.version, target=was.target
-    )
-    place = artifacts.folder(prepared, again, " ".join(host.cpu_flags()), "")
-    try:
-        artifact, _ = artifacts.made(prepared, again, place, log)
-    except StageFailed:
-        return baseline
-    return replace(baseline, artifact=artifact, prepared=prepared, missing=())
 
 
 def _same_requests(question: Question, baseline: Pinned) -> bool:

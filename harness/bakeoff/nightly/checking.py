@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bakeoff.contest.budget import Budget
@@ -44,7 +45,8 @@ def check(
             nights = store.sessions(scenario, candidate, host.cpu_model())
             return [[kept.session(each) for each in night] for night in nights]
 
-        cases = baseline.cases(Check(past, logs, budget, reporter))
+        printed = logs / f"check-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+        cases = baseline.cases(Check(past, printed, budget, reporter))
         taken: list[str] = []
 
         def keep(known: rule.Benchmark, session: Session) -> None:
