@@ -5,9 +5,10 @@ import pytest
 
 from bakeoff.backends import Batching, Setting
 from bakeoff.candidates import Candidate
-from bakeoff.contest import artifacts, trial
+from bakeoff.contest import artifacts, capacities, fleet, trial
 from bakeoff.contest.budget import Budget
 from bakeoff.contest.contest import hold
+from bakeoff.contest.fleet import Fleet
 from bakeoff.contest.plan import Entry, Question
 from bakeoff.contest.reporter import Silent
 from bakeoff.decide.noise import FULL_PIPE, STOLEN
@@ -110,3 +111,32 @@ def test_what_a_lossy_candidate_loses_behind_a_batcher_is_judged_in_joined_calls
     assert by_name["1x1"].quality != by_name["1x1+b350-1ms"].quality
     deployed = {row.facts["artifact_bytes"] for each in by_name.values() if (row := each.row("build"))}
     assert deployed == {artifacts.size_facts(places[LOSSY])["artifact_bytes"]}, "the scores are no part of it"
+
+
+@pytest.mark.engines
+@pytest.mark.slow
+def test_those_that_the_memory_does_not_hold_together_take_turns(tiny_prepared, tmp_path, monkeypatch):
+    monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(fleet, "MEMORY_SHARE", 0.0)
+    monkeypatch.setattr(trial, "MOST_ROUNDS", trial.FEWEST_ROUNDS + 1)
+    monkeypatch.setattr(capacities, "MOST_BLOCKS", 8)
+    settings = [Setting("1x1"), *(Setting("1x1").batched(Batching(350, wait)) for wait in (1.0, 2.0))]
+    entries = tuple(Entry(Candidate("onnxruntime", "fp32", each), ENTRY.target, "threads") for each in settings)
+    together, measure = list[tuple[str, ...]](), Fleet.measure
+
+    def watched(its, engines, *words):
+        together.append(tuple(engines))
+        return measure(its, engines, *words)
+
+    monkeypatch.setattr(Fleet, "measure", watched)
+    traffic = {"kind": "server", "qps": 100, "duration": "200ms", "batch_size": 4}
+    asked = {"name": "tried", "workload": "ctr-dlrm", "traffic": traffic, "sla": {"p50": "1s"}, "exhaustive": True}
+    with Store.open(tmp_path / "runs.db") as store:
+        run = hold([Question(from_dict(asked), tiny_prepared, entries)], store, logs=tmp_path)
+        candidates = store.load(run).scenarios[0].candidates
+    assert {len(group) for group in together} == {1, fleet.AT_ONCE}
+    assert len({group for group in together if len(group) == 1}) > 1, "drawn anew each round"
+    for each in candidates:
+        rounds = {block.round for block in each.blocks}
+        assert rounds == {SCREEN_ROUND, CAPACITY_ROUND, *range(1, trial.MOST_ROUNDS + 1)}
+        assert {row.outcome for row in each.ledger} == {"ok"}, "nobody is left out"

@@ -53,11 +53,11 @@ class Capacities:
         if not waiting or left_s < sum(self._probe(self._likely[name]).seconds for name in waiting):
             return
         self._reporter.stage(f"{self._scenario.name}: bracketing what {len(waiting)} can take")
-        with self._fleet.loaded(waiting) as engines:
-            until = time.monotonic() + left_s
-            for count, name in enumerate(waiting):
-                if name in engines:
-                    self._bracket(name, engines, (until - time.monotonic()) / (len(waiting) - count))
+        while waiting:
+            with self._fleet.loaded(waiting) as engines:
+                names, waiting = list(engines), list(engines.waiting)
+                for done, name in enumerate(names):
+                    left_s -= self._bracket(name, engines, left_s / (len(names) - done + len(waiting)))
 
     def _is_open(self, name: str) -> bool:
         """Whether a search may tell something of it that none told yet; where to begin is kept then."""
@@ -71,7 +71,8 @@ class Capacities:
     def _probe(self, qps: float) -> OpenLoop:
         return probing_load(self._scenario, qps, self._load.seconds)
 
-    def _bracket(self, name: str, engines: Engines, limit_s: float) -> None:
+    def _bracket(self, name: str, engines: Engines, limit_s: float) -> float:
+        """Try rates for at most so long; gives the seconds that it took."""
         record, sla, begun = self._notebook.candidate(name), self._scenario.sla, time.monotonic()
         places = [entry.position for entry in record.blocks if entry.round == CAPACITY_ROUND]
         positions = itertools.count(max(places, default=-1) + 1)
@@ -93,6 +94,7 @@ class Capacities:
             if name in engines:
                 seconds = time.monotonic() - begun
                 self._notebook.row(name, "capacity", seconds=seconds, facts={"complete": found.complete})
+        return time.monotonic() - begun
 
     def load_of(self, name: str) -> OpenLoop | ClosedLoop | None:
         """What a candidate's next round is played at: where its capacity is asked for, the likeliest rate to hold by

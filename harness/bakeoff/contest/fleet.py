@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,7 +28,11 @@ START_GUESS_S = 3.0
 MEMORY_SHARE = 0.6
 """The share of the free memory that engines loaded together may take."""
 
-Engines = dict[str, Engine]
+
+class Engines(dict[str, Engine]):
+    """Engines that are loaded together, by name; `waiting` are those that the memory does not hold beside them."""
+
+    waiting: Sequence[str] = ()
 
 
 class Fleet:
@@ -59,8 +63,9 @@ class Fleet:
 
     @contextmanager
     def loaded(self, names: Iterable[str]) -> Iterator[Engines]:
-        """The named engines in fresh processes, loaded and verified; those that fail have their ledger row instead."""
-        engines: Engines = {}
+        """The named engines in fresh processes, loaded and verified; those that fail have their ledger row instead, and
+        those for which no memory is left wait for their turn."""
+        engines = Engines()
         try:
             self._bring_up(list(names), engines)
             yield engines
@@ -99,13 +104,12 @@ class Fleet:
                     self._notebook.loaded(name, engine.loaded)
                 except StageFailed as failed:
                     self._notebook.failed(name, failed)
-            if waiting and (_bytes(engines) > free_bytes or _gpu_bytes(engines) > gpu_bytes):
-                for name in waiting:
-                    self._notebook.row(name, "load", "not-reached", "no memory is left beside those loaded before it")
-                return
+            if _bytes(engines) > free_bytes or _gpu_bytes(engines) > gpu_bytes:
+                break
+        engines.waiting = waiting
 
     def _launched(self, names: Iterable[str]) -> Engines:
-        engines: Engines = {}
+        engines = Engines()
         for name in names:
             try:
                 log = log_path(self._logs, self._scenario.name, name, "serve")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +125,7 @@ class Trial:
             with self.fleet.loaded(group) as engines:
                 for name in list(engines):
                     self._screen(name, engines)
+                waiting = [*engines.waiting, *waiting]
         return None
 
     def _screen(self, name: str, engines: Engines) -> None:
@@ -190,17 +191,31 @@ class Trial:
         has_block = self.notebook.has_block
         todo = {name: [p for p in range(blocks) if not has_block(name, number, p)] for name in loads}
         order = random.Random(f"{self.scenario.seed}/{self.scenario.name}/{number}")
-        again: list[tuple[str, int]] = []
-        with self.fleet.loaded(name for name, positions in todo.items() if positions) as engines:
-            turns = list(engines)
-            for position in range(blocks):
-                turns.reverse() if position % 2 else order.shuffle(turns)
-                for name in [name for name in turns if name in engines and position in todo[name]]:
-                    block = self.fleet.measure(engines, name, loads[name], number, position)
-                    again += [(name, position)] if block is not None and self._was_disturbed(block) else []
-            for name, position in again:
-                if name in engines and self.budget.left > loads[name].seconds:
-                    self.fleet.measure(engines, name, loads[name], number, AGAIN + position)
+        waiting: Sequence[str] = [name for name, positions in todo.items() if positions]
+        waiting = order.sample(waiting, len(waiting))
+        while waiting:
+            with self.fleet.loaded(waiting) as engines:
+                self._play_together(number, engines, loads, todo, order)
+                waiting = engines.waiting
+
+    def _play_together(
+        self,
+        number: int,
+        engines: Engines,
+        loads: Mapping[str, OpenLoop | ClosedLoop],
+        todo: Mapping[str, Sequence[int]],
+        order: random.Random,
+    ) -> None:
+        """The blocks of those that are loaded, by turns."""
+        turns, again = list(engines), list[tuple[str, int]]()
+        for position in sorted({each for name in turns for each in todo[name]}):
+            turns.reverse() if position % 2 else order.shuffle(turns)
+            for name in [name for name in turns if name in engines and position in todo[name]]:
+                block = self.fleet.measure(engines, name, loads[name], number, position)
+                again += [(name, position)] if block is not None and self._was_disturbed(block) else []
+        for name, position in again:
+            if name in engines and self.budget.left > loads[name].seconds:
+                self.fleet.measure(engines, name, loads[name], number, AGAIN + position)
 
     def _as_begun(self, number: int, planned: int) -> int:
         """The blocks of a round: as planned, but a resumed run makes none longer than it finds it."""
