@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from bakeoff import backends
 from bakeoff.decide.fleet import wish
 from bakeoff.decide.verdict import judge_scenario, verdicts
-from bakeoff.errors import UserError
 from bakeoff.store.record import RunRecord
 from bakeoff.store.store import Store
 
@@ -96,18 +95,19 @@ class Run:
         """
         from bakeoff.decide.maps.outlook import outlooks
         from bakeoff.show import charts, mapping, markdown, page
+        from bakeoff.show.writable import writing_into
 
         place = DEFAULT_REPORTS / self.id if folder is None else Path(folder)
         found, record = self.verdict(), self.record()
-        place.mkdir(parents=True, exist_ok=True)
         charts.save(found, place)
         mapped = outlooks(record, backends.cpu_flags())
         for number, one in enumerate(record.scenarios, 1):
             if one.name in mapped:
                 mapping.save(mapped[one.name], place, f"{number:02d}-")
-        (place / "summary.md").write_text(markdown.markdown(record, found), encoding="utf-8")
         path = place / "index.html"
-        path.write_text(page.page(record, found, mapped), encoding="utf-8")
+        with writing_into(place):
+            (place / "summary.md").write_text(markdown.markdown(record, found), encoding="utf-8")
+            path.write_text(page.page(record, found, mapped), encoding="utf-8")
         return path
 
     def plan(
@@ -152,12 +152,11 @@ class Run:
         Host names, the user's name and absolute paths stay out of it unless `with_host`.
         """
         from bakeoff.decide.bundles import bundling
+        from bakeoff.show.writable import writing
 
         place = Path(f"{self.id}.zip" if to is None else to)
         with Store.open(self.store, create=False) as store:
             data = bundling.bundled(store.load(self.id), with_host)
-        try:
+        with writing(place):
             place.write_bytes(data)
-        except OSError as error:
-            raise UserError(f"{place}: cannot be written: {error.strerror}") from None
         return place

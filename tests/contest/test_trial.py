@@ -1,5 +1,7 @@
 """One engine through a whole trial, in its parts: which blocks are taken, and when."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -140,3 +142,27 @@ def test_those_that_the_memory_does_not_hold_together_take_turns(tiny_prepared, 
         rounds = {block.round for block in each.blocks}
         assert rounds == {SCREEN_ROUND, CAPACITY_ROUND, *range(1, trial.MOST_ROUNDS + 1)}
         assert {row.outcome for row in each.ledger} == {"ok"}, "nobody is left out"
+
+
+@pytest.mark.slow
+def test_a_run_that_goes_on_plays_rounds_of_its_own(tiny_prepared, tmp_path, monkeypatch):
+    """What one round measures is compared as of one time: who comes later has no part in earlier rounds."""
+    monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(trial, "MOST_ROUNDS", 1)
+    batched = replace(ENTRY.candidate, setting=ENTRY.candidate.setting.batched(Batching(350, 1.0)))
+    both = (ENTRY, replace(ENTRY, candidate=batched))
+    traffic = {"kind": "server", "qps": 100, "duration": "200ms", "batch_size": 4}
+    scenario = from_dict(
+        {"name": "tried", "workload": "ctr-dlrm", "traffic": traffic, "sla": {"p50": "1s"}, "exhaustive": True}
+    )
+    with Store.open(tmp_path / "runs.db") as store:
+        run = store.begin("bakeoff run", {}, {})
+        store.add_scenario(run, "tried", scenario.definition(), {})
+        for entry in both:
+            store.add_candidate(run, "tried", entry.candidate, {})
+        for entries in (both[:1], both):
+            asked = Question(scenario, tiny_prepared, entries)
+            trial.Trial(asked, store, run, tmp_path, Budget(None), Silent()).hold()
+        early, late = store.load(run).scenarios[0].candidates
+    assert {block.round for block in early.blocks} == {SCREEN_ROUND, 1, 2}
+    assert {block.round for block in late.blocks} == {SCREEN_ROUND, 2}

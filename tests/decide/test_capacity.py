@@ -74,6 +74,7 @@ def test_costs_with_and_without_a_price():
 
 def test_replicas_carry_the_peak_with_headroom_and_spare_ones():
     assert (replicas(1000, 400, 0.0, 0), replicas(1, 400, 0.0, 0)) == (3, 1)
+    assert replicas(3000, 100, 0.1, 0) == 33, "3000 x 1.1 is a little more than 3300 in binary"
     assert (replicas(1000, 400, 0.2, 0), replicas(1000, 400, 0.2, 1), replicas(1000, 400, 0.25, 2)) == (3, 4, 6)
 
 

@@ -184,3 +184,10 @@ def test_a_busy_engine_exactly_at_its_limit_is_hardly_ever_accepted():
         return False
 
     assert sum(accepted() for _ in range(100)) <= 4
+
+
+def test_none_and_all_are_refuted_by_one():
+    assert sla.log_evidence(1.0, 100, 0.0, below=False) == math.inf
+    assert sla.log_evidence(0.0, 100, 0.0, below=False) == -math.inf
+    assert sla.log_evidence(99.0, 100, 1.0, below=True) == math.inf
+    assert sla.log_evidence(100.0, 100, 1.0, below=False) == -math.inf

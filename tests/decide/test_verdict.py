@@ -1,5 +1,6 @@
 import json
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -490,3 +491,69 @@ def test_the_share_of_the_preparation_stands_in_the_json_where_it_was_timed(scen
     shares = {one["backend"]: one["preparation_share"] for one in asked["candidates"]}
     assert shares["timed"] == pytest.approx(0.25, rel=0.1), "0.4 s of 800 requests of 2 ms"
     assert shares["not-timed"] is None
+
+
+UNJUDGED = (LedgerRow("race", "eliminated", "generated inputs cannot judge what a lossy candidate loses"),)
+
+
+def test_what_no_time_would_settle_stays_so_when_the_race_has_dropped_it(scenario, engine, quality):
+    """The race writes a row for it at once; what serves today is not said to have lost."""
+    unclear = engine(1.0, precision="int8", quality=(quality(-0.002),), rounds=0, ledger=UNJUDGED)
+    today = judge_scenario(scenario({"one": engine(2.0), "today": unclear}, incumbent="today/int8/1x1"))
+    assert (judged(today, "today").outcome, judged(today, "today").stage) == ("undecided", "quality")
+    assert (today.verdict, today.answer) == ("WIN", None)
+    both = judge_scenario(scenario({"late": engine(12.0), "unclear": unclear}))
+    assert both.verdict == "INFEASIBLE"
+    remedy = judged(both, "unclear").remedies[0]
+    assert remedy.what == "the auc floor"
+
+
+@pytest.mark.parametrize(("slower", "answer"), [(1.08, "STAY"), (1.12, "SWITCH")])
+def test_staying_and_a_tie_go_by_the_same_tenth(scenario, engine, slower, answer):
+    """One that is 10 to 11 % dearer saves less than a tenth, and is more than a tenth dearer."""
+    field = {"today": engine(2.0 * slower, noise=0.001, rounds=8), "other": engine(2.0, noise=0.001, rounds=8)}
+    found = judge_scenario(scenario(field, incumbent="today/fp32/1x1", matters="10%"))
+    assert found.verdict == ("TIE" if answer == "STAY" else "WIN")
+    assert found.answer == answer
+    between = {"today": engine(2.21, noise=0.001, rounds=20), "other": engine(2.0, noise=0.001, rounds=20)}
+    assert judge_scenario(scenario(between, incumbent="today/fp32/1x1", matters="10%")).verdict != "INSUFFICIENT"
+
+
+def test_a_choice_says_how_many_were_not_measured(scenario, engine):
+    ended = (LedgerRow("screen", "not-reached", "the budget ended"),)
+    field = {"good": engine(2.0), "left": engine(None, ledger=ended), "over": engine(None, ledger=ended)}
+    found = judge_scenario(scenario(field))
+    assert found.verdict == "WIN"
+    assert "2 of 3 candidates were not measured for want of time: the verdict is among the others." in found.reasons
+    assert found.more_needed_s is None
+
+
+def test_what_is_still_needed_is_what_keeps_it_open(scenario, engine):
+    """Not the time of one that nobody reached and that is far dearer, and not less than the regret takes."""
+    ended = (LedgerRow("serve", "not-reached", "the budget ended"),)
+    field = {"one": engine(2.0, noise=0.03), "two": engine(2.0, noise=0.03)}
+    alone = judge_scenario(scenario(field))
+    beside = judge_scenario(scenario({**field, "far": engine(6.0, rounds=0, ledger=ended)}))
+    assert beside.verdict == alone.verdict == "INSUFFICIENT"
+    assert beside.more_needed_s == alone.more_needed_s
+    tied = {"one": engine(2.0, rounds=8), "two": engine(2.0, rounds=8), "far": engine(6.0, rounds=0, ledger=ended)}
+    assert judge_scenario(scenario(tied)).more_needed_s is None
+
+
+def test_production_that_is_cheaper_is_told_with_an_interval_of_the_same_sign(scenario, engine):
+    today = {"name": "the old one", "qps": 5000, "cpus": 1}
+    headline = judge_scenario(scenario({"one": engine(2.0)}, incumbent=today)).headline
+    assert re.search(r"[\d,]+ % dearer than today \([\d,]+ % to [\d,]+ %\)", headline), headline
+
+
+def test_an_incumbent_over_its_budget_is_not_said_not_to_run(scenario, engine):
+    field = {"today": engine(1.0, blocks={"over_budget": 1}), "good": engine(3.0)}
+    found = judge_scenario(scenario(field, incumbent="today/fp32/1x1"))
+    assert found.headline.endswith("today fp32 (1x1), which serves today, takes more than the CPUs it was given.")
+
+
+def test_no_error_at_all_may_be_asked_for(scenario, engine):
+    found = judge_scenario(scenario({"one": engine(2.0), "lossy": engine(1.5, blocks={"drop": 0.01})},
+                                    sla={"p99": "20ms", "error_rate": "0%"}))  # fmt: skip
+    assert found.choice.backend == "one"
+    assert judged(found, "lossy").outcome == "sla-missed"

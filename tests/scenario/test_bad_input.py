@@ -268,3 +268,9 @@ def test_a_model_file_has_no_preparation_to_include(write, model):
 @pytest.mark.parametrize("value", ["1", "yes", "'true'", "[]"])
 def test_including_the_preparation_is_true_or_false(write, value):
     assert complaint(write(f"{OFFLINE}include_preparation: {value}\n")).startswith("x.yaml: include_preparation: ")
+
+
+def test_latencies_at_rates_of_their_own_are_not_compared(write):
+    text = "workload: ctr-dlrm\nobjective: p99\nsla: {p99: 20ms}\ntraffic: {kind: server, qps: max}\n"
+    told = complaint(write(text))
+    assert told.endswith("objective: 'p99': p99 goes with one rate for all, as in qps: 400, not with max")

@@ -31,6 +31,11 @@ def test_a_table_in_any_order_is_scaled_to_its_busiest_hour(tmp_path):
     assert found == (*[0.25] * 5, day.QUIETEST, *[0.25] * 17, 1.0)
 
 
+def test_blanks_in_the_head_are_no_part_of_a_name(tmp_path):
+    spaced = table([1] * 24).replace("hour,factor", "hour , factor ")
+    assert day.read(written(tmp_path, spaced)) == (1.0,) * 24
+
+
 def test_recorded_arrivals_are_counted_by_the_hour_over_whole_days(tmp_path):
     counts = np.tile([10] * 20 + [40] * 4, 2)
     seconds = np.concatenate([3600 * hour + np.linspace(0, 3599, n) for hour, n in enumerate([*counts, 90])])

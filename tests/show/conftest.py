@@ -201,7 +201,7 @@ WIN = Verdict(
         "batch_size": [[256, 1.0]],
         "duration_s": 4.0,
     },
-    floors={"auc": 0.002},
+    floors={"auc": {"amount": 0.002, "relative": False}},
     workload={
         "name": "ctr-dlrm",
         "data": "real",

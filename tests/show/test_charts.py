@@ -8,6 +8,7 @@ from itertools import combinations
 import matplotlib as mpl
 import pytest
 
+from bakeoff.errors import UserError
 from bakeoff.show import charts, drawing
 from bakeoff.show.placing import overlaps, place
 from bakeoff.show.points import sort_out
@@ -130,3 +131,11 @@ def test_a_vast_interval_does_not_squeeze_the_others(win):
     _, _, scales = sort_out(odd)
     assert scales.y[1] < 0.5
     assert charts.costs(odd).axes[0].get_xlim()[1] < 2.0
+
+
+def test_a_place_that_cannot_be_written_is_one_line(win, tmp_path):
+    taken = tmp_path / "README.md"
+    taken.write_text("mine")
+    with pytest.raises(UserError, match=r"README\.md: cannot be written: File exists"):
+        charts.save([win], taken)
+    assert taken.read_text() == "mine"

@@ -10,6 +10,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from bakeoff.show import console
+from bakeoff.show.markdown import markdown
+from bakeoff.show.page import page
 from bakeoff.store.record import Quality
 
 
@@ -57,15 +59,16 @@ def test_a_name_breaks_between_its_parts_alone(win, width):
 @pytest.mark.parametrize(
     ("floors", "told", "left_out"),
     [
-        ({"auc": 0.002, "top10_changed": 0.05}, ["auc -0.0006", "top10_changed", "+0.03"], "logloss"),
-        ({}, ["auc -0.0006"], "top10_changed"),
+        (["auc", "top10_changed"], ["auc -0.0006", "top10_changed", "+0.03"], "logloss"),
+        ([], ["auc -0.0006"], "top10_changed"),
     ],
 )
 def test_of_many_metrics_the_table_shows_those_with_a_floor(win, width, floors, told, left_out):
     deltas = {"auc": -0.0006, "logloss": 0.0009, "normalized_entropy": 0.0011, "top10_changed": 0.03}
     quality = {name: Quality(name, 0.7 + delta, 0.7, delta, delta, delta, 9) for name, delta in deltas.items()}
     candidates = tuple(replace(one, quality=quality) for one in win.candidates)
-    text = shown(console.render, [replace(win, candidates=candidates, choice=None, floors=floors)], width=width)
+    held = {name: {"amount": 0.05, "relative": False} for name in floors}
+    text = shown(console.render, [replace(win, candidates=candidates, choice=None, floors=held)], width=width)
     table = text.split("outcome, and why not")[1]
     assert all(words in table for words in told)
     assert left_out not in table
@@ -223,3 +226,18 @@ def test_it_leaves_no_thread_behind_even_when_the_work_fails():
     with pytest.raises(RuntimeError), progress(terminal=True):
         raise RuntimeError
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(
+    ("objective", "unit", "score", "told"),
+    [("energy", "joules per million items", 1234.5, "1,230"), ("memory", "bytes", 2.5e9, "2.5 GB")],
+)
+def test_what_another_objective_counts_is_named_and_has_a_column(win, record, objective, unit, score, told):
+    candidates = tuple(replace(one, score=score) for one in win.candidates)
+    asked = replace(win, objective=objective, score_unit=unit, candidates=candidates)
+    text = shown(console.render, [asked], width=140)
+    assert f"the least {objective} wins" in " ".join(text.split())
+    assert f"{objective} in {unit}" in " ".join(text.split())
+    for form in (text, markdown(record, [asked]), page(record, [asked])):
+        assert told in form
+    assert "the least" not in shown(console.render, [win], width=140)

@@ -51,7 +51,7 @@ def test_the_reason_first_then_stages_gates_rounds_and_what_would_have_to_change
 
 
 def test_each_floor_is_a_gate_of_its_own(missed):
-    floors = {"auc": 0.002, "logloss": 0.001}
+    floors = {name: {"amount": amount, "relative": False} for name, amount in (("auc", 0.002), ("logloss", 0.001))}
     found = replace(missed, verdict=replace(missed.verdict, floors=floors))
     gates = {gate["name"]: gate["status"] for gate in shown.to_json(found)["gates"]}
     assert gates["Quality auc"] == "misses"

@@ -47,10 +47,10 @@ def write_json(data: Any, path: Path | None) -> None:
     if path is None:
         print_json(data)
         return
-    try:
+    from bakeoff.show.writable import writing
+
+    with writing(path):
         path.write_text(json.dumps(data, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def check_fail_on(fail_on: str | None) -> None:

@@ -18,6 +18,7 @@ from bakeoff.contest.reporter import Reporter, Silent
 from bakeoff.contest.trial import Trial
 from bakeoff.errors import UserError
 from bakeoff.measure import host
+from bakeoff.measure.energy import Energy
 from bakeoff.scenario import Scenario, restore
 from bakeoff.store.record import FILES, RunRecord
 from bakeoff.store.store import Store
@@ -104,6 +105,10 @@ def ask(
     """
     reporter = reporter or Silent()
     probes = Probes(reporter)
+    for scenario in scenarios:
+        if scenario.objective == "energy" and not Energy.now(scenario.resources.device).since():
+            where = f"{scenario.source or scenario.name}: objective"
+            raise UserError(f"{where}: no counter of energy can be read here; `bakeoff doctor` says what there is")
     return [_question(scenario, probes, candidates, reporter) for scenario in scenarios]
 
 

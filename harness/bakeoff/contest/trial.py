@@ -161,26 +161,28 @@ class Trial:
 
     def play_rounds(self) -> None:
         """Rounds of fresh processes until the verdict stands or the time is used up. Their blocks come in random order
-        and in the reverse of it by turns, so that on average everybody's come at the same time. Who waited for a turn
-        to the end is written down as not reached."""
+        and in the reverse of it by turns, so that on average everybody's come at the same time. A resumed run begins
+        another round, for what is compared within one must be of one time; beyond MOST_ROUNDS it does not look whether
+        it may stop, for those looks are spent. Who waited for a turn to the end is written down as not reached."""
         asks_capacity = self.scenario.traffic.asks_capacity
         kept_s = 0.0 if asks_capacity or math.isinf(self.budget.left) else CAPACITY_SHARE * self.budget.left
-        for number in range(1, MOST_ROUNDS + 1):
+        begun = self._rounds_begun()
+        for number in range(begun + 1, begun + MOST_ROUNDS + 1):
             if asks_capacity:
                 self.capacities.find(self._contenders(), CAPACITY_SHARE_WHERE_ASKED)
             loads = {
                 name: load for name in self._judged_contenders() if (load := self.capacities.load_of(name)) is not None
             }
             start_s, turn_s = self.fleet.start_s(loads), sum(load.seconds for load in loads.values())
-            if number == FEWEST_ROUNDS + 1 and not asks_capacity:
+            if number == max(begun, FEWEST_ROUNDS) + 1 and not asks_capacity:
                 done = self.budget.left < start_s + turn_s or self._settled()
                 self.capacities.find(list(loads), 1.0 if done else CAPACITY_SHARE)
-            settled = number > FEWEST_ROUNDS and self._settled()
-            if not loads or settled or (number > 1 and self.budget.left < start_s + turn_s):
+            looks = FEWEST_ROUNDS < number <= MOST_ROUNDS or number == begun + 1 > FEWEST_ROUNDS
+            settled = looks and self._settled()
+            if not loads or settled or (number > begun + 1 and self.budget.left < start_s + turn_s):
                 break
             left_s = self.budget.left - (kept_s if number <= FEWEST_ROUNDS else 0.0)
-            planned = blocks_in(number, left_s, start_s, turn_s)
-            self._play_round(number, loads, self._as_begun(number, planned))
+            self._play_round(number, loads, blocks_in(number - begun, left_s, start_s, turn_s))
         self.notebook.no_time(self._without_rounds(self.waiting), "serve")
         for candidate in self.notebook.record().candidates:
             played = [block for block in candidate.blocks if block.round > SCREEN_ROUND]
@@ -188,14 +190,11 @@ class Trial:
                 self.notebook.row(candidate.id, "serve", seconds=sum(each.block.wall_ns for each in played) / 1e9)
 
     def _play_round(self, number: int, loads: Mapping[str, OpenLoop | ClosedLoop], blocks: int) -> None:
-        has_block = self.notebook.has_block
-        todo = {name: [p for p in range(blocks) if not has_block(name, number, p)] for name in loads}
         order = random.Random(f"{self.scenario.seed}/{self.scenario.name}/{number}")
-        waiting: Sequence[str] = [name for name, positions in todo.items() if positions]
-        waiting = order.sample(waiting, len(waiting))
+        waiting: Sequence[str] = order.sample(list(loads), len(loads))
         while waiting:
             with self.fleet.loaded(waiting) as engines:
-                self._play_together(number, engines, loads, todo, order)
+                self._play_together(number, engines, loads, blocks, order)
                 waiting = engines.waiting
 
     def _play_together(
@@ -203,25 +202,24 @@ class Trial:
         number: int,
         engines: Engines,
         loads: Mapping[str, OpenLoop | ClosedLoop],
-        todo: Mapping[str, Sequence[int]],
+        blocks: int,
         order: random.Random,
     ) -> None:
         """The blocks of those that are loaded, by turns."""
         turns, again = list(engines), list[tuple[str, int]]()
-        for position in sorted({each for name in turns for each in todo[name]}):
+        for position in range(blocks):
             turns.reverse() if position % 2 else order.shuffle(turns)
-            for name in [name for name in turns if name in engines and position in todo[name]]:
+            for name in [name for name in turns if name in engines]:
                 block = self.fleet.measure(engines, name, loads[name], number, position)
                 again += [(name, position)] if block is not None and self._was_disturbed(block) else []
         for name, position in again:
             if name in engines and self.budget.left > loads[name].seconds:
                 self.fleet.measure(engines, name, loads[name], number, AGAIN + position)
 
-    def _as_begun(self, number: int, planned: int) -> int:
-        """The blocks of a round: as planned, but a resumed run makes none longer than it finds it."""
-        record = self.notebook.record()
-        begun = [block.position % AGAIN for each in record.candidates for block in each.blocks if block.round == number]
-        return min(planned, 1 + max(begun)) if begun else planned
+    def _rounds_begun(self) -> int:
+        """The number of the last round that has a block; 0 where none has."""
+        blocks = (block for each in self.notebook.record().candidates for block in each.blocks)
+        return max((block.round for block in blocks if block.round > SCREEN_ROUND), default=0)
 
     def _was_disturbed(self, block: Block) -> bool:
         """Whether the generator was too late, and another block is worth its time: not where the engine is behind."""

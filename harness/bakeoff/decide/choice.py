@@ -49,7 +49,7 @@ def _chosen(court: Court) -> tuple[str, tuple[str, ...], Basis, Answer | None, I
     incumbent = court.incumbent
     if incumbent in court.accepted and incumbent is not None:
         loss = court.loss(incumbent, equals[0]) if incumbent != equals[0] else None
-        if incumbent in equals or (loss is not None and loss.saved.value < court.scenario.matters):
+        if incumbent in equals or (loss is not None and loss.value < court.scenario.matters):
             equals = tuple(dict.fromkeys([*equals, incumbent]))
             return incumbent, equals, "incumbent" if len(equals) > 1 else _alone(court), "STAY", None
     chosen, basis = _tie_break(court, equals)
@@ -98,7 +98,7 @@ def _against_today(court: Court, chosen: str) -> tuple[Answer | None, Interval |
         return None, None
     low, high = court.field.interval(chosen) or (score, score)
     gain = Interval(1.0 - score / today, 1.0 - high / today, 1.0 - low / today)
-    return ("SWITCH" if gain.low > 0.0 and gain.value >= court.scenario.matters else "STAY"), gain
+    return ("SWITCH" if gain.low > 0.0 and today / score - 1.0 >= court.scenario.matters else "STAY"), gain
 
 
 def _eliminated_gain(court: Court, incumbent: str, chosen: str) -> Interval | None:

@@ -8,6 +8,8 @@ from bakeoff.scenario import Price
 
 HOURS_A_YEAR = 8760
 _MILLION = 1e6
+_ROUNDING = 1e-12
+"""What the last digits of a product may add to a whole number of replicas."""
 
 
 def cost_unit(price: Price | None, gpus: int = 0) -> str:
@@ -34,7 +36,8 @@ def hourly(cpus: int, price: Price, gpus: int = 0) -> float:
 
 def replicas(fleet_qps: float, capacity_qps: float, headroom: float, spare: int) -> int:
     """How many replicas carry the shop's load with a fraction of room above it, at least one, and the spare ones."""
-    return max(1, math.ceil(fleet_qps * (1.0 + headroom) / capacity_qps)) + spare
+    exactly = fleet_qps * (1.0 + headroom) / capacity_qps
+    return max(1, math.ceil(exactly * (1.0 - _ROUNDING))) + spare
 
 
 def yearly(an_hour: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bakeoff.decide.evidence import Evidence, has_cost
@@ -41,7 +41,8 @@ ACCEPTED = Gate("ok", "serve", OK)
 
 
 def gate(evidence: Evidence, scenario: Scenario, provisional: bool, cpu_flags: Collection[str] | None = None) -> Gate:
-    """The first gate that a candidate does not pass, in the order in which they are cheap to check.
+    """The first gate that a candidate does not pass, in the order in which they are cheap to check; one that it can
+    never pass goes before one that more time may open, or that the race closed.
 
     `cpu_flags` are those of the host to serve on; None: of the one that measured.
     """
@@ -57,8 +58,17 @@ def gate(evidence: Evidence, scenario: Scenario, provisional: bool, cpu_flags: C
         _rounds(evidence, scenario),
     )
     found = [step for step in steps if step is not None]
-    never = [step for step in found if step.status == "failed"]
-    return (never or found or [ACCEPTED])[0]
+    never, settled = ([step for step in found if step.status == status] for status in ("failed", "settled"))
+    return (never or settled or found or [ACCEPTED])[0]
+
+
+def but_for_the_race(
+    evidence: Evidence, scenario: Scenario, provisional: bool, cpu_flags: Collection[str] | None = None
+) -> Gate:
+    """Where it would stand with another limit of latency, and time for all: quality and trust alone."""
+    ledger = tuple(row for row in evidence.record.ledger if row.outcome not in _UNFINISHED | {"eliminated"})
+    again = replace(evidence, sla=None, record=replace(evidence.record, ledger=ledger))
+    return gate(again, scenario, provisional, cpu_flags)
 
 
 def _failed(record: CandidateRecord, scenario: Scenario) -> Gate | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bakeoff.decide.choice import Choice
+from bakeoff.decide.compare import Interval
 from bakeoff.decide.court import Court
 from bakeoff.decide.judgement import Judgement, Today, VerdictName
 from bakeoff.decide.reasons import nearest_miss
@@ -56,6 +57,10 @@ _FATES = {
     "sla-missed": "misses the SLA",
     "quality-missed": "loses too much quality",
     "eliminated": "is out of the race",
+    "over-budget": "takes more than the CPUs it was given",
+    "out-of-memory": "takes more memory than it was given",
+    "wrong-output": "answers wrongly",
+    "timeout": "does not answer in time",
 }
 
 
@@ -70,9 +75,10 @@ def _today(court: Court, choice: Choice) -> str:
 def _standing(court: Court, choice: Choice, judged: Mapping[str, Judgement], margin: float | None) -> str:
     """How it stands against what serves today, its equals, or the next."""
     if choice.gain is not None:
-        what = court.words.less if choice.gain.value >= 0 else court.words.more
-        span = f"{percent(choice.gain.low)} to {percent(choice.gain.high)}"
-        return f"{percent(abs(choice.gain.value))} {what} than today ({span})"
+        gain, what = choice.gain, court.words.less
+        if gain.value < 0.0:
+            gain, what = Interval(-gain.value, -gain.high, -gain.low), court.words.more
+        return f"{percent(gain.value)} {what} than today ({percent(gain.low)} to {percent(gain.high)})"
     others = [_named(court, one) for one in choice.equals if one != choice.candidate]
     rivals = [_named(court, one) for one in court.rivals()]
     if rivals and not others:
@@ -147,7 +153,7 @@ def _infeasible(scenario: str, court: Court, judged: Mapping[str, Judgement]) ->
 def _insufficient(scenario: str, court: Court, leading: Choice | None, needed_s: float | None) -> str:
     so_far = ""
     if leading is not None:
-        rivals = court.rivals(by=court.scenario.matters)
+        rivals = court.rivals(by=court.scenario.matters, beside=leading.candidate)
         unclear = f"is not told apart yet from {listed([_named(court, one) for one in rivals])}"
         if not rivals:
             regret = "nobody knows how much" if leading.regret is None else f"up to {percent(leading.regret)}"

@@ -109,7 +109,6 @@ def is_provisional(record: ScenarioRecord) -> bool:
 
 def _runner(one: Evidence, gates: Mapping[str, Gate], scenario: Scenario) -> Runner:
     today = scenario.incumbent is not None and one.record.id == scenario.incumbent.candidate
-    matters = scenario.matters
     return Runner(
         one.record.id,
         one.screen_score,
@@ -118,7 +117,7 @@ def _runner(one: Evidence, gates: Mapping[str, Gate], scenario: Scenario) -> Run
         judged=not scenario.quality or gates[one.record.id].stage != "quality",
         promising=_promising(one, scenario),
         protected=today and one.rounds < FEWEST_ROUNDS,
-        least=matters / (1.0 - matters) if today and matters < 1.0 else 0.0,
+        least=scenario.matters if today else 0.0,
         bounds=one.bounds,
     )
 

@@ -73,8 +73,8 @@ def verdict(name: VerdictName, court: Court, choice: Choice | None, needed_s: fl
         if court.provisional
         else "",
         _unmeasured(court, name),
-        f"About {seconds(needed_s)} more of measuring would settle it." if needed_s and name != "WIN" else "",
-        _restless(court) if needed_s and name != "WIN" else "",
+        f"About {seconds(needed_s)} more of measuring would settle it." if needed_s else "",
+        _restless(court) if needed_s else "",
     ]
     return tuple(note for note in notes if note)
 
@@ -111,7 +111,12 @@ def _missing_incumbent(court: Court) -> str:
 
 
 def _unmeasured(court: Court, name: VerdictName) -> str:
-    if name != "INSUFFICIENT" or not court.gates:
+    """Who had no part in it: by outcomes where it is not enough, and beside a choice those whom time did not reach."""
+    if name != "INSUFFICIENT":
+        missing = sum(found.status == "open" and not court.evidence[one].blocks for one, found in court.gates.items())
+        left_out = f"{missing} of {len(court.gates)} candidates were not measured for want of time"
+        return f"{left_out}: the verdict is among the others." if missing and court.accepted else ""
+    if not court.gates:
         return ""
     counts: dict[str, int] = {}
     for found in court.gates.values():

@@ -66,8 +66,11 @@ def log_evidence(exceeding: float, count: float, allowed: float, below: bool) ->
     """The log e-value against "the true share is not below (not above) `allowed`", for real-valued counts.
 
     A beta mixture, its mean at `allowed`, cut to the alternative's side; the likelihood ratio is monotone, so the
-    mixture is valid against every share on the other side as well.
+    mixture is valid against every share on the other side as well. That none may (or all must) one request refutes.
     """
+    if not 0.0 < allowed < 1.0:
+        refuted = (exceeding < count and allowed >= 1.0) if below else (exceeding > 0.0 and allowed <= 0.0)
+        return math.inf if refuted else -math.inf
     a = _PRIOR_STRENGTH
     b = a * (1 - allowed) / allowed
     tail = special.betainc if below else special.betaincc

@@ -83,7 +83,7 @@ def judge(court: Court, measured_on: Collection[str] = (), remedied: bool = True
     }
     chosen = judged[choice.candidate] if choice else None
     margin = _margin(court, choice, order)
-    needed_s = None if name == "WIN" else more_needed_s(court, leading)
+    needed_s = more_needed_s(court, leading) if name == "INSUFFICIENT" else None
     scenario = court.scenario
     current = today(court, choice, judged)
     return Verdict(
@@ -129,15 +129,18 @@ def _traffic(scenario: Scenario) -> dict[str, Any]:
 def more_needed_s(court: Court, leading: Choice | None) -> float | None:
     """About how long it takes to settle what is open, contenders measured in turn; None where time settles none.
 
-    Of many that are open, the usual contenders alone count in full. Where what is open is the regret alone, as many
-    rounds more as narrow it to what matters.
+    Where one leads, only those count that may be better by more than matters, and the rounds that narrow its regret to
+    what matters. Of many that are open, the usual contenders alone count in full.
     """
-    still_open = [found for found in court.gates.values() if found.status == "open" and found.needed_s > 0.0]
+    narrowing_s = None if leading is None else _narrowing_s(court, leading)
+    rivals = court.gates if leading is None else court.rivals(by=court.scenario.matters, beside=leading.candidate)
+    found = [court.gates[name] for name in rivals]
+    still_open = [each for each in found if each.status == "open" and each.needed_s > 0.0]
     if not still_open:
-        return None if leading is None else _narrowing_s(court, leading)
+        return narrowing_s
     taking_turns = min(len(still_open) + len(court.accepted), USUAL_CONTENDERS + 1)
     screens_s = (len(still_open) - 1) * court.scenario.traffic.duration_s
-    return max(found.needed_s for found in still_open) * taking_turns + screens_s
+    return max(max(each.needed_s for each in still_open) * taking_turns + screens_s, narrowing_s or 0.0)
 
 
 def named(equals: int, regret: float | None, matters: float) -> VerdictName:

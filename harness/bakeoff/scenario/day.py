@@ -44,7 +44,7 @@ def _table(data: bytes) -> list[float]:
     """The column factor in order of the column hour."""
     import pandas as pd
 
-    table = pd.read_csv(io.BytesIO(data), skipinitialspace=True)
+    table = pd.read_csv(io.BytesIO(data), skipinitialspace=True).rename(columns=str.strip)
     if FACTOR not in table:
         raise ValueError(f"has no column {FACTOR} beside {HOUR}")
     if not pd.api.types.is_numeric_dtype(table[FACTOR]):

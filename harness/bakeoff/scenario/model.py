@@ -166,6 +166,8 @@ class Scenario(Part):
         self._check_endpoints()
         self._check_price()
         self._check_gate()
+        if self.objective == "p99" and self.traffic.asks_capacity:
+            raise fault("p99 goes with one rate for all, as in qps: 400, not with max", "objective")
         return self
 
     def _check_endpoints(self) -> None:

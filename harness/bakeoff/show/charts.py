@@ -14,6 +14,7 @@ from bakeoff.show.dots import costs, latencies
 from bakeoff.show.scale import readable
 from bakeoff.show.scatter import scatter
 from bakeoff.show.views import shows_latency
+from bakeoff.show.writable import writing_into
 
 __all__ = ["chart", "costs", "latencies", "save", "scatter"]
 
@@ -28,15 +29,15 @@ def chart(verdict: Verdict, *, narrow: bool = False) -> Figure:
 
 def save(verdicts: Iterable[Verdict], folder: Path) -> tuple[Path, ...]:
     """Write every chart of every verdict into `folder` (made if need be) as PNG and SVG; gives the paths."""
-    folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
-    for place, verdict in enumerate(map(readable, verdicts), 1):
-        stem = f"{place:02d}-{slug(verdict.scenario)}"
-        drawn = {"cost": costs(verdict)}
-        if shows_latency(verdict):
-            drawn |= {"cost-latency": scatter(verdict), "latency": latencies(verdict)}
-        for name, figure in drawn.items():
-            written += drawing.write_both(figure, folder / f"{stem}-{name}")
+    with writing_into(folder):
+        for place, verdict in enumerate(map(readable, verdicts), 1):
+            stem = f"{place:02d}-{slug(verdict.scenario)}"
+            drawn = {"cost": costs(verdict)}
+            if shows_latency(verdict):
+                drawn |= {"cost-latency": scatter(verdict), "latency": latencies(verdict)}
+            for name, figure in drawn.items():
+                written += drawing.write_both(figure, folder / f"{stem}-{name}")
     return tuple(written)
 
 

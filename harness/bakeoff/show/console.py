@@ -125,8 +125,9 @@ def _render_one(verdict: Verdict, to: Console) -> None:
     title.append(shorten(verdict.scenario, 60), style="bold")
     to.print(title)
     to.print(Text(clean(verdict.headline), style="bold"))
-    unit = f" · cost in {clean(verdict.cost_unit)}" if verdict.cost_unit else ""
-    to.print(Text(views.question(verdict) + unit, style="dim"))
+    units = [f" · cost in {clean(verdict.cost_unit)}"] if verdict.cost_unit else []
+    units += [f" · {verdict.objective} in {clean(verdict.score_unit)}"] if views.score_title(verdict) else []
+    to.print(Text(views.question(verdict) + "".join(units), style="dim"))
     if verdict.provisional:
         to.print(Text(f"PROVISIONAL: {views.PROVISIONAL}", style="yellow"))
     _gate_lines(verdict, to)
@@ -162,7 +163,8 @@ def _candidates(verdict: Verdict, width: int) -> Table:
     table.add_column("candidate", overflow="fold", width=max(len("candidate"), min(longest, width // 2)))
     for title in _measured_titles(verdict, width):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("cost", justify="right", no_wrap=True)
+    for title in [verdict.objective, "cost"] if views.score_title(verdict) else ["cost"]:
+        table.add_column(title, justify="right", no_wrap=True)
     if width >= _MIDDLE:
         table.add_column("quality", justify="right", overflow="fold", max_width=20 if width < _WIDE else 28)
     table.add_column("outcome, and why not", overflow="fold", ratio=1)
@@ -190,7 +192,7 @@ def _cells(verdict: Verdict, row: views.Row, name: str, width: int) -> list[str]
         cells.append(f"{row.p99} [{row.p99_ends}]" if row.p99_ends else row.p99)
     if width >= _WIDE or not views.shows_latency(verdict):
         cells.append(row.capacity)
-    cells.append(row.cost)
+    cells += [row.score, row.cost] if views.score_title(verdict) else [row.cost]
     if width >= _MIDDLE:
         cells.append(_quality(verdict, row.judged))
     why = shorten(row.why_not, 300)

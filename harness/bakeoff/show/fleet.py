@@ -82,6 +82,7 @@ def _day(plan: Plan, tail: str) -> Table:
 
 
 def _closing(plan: Plan, tail: str) -> Iterator[str]:
+    yield from map(clean, plan.doubts)
     yield _formula(plan)
     if plan.fewest is None:
         yield f"no number of replicas holds {tail} within {exact(plan.limit_ms)} ms in the simulation"

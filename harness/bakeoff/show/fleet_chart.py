@@ -11,6 +11,7 @@ from bakeoff.decide.fleet.planning import Plan
 from bakeoff.show import drawing as draw
 from bakeoff.show.charts import slug
 from bakeoff.show.numbers import exact, percentile_name
+from bakeoff.show.writable import writing_into
 
 SIZE = (7.0, 3.4)
 _HIGHEST = 2.0
@@ -44,9 +45,5 @@ def chart(plan: Plan) -> Figure:
 
 def save(plan: Plan, folder: Path) -> tuple[Path, ...]:
     """Write the chart into `folder` (made if need be) as PNG and SVG; gives the paths."""
-    folder.mkdir(parents=True, exist_ok=True)
-    figure, stem = chart(plan), folder / f"fleet-{slug(plan.scenario)}"
-    png, svg = stem.with_suffix(".png"), stem.with_suffix(".svg")
-    draw.write_png(figure, png)
-    draw.write_svg(figure, svg)
-    return png, svg
+    with writing_into(folder):
+        return draw.write_both(chart(plan), folder / f"fleet-{slug(plan.scenario)}")

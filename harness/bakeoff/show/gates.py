@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bakeoff.decide.judgement import Judgement, Verdict
+from bakeoff.decide.quality import allowed_loss
+from bakeoff.scenario import Floor
 from bakeoff.show.numbers import ABSENT, change, clean, exact, interval, known, ms, number, percent, percentile_name
 from bakeoff.store.record import OK, Quality
 
@@ -155,23 +157,11 @@ def _lost(quality: Quality) -> _Lost:
 
 def _tightest(floors: Mapping[str, Any], qualities: Mapping[str, Quality]) -> tuple[Quality, float] | None:
     pairs = [
-        (quality, floor)
+        (quality, allowed_loss(Floor.model_validate(floors[name]), quality.base))
         for name, quality in qualities.items()
-        if name in floors and known(quality.delta) and (floor := allowed_loss(floors[name], quality.base)) is not None
+        if name in floors and known(quality.delta)
     ]
     return min(pairs, key=lambda pair: (pair[1] - _lost(pair[0]).high) / (pair[1] or 1.0), default=None)
-
-
-def allowed_loss(floor: Any, base: float) -> float | None:
-    """A floor in the metric's own units: 0.002, "1%" of the base, or {"amount": 0.01, "relative": true}."""
-    if isinstance(floor, Mapping):
-        amount = floor.get("amount")
-        return None if amount is None else float(amount) * (abs(base) if floor.get("relative") else 1.0)
-    try:
-        text = str(floor).strip()
-        return float(text[:-1]) / 100 * abs(base) if text.endswith("%") else float(text)
-    except ValueError:
-        return None
 
 
 def _status(judged: Judgement, missed: str, inside: bool, surely: bool = False) -> str:

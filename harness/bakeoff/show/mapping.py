@@ -20,6 +20,7 @@ from bakeoff.show.map_figure import map_figure, map_words
 from bakeoff.show.numbers import clean, exact, number, shorten
 from bakeoff.show.sensitivity_figure import sensitivity_figure
 from bakeoff.show.terminal import empty_table, standard_output, texts
+from bakeoff.show.writable import writing_into
 from bakeoff.store.plain import plain
 
 MOST_TURNS = 8
@@ -61,12 +62,12 @@ def save(found: Outlook, folder: Path, before: str = "") -> tuple[Path, ...]:
 
     `before` stands before the files' names, which are the scenario's.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     stem = f"{before}{slug(found.map.name)}"
     drawn = {f"{stem}-map": map_figure(found.map)} if found.map.points else {}
     if found.stretches:
         drawn[f"{stem}-sensitivity"] = sensitivity_figure(found.stretches, found.map.winners)
-    return tuple(path for name, figure in drawn.items() for path in drawing.write_both(figure, folder / name))
+    with writing_into(folder):
+        return tuple(path for name, figure in drawn.items() for path in drawing.write_both(figure, folder / name))
 
 
 def turns(found: Outlook) -> list[str]:

@@ -70,12 +70,14 @@ def _gates(verdict: Verdict) -> list[str]:
 
 
 def _candidates(verdict: Verdict) -> list[str]:
+    score = views.score_title(verdict)
     rows = [
         _row(
             str(row.number),
             code(shorten(row.judged.candidate, 90)),
             f"{row.p99} [{row.p99_ends}]" if row.p99_ends else row.p99,
             row.capacity,
+            *([row.score] if score else []),
             row.cost,
             escape(row.quality),
             escape(shorten(f"{row.fate}: {row.why_not}" if row.why_not else row.fate, _LONGEST)),
@@ -83,9 +85,10 @@ def _candidates(verdict: Verdict) -> list[str]:
         for row in views.rows(verdict)[:_MOST_ROWS]
     ]
     titles = "#", "candidate", f"{views.tail_name(verdict)}, ms", views.capacity_title(verdict)
-    title = _row(*titles, f"cost, {escape(verdict.cost_unit)}", "quality", "outcome")
-    more = len(verdict.candidates) - len(rows)
-    return [title, "|---:|---|---:|---:|---:|---:|---|", *rows, *([f"\nand {more} more"] if more > 0 else []), ""]
+    scores = [escape(score)] if score else []
+    title = _row(*titles, *scores, f"cost, {escape(verdict.cost_unit)}", "quality", "outcome")
+    more, rule = len(verdict.candidates) - len(rows), f"|---:|---|---:|---:|{'---:|' * len(scores)}---:|---:|---|"
+    return [title, rule, *rows, *([f"\nand {more} more"] if more > 0 else []), ""]
 
 
 def _notes(verdict: Verdict) -> list[str]:

@@ -19,6 +19,7 @@ from typing import Any
 
 from bakeoff.scenario import Scenario, restore
 from bakeoff.show.mlperf_figures import LoadGenTest, tests_of
+from bakeoff.show.writable import writing_into
 from bakeoff.store.record import RunRecord
 
 SUMMARY, DETAIL = "mlperf_log_summary.txt", "mlperf_log_detail.txt"
@@ -45,9 +46,9 @@ def write(record: RunRecord, folder: Path) -> Written:
                 left_out.append(f"{one.name}: {candidate}")
                 continue
             place = folder / _safe(one.name) / _safe(candidate)
-            place.mkdir(parents=True, exist_ok=True)
-            (place / SUMMARY).write_text(summary(test, candidate), encoding="utf-8")
-            (place / DETAIL).write_text(detail(test, candidate, record.started_at, scenario), encoding="utf-8")
+            with writing_into(place):
+                (place / SUMMARY).write_text(summary(test, candidate), encoding="utf-8")
+                (place / DETAIL).write_text(detail(test, candidate, record.started_at, scenario), encoding="utf-8")
             written.append(place)
     return Written(tuple(written), tuple(left_out))
 

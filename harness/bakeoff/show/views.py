@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from bakeoff.decide.cost import replicas
 from bakeoff.decide.judgement import Judgement, Verdict
@@ -20,6 +22,7 @@ from bakeoff.show.numbers import (
     number,
     percent,
     percentile_name,
+    size,
 )
 from bakeoff.store.record import OK
 
@@ -32,6 +35,7 @@ MEANINGS = {
 NO_FAILURE = frozenset({OK, "eliminated", "undecided", "not-reached"})
 """Outcomes that are no fault of the candidate's."""
 _MOST_DOUBTS = 6
+_BYTES = "bytes"
 PROVISIONAL = "decided on generated inputs: they can settle speed, never quality"
 
 
@@ -48,6 +52,9 @@ class Row:
     capacity_ends: str
     cost: str
     cost_ends: str
+    score: str
+    """What the objective counts, where that is no cost."""
+    score_ends: str
     quality: str
     why_not: str
     client: str
@@ -91,13 +98,22 @@ def question(verdict: Verdict) -> str:
         parts.append("as many requests/s as it can take")
     if burst := traffic.get("burst"):
         parts.append(f"{exact(burst['peak'])} times as many for {percent(burst['share'])} of the time")
-    items = traffic.get("mean_items") or _mean_items(traffic.get("batch_size"))
+    items = traffic.get("mean_items")
     if items:
         parts.append(f"{exact(items) if float(items).is_integer() else number(items)} items a request")
     if sla and sla.get("limit_ms"):
         parts.append(f"{percentile_name(sla.get('percentile', 99.0))} within {exact(sla['limit_ms'])} ms")
     parts += [f"{clean(name)} may lose {_floor(floor)}" for name, floor in verdict.floors.items()]
+    parts += [f"the least {WORDS[verdict.objective].noun} wins"] if verdict.objective != "cost" else []
     return " · ".join(parts)
+
+
+def score_title(verdict: Verdict) -> str:
+    """The title of the column of what the objective counts; empty where that is the cost, which has one."""
+    if verdict.objective == "cost":
+        return ""
+    noun, unit = sentence(WORDS[verdict.objective].noun), clean(verdict.score_unit)
+    return noun if unit == _BYTES else f"{noun}, {unit}"
 
 
 def trust(verdict: Verdict) -> tuple[str, ...]:
@@ -121,7 +137,8 @@ def certainty(verdict: Verdict) -> str:
     words = WORDS[verdict.objective]
     if verdict.regret_high <= 0.0:
         return f"With 97 % confidence none of those that passed every gate is {words.less} than {name}."
-    return f"With 97 % confidence {name} is at most {percent(verdict.regret_high)} {words.more} than the best."
+    most = f"at most {percent(verdict.regret_high)} {words.more} than the best"
+    return f"With 97 % confidence {name} is {most} of those that passed every gate."
 
 
 def sentence(text: str) -> str:
@@ -201,6 +218,8 @@ def _row(place: int, one: Judgement, verdict: Verdict) -> Row:
         capacity_ends=_capacity_ends(one) if live else "",
         cost=number(one.cost),
         cost_ends=interval(one.cost_low, one.cost_high),
+        score=size(one.score) if verdict.score_unit == _BYTES else number(one.score),
+        score_ends="" if verdict.score_unit == _BYTES else interval(one.score_low, one.score_high),
         quality=change_words(one.quality.values()),
         why_not="; ".join(
             part for part in (clean(one.reason), gain_words(one, verdict.candidates), would(one)) if part
@@ -245,19 +264,5 @@ def _standing(one: Judgement, verdict: Verdict) -> str:
     return "miss" if one.outcome.endswith("-missed") else "out"
 
 
-def _mean_items(batch: object) -> float | None:
-    """The mean number of items from a batch size as the scenario holds it: a number, or pairs of items and weight."""
-    if isinstance(batch, (int, float)):
-        return float(batch)
-    if not isinstance(batch, (list, tuple)) or not batch:
-        return None
-    pairs = [(one["items"], one.get("weight", 1.0)) if isinstance(one, dict) else tuple(one) for one in batch]
-    total = sum(float(weight) for _, weight in pairs)
-    return sum(float(items) * float(weight) for items, weight in pairs) / total if total else None
-
-
-def _floor(floor: object) -> str:
-    if isinstance(floor, dict):
-        amount = float(floor.get("amount", 0.0))
-        return percent(amount) if floor.get("relative") else exact(amount)
-    return exact(floor) if isinstance(floor, (int, float)) else clean(floor)
+def _floor(floor: Mapping[str, Any]) -> str:
+    return percent(floor["amount"]) if floor["relative"] else exact(floor["amount"])

@@ -94,7 +94,8 @@ def test_json_is_strict_and_whole(usual, planned):
     assert told["cost"]["unit"] == "USD"
     assert told["peak"]["p99_ms"] == usual.peak.p99_ms
     assert len(told["hours"]) == 24
-    assert json.loads(json.dumps(planned(Wish(lost=1000)).to_json(), allow_nan=False))["outage"]["p99_ms"] is None
+    none_left = planned(Wish(lost=planned(Wish()).formula))
+    assert json.loads(json.dumps(none_left.to_json(), allow_nan=False))["outage"]["p99_ms"] is None
 
 
 def test_what_cannot_be_planned_is_one_line(planned, scenario, engine, run):
@@ -144,3 +145,17 @@ def test_a_run_of_several_scenarios_takes_a_name(scenario, engine, run):
         wish.one_scenario(run(one, other), None)
     with pytest.raises(UserError, match="--scenario c: not in run"):
         wish.one_scenario(run(one, other), "c")
+
+
+def test_a_candidate_that_did_not_pass_is_planned_with_a_warning(planned, usual):
+    assert usual.doubts == ()
+    (doubt,) = planned(Wish("slow/fp32/1x1"), quality={"auc": 0.00001}).doubts
+    assert doubt.startswith("slow/fp32/1x1 is undecided by the verdict: the loss of auc may be as large as")
+    assert planned(Wish("slow/fp32/1x1"), data="generated").doubts == (
+        "the inputs were generated: they decide speed, never quality",
+    )
+
+
+def test_no_more_can_be_lost_than_are_planned(planned, usual):
+    with pytest.raises(UserError, match=rf"--lost {usual.formula + 1}: must be at most the {usual.formula} replicas"):
+        planned(Wish(lost=usual.formula + 1))

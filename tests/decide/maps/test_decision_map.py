@@ -165,3 +165,14 @@ def test_without_a_rate_or_a_limit_there_is_no_map(scenario, engine, run):
         outlook([convene(offline)])
     assert outlooks(run(offline)) == {}
     assert outlooks(run(scenario({"never": engine(None)}))) == {}
+
+
+def test_one_that_missed_the_limit_with_its_quality_unknown_is_not_on_the_map(scenario, engine):
+    late = line(engine, 12.0, 0.001, precision="int8", quality=(), rounds=0)
+    found = decision_map([convene(scenario({"fp": line(engine, 2.0, 0.01), "late": late}))])
+    assert found.left_out == {"late/int8/1x1": "undecided"}
+    known = line(engine, 12.0, 0.001, precision="int8", rounds=0)
+    found = decision_map([convene(scenario({"fp": line(engine, 2.0, 0.01), "late": known}))])
+    assert found.left_out == {}
+    made_up = scenario({"fp": line(engine, 2.0, 0.01), "late": known}, data="generated")
+    assert decision_map([convene(made_up)]).left_out == {"late/int8/1x1": "undecided"}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bakeoff.decide.court import convene
 from bakeoff.decide.maps.frames import STRETCH_COLUMNS, sensitivity_frame
-from bakeoff.decide.what_if.sensitivity import rounded_down, rounded_up, sensitivity, told
+from bakeoff.decide.what_if.sensitivity import Stretch, rounded_down, rounded_up, sensitivity, told
 from bakeoff.store.record import LedgerRow
 
 FP32, INT8 = "fp/fp32/1x1", "int/int8-dynamic/1x1"
@@ -101,3 +101,19 @@ def test_what_a_person_would_write_is_enough_and_no_more_than_it_need_be(value):
     assert value <= up <= value * 1.11
     assert float(f"{up:.1e}") == pytest.approx(up, rel=1e-12)
     assert down >= value * 0.9
+
+
+def test_one_that_is_undecided_elsewhere_might_win(scenario, engine, quality):
+    engines = field(engine, quality)
+    engines["int"].rounds = 2
+    *_, loose = floors(scenario, engines)
+    assert (loose.winner, loose.sure) == (INT8, False)
+    (sentence,) = told([loose])
+    assert sentence.startswith(f"{INT8} might win if")
+
+
+def test_bounds_are_enough_and_fractions_are_in_per_cent():
+    below = Stretch("the auc floor", 0.0, 0.00246, 0.01, FP32, (), None, None, "it is")
+    assert told([below]) == [f"{FP32} would win if the auc floor were below 0.0024 (asked: 0.01): it is."]
+    more = Stretch("the headroom", 0.45, math.inf, 0.2, FP32, (), None, None, "it is", relative=True)
+    assert told([more]) == [f"{FP32} would win if the headroom were 45% or more (asked: 20%): it is."]

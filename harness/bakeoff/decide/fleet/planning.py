@@ -18,7 +18,7 @@ from bakeoff.errors import UserError
 from bakeoff.measure.block import Block
 from bakeoff.scenario import Scenario, day, restore
 from bakeoff.store.plain import plain
-from bakeoff.store.record import SCREEN_ROUND, CandidateRecord, ScenarioRecord
+from bakeoff.store.record import OK, SCREEN_ROUND, CandidateRecord, ScenarioRecord
 
 EFFORT_OF_AN_HOUR = 0.25
 """Each hour of the day is simulated with this share of the peak's requests."""
@@ -31,7 +31,8 @@ class Plan:
     `formula` is the peak with `headroom` over the `capacity_qps` of a replica, and `spare` ones; `fewest` is the
     smallest fleet that holds the SLA in the simulation, without either. `peak` has the planned number of replicas,
     `without` those that are left when some are lost, and `hours` what the formula says for each hour of the day. A
-    replica costs `replica_hour` in `unit`s (None: nobody knows what it holds).
+    replica costs `replica_hour` in `unit`s (None: nobody knows what it holds). `doubts` say why it may not do to serve
+    with this candidate at all.
     """
 
     scenario: str
@@ -55,6 +56,7 @@ class Plan:
     hours: tuple[Served, ...]
     unit: str
     replica_hour: float | None
+    doubts: tuple[str, ...] = ()
 
     @property
     def hour_cost(self) -> float | None:
@@ -114,6 +116,8 @@ def plan(record: ScenarioRecord, verdict: Verdict, wish: Wish, effort: float = 1
     fleet = replace(_fleet(measured, scenario, wish.balancing), effort=effort)
     formula = _by_formula(qps, capacity_qps, scenario)
     count = wish.replicas or formula
+    if wish.lost > count:
+        raise UserError(f"--lost {wish.lost}: must be at most the {count} replicas of the plan")
     fewest, tried = fleet.fewest(qps, replicas(qps, capacity_qps, 0.0, 0))
     known = {served.replicas: served for served in tried}
     peak = known.get(count) or fleet.at(count, qps)
@@ -144,6 +148,7 @@ def plan(record: ScenarioRecord, verdict: Verdict, wish: Wish, effort: float = 1
         ),
         unit=_unit(scenario),
         replica_hour=_replica_hour(held, scenario),
+        doubts=_doubts(verdict, judged),
     )
 
 
@@ -156,6 +161,12 @@ def _judged(verdict: Verdict, asked: str | None) -> Judgement:
     if judged is None:
         raise UserError(f"{verdict.scenario}: nothing was chosen ({verdict.verdict}); name one by --candidate")
     return judged
+
+
+def _doubts(verdict: Verdict, judged: Judgement) -> tuple[str, ...]:
+    failed = f"{judged.candidate} is {judged.outcome} by the verdict: {judged.reason}"
+    made_up = "the inputs were generated: they decide speed, never quality"
+    return (failed,) * (judged.outcome != OK) + (made_up,) * verdict.provisional
 
 
 def _fleet(measured: CandidateRecord, scenario: Scenario, balancing: Balancing) -> Fleet:

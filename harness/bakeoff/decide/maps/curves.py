@@ -65,7 +65,7 @@ class Curve:
     busiest: float
     rates: tuple[float, ...]
     held: float
-    cpus: int
+    cpus: int | None
     queue: Queue
 
     def seconds(self, items: int, line: tuple[float, float] | None = None) -> float:
@@ -138,7 +138,7 @@ def fit(sources: Sequence[Evidence], scenario: Scenario) -> Curve | None:
         service = fit_service(started, done, items)
         lines[number] = (service.base_s, service.per_item_s)
         scattered.append((sizes, np.array(service.ratios)))
-    if not lines or sources[0].cpus is None:
+    if not lines:
         return None
     sizes, ratios = (np.concatenate(each) for each in zip(*scattered, strict=True))
     blocks = [block for each in by_round.values() for block in each]

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bakeoff.decide.cost import cost_per_million, cost_unit, replicas
 from bakeoff.decide.court import Court
 from bakeoff.decide.evidence import Evidence, has_cost
-from bakeoff.decide.gates import gate
+from bakeoff.decide.gates import but_for_the_race
 from bakeoff.decide.maps.curves import Curve, fit, interleaved
 from bakeoff.decide.what_if.settling import NONE, TIE, Settled, settle
 from bakeoff.decide.wording import listed, milliseconds, percent
@@ -124,14 +124,11 @@ def _unfit(one: Evidence, court: Court, cpu_flags: Collection[str] | None) -> st
     scenario, found = court.scenario, court.gates[one.record.id]
     if not one.blocks or not has_cost(one.cpus, scenario):
         return found.outcome
-    if found.status == "eliminated":
-        alive = replace(one, record=replace(one.record, ledger=one.record.ledger[:-1]))
-        found = gate(alive, scenario, court.provisional, cpu_flags)
-    if found.status in ("ok", "open") and found.stage != "quality":
-        return ""
-    if found.outcome != "sla-missed" or one.sla is None or scenario.sla is None:
-        return found.outcome
-    return "" if one.sla.unanswered <= scenario.sla.error_rate else found.outcome
+    stands = but_for_the_race(one, scenario, court.provisional, cpu_flags)
+    if stands.status not in ("ok", "open") or stands.stage == "quality":
+        return stands.outcome
+    answers = one.sla is None or scenario.sla is None or one.sla.unanswered <= scenario.sla.error_rate
+    return "" if answers else found.outcome
 
 
 def _sizes(curves: Sequence[Curve]) -> list[int]:
@@ -190,7 +187,8 @@ class _Place:
 
     def _cost(self, name: str, qps: float, count: int) -> float:
         curve = next(curve for curve in self.curves if curve.candidate == name)
-        return cost_per_million(qps * self.size / count, curve.cpus, self.scenario.price, self.scenario.resources.gpus)
+        items_per_s, gpus = qps * self.size / count, self.scenario.resources.gpus
+        return cost_per_million(items_per_s, curve.cpus or 1, self.scenario.price, gpus)
 
     def _why(self, found: Settled, counts: Mapping[str, int]) -> str:
         if not found.order:

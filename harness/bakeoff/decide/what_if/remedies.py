@@ -176,7 +176,8 @@ def _turns(court: Court, name: str, turns: Collection[Stretch]) -> Iterator[Reme
     for one in turns:
         if one.winner == name and one.asked is not None and one.worth_telling:
             needed = one.low if one.asked < one.low else one.high
-            yield _Change(one.varied, "", one.asked, needed, bound(one)).told("wins", "would win")
+            change = _Change(one.varied, "", one.asked, needed, bound(one))
+            yield change.told("wins", "would win") if one.sure else change.told("leads", "might win")
 
 
 def _judged(court: Court, name: str, change: _Change, after: _Otherwise) -> Remedy:

@@ -30,7 +30,8 @@ _DIGITS = 2
 class Stretch:
     """Between which values of `varied` (`high` infinite: from `low` on) the answer is the same.
 
-    `asked` is the scenario's own value, None where it has none; `winner` is as on the map.
+    `asked` is the scenario's own value, None where it has none; `winner` is as on the map, and `sure` where it passed
+    every other gate. `relative`: the values are fractions.
     """
 
     varied: str
@@ -42,6 +43,8 @@ class Stretch:
     runner_up: str | None
     margin: float | None
     reason: str
+    sure: bool = True
+    relative: bool = False
 
     @property
     def holds_asked(self) -> bool:
@@ -68,17 +71,25 @@ def told(stretches: Iterable[Stretch]) -> list[str]:
 
 
 def _sentence(one: Stretch) -> str:
-    who = f"{listed(list(one.tied))} would tie" if one.tied else f"{one.winner} would win"
+    would = "would" if one.sure else "might"
+    who = f"{listed(list(one.tied))} {would} tie" if one.tied else f"{one.winner} {would} win"
     if one.asked is None:
         bounds = f"between {one.low:.3g} and {one.high:.3g}" if math.isfinite(one.high) else f"from {one.low:.3g} on"
         return f"{who} with {one.varied} {bounds}."
-    return f"{who} if {one.varied} were {bound(one)} (asked: {one.asked:g}): {one.reason}."
+    return f"{who} if {one.varied} were {bound(one)} (asked: {written(one.asked, one.relative)}): {one.reason}."
 
 
 def bound(one: Stretch) -> str:
     """The end of a stretch that is nearest to the value asked for, which is not in it."""
     below = one.asked is not None and one.asked >= one.low
-    return f"below {one.high:.{_DIGITS}g}" if below else f"{rounded_up(one.low):g} or more"
+    if below:
+        return f"below {written(rounded_down(one.high), one.relative)}"
+    return f"{written(rounded_up(one.low), one.relative)} or more"
+
+
+def written(value: float, relative: bool) -> str:
+    """As a person writes it in a scenario: a fraction in per cent."""
+    return f"{100.0 * value:.6g}%" if relative else f"{value:g}"
 
 
 def rounded_up(value: float) -> float:
@@ -101,7 +112,12 @@ def _scale(value: float) -> float:
 
 
 def _joined(
-    varied: str, asked: float | None, values: Sequence[float], answer: Callable[[float], Settled]
+    varied: str,
+    asked: float | None,
+    values: Sequence[float],
+    answer: Callable[[float], Settled],
+    passed: Collection[str],
+    relative: bool = False,
 ) -> list[Stretch]:
     """One stretch for each run of values, ascending, with the same answer; the last has no end."""
     found = list[Stretch]()
@@ -112,11 +128,9 @@ def _joined(
             continue
         if found:
             found[-1] = replace(found[-1], high=value)
-        found.append(
-            Stretch(
-                varied, value, math.inf, asked, settled.winner, tied, settled.runner_up, settled.margin, settled.why
-            )
-        )
+        sure = all(name in passed for name in tied or (settled.winner,))
+        figures = (settled.winner, tied, settled.runner_up, settled.margin, settled.why, sure, relative)
+        found.append(Stretch(varied, value, math.inf, asked, *figures))
     return found
 
 
@@ -127,10 +141,11 @@ def _floors(court: Court, cpu_flags: Collection[str] | None) -> list[Stretch]:
     found = list[Stretch]()
     for metric, floor in court.scenario.quality.items():
         needed = least_floors(court, metric, cpu_flags)
+        passed = least_floors(court, metric, cpu_flags, frozenset({"ok"}))
         values = sorted({0.0, *needed.values()})
         costs = {name: dict(court.evidence[name].cost or {}) for name in needed}
         answer = _within(needed, costs)
-        found += _joined(f"the {metric} floor", floor.amount, values, answer)
+        found += _joined(f"the {metric} floor", floor.amount, values, answer, passed, floor.relative)
     return found
 
 
@@ -138,7 +153,9 @@ def _within(needed: Mapping[str, float], costs: Costs) -> Callable[[float], Sett
     return lambda amount: settle({name: costs[name] for name, least in needed.items() if least <= amount})
 
 
-def least_floors(court: Court, metric: str, cpu_flags: Collection[str] | None) -> dict[str, float]:
+def least_floors(
+    court: Court, metric: str, cpu_flags: Collection[str] | None, standing: Collection[str] = _STANDING
+) -> dict[str, float]:
     """The least floor, in the floor's own terms, at which each candidate passes; those that fail elsewhere left out.
 
     What lost the race on cost is in again: it may win where a floor is tighter and the cheaper ones lose too much.
@@ -150,7 +167,7 @@ def least_floors(court: Court, metric: str, cpu_flags: Collection[str] | None) -
         quality = next((each for each in one.record.quality if each.metric == metric), None)
         if quality is None or not one.cost or lacking(one.record, cpu_flags):
             continue
-        if gate(one, asked, court.provisional).status not in _STANDING:
+        if gate(one, asked, court.provisional).status not in standing:
             continue
         least = least_floor(floor, quality)
         if least is not None:
@@ -180,7 +197,9 @@ def _headrooms(court: Court) -> list[Stretch]:
             }
         )
 
-    return _joined("the headroom", scenario.fleet.headroom, HEADROOMS, answer) if carried else []
+    if not carried:
+        return []
+    return _joined("the headroom", scenario.fleet.headroom, HEADROOMS, answer, court.accepted, relative=True)
 
 
 def _running(court: Court) -> list[str]:
@@ -213,4 +232,4 @@ def _prices(court: Court) -> list[Stretch]:
             }
         )
 
-    return _joined("the share of the price that goes by cores", asked, CORE_SHARES, answer)
+    return _joined("the share of the price that goes by cores", asked, CORE_SHARES, answer, court.accepted, True)
