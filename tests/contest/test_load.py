@@ -1,12 +1,14 @@
 """From a scenario's traffic to the load that it puts on an engine; and a trace that changed under a run."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bakeoff.backends import Setting
+from bakeoff.backends import Batching, Setting
+from bakeoff.candidates import Candidate
 from bakeoff.contest import contest
-from bakeoff.contest.load import SHORTEST_S, ClosedLoop, OpenLoop, load_for, pattern_of, screening_loads
+from bakeoff.contest.load import SHORTEST_S, ClosedLoop, OpenLoop, beside, load_for, pattern_of, screening_loads
 from bakeoff.errors import UserError
 from bakeoff.measure import host, traffic
 from bakeoff.measure.traffic import Pattern
@@ -51,14 +53,31 @@ def test_how_much_can_it_take_begins_with_a_closed_loop_on_all_lanes():
     assert load_for(scenario(kind="server", qps="max"), qps=70.0) == OpenLoop(Pattern(), 70.0, 4.0, 0.5)
 
 
-@pytest.mark.parametrize("kind", ["server", "single_stream"])
-def test_a_screen_is_long_enough_to_drop_somebody_by(kind):
-    asked = scenario(kind=kind, duration="250ms", **({"qps": 200} if kind == "server" else {}))
+ALONE = Candidate("onnxruntime", "fp32", Setting("1x1"))
+SPRINT = ClosedLoop(0.5, fewest=30)
+
+
+@pytest.mark.parametrize(("kind", "more"), [("server", [SPRINT]), ("single_stream", [])])
+def test_a_screen_is_long_enough_to_drop_somebody_by(kind, more):
+    rate = {"qps": 200} if kind == "server" else {}
+    asked = scenario(kind=kind, duration="250ms", **rate)
     load = load_for(asked)
     assert load.seconds == 0.25
-    assert [each.seconds for each in screening_loads(load, asked, Setting("1x1"))] == [SHORTEST_S]
-    longer = load_for(scenario(kind=kind, **({"qps": 200} if kind == "server" else {})))
-    assert screening_loads(longer, asked, Setting("1x1")) == [longer]
+    first, *others = screening_loads(load, asked, ALONE)
+    assert (first.seconds, others) == (SHORTEST_S, more)
+    longer = load_for(scenario(kind=kind, **rate))
+    assert screening_loads(longer, asked, ALONE) == [longer, *more]
+
+
+def test_beside_live_traffic_goes_what_shows_how_long_calls_take():
+    asked = scenario(kind="server", qps=200, batch_size=100)
+    live, closed = load_for(asked), load_for(scenario(kind="server", qps="max"))
+    batched = replace(ALONE, setting=ALONE.setting.batched(Batching(450, 1.0)))
+    assert beside(live, asked, ALONE) == [SPRINT]
+    assert beside(live, asked, batched) == [SPRINT, replace(SPRINT, join=4)]
+    assert beside(closed, asked, ALONE) == []
+    assert beside(closed, asked, batched) == [replace(closed, join=4)], "it is a closed loop itself"
+    assert beside(live, asked, replace(ALONE, backend="endpoint@today")) == []
 
 
 @pytest.mark.parametrize(

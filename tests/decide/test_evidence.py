@@ -104,3 +104,28 @@ def test_a_traces_capacity_counts_as_its_rate_does(block, tmp_path):
     object.__setattr__(busy, "offered_qps", 100.0)
     alike, twice = (gather(record((1, each)), scenario, 1).replayed_qps for each in (as_asked, busy))
     assert twice == pytest.approx(alike / 2, rel=0.25)
+
+
+def test_what_a_busy_replica_takes_is_read_off_closed_loops(block):
+    """Between live requests the machine idles and its caches cool: a full replica does not know that."""
+    live, sprint = block(2.5, qps=100, seconds=4.0), block(2.0, qps=100, seconds=1.0, kind="closed", seed=3)
+    both = gather(record((SCREEN_ROUND, live), (1, live), (1, sprint)), asked(100), 1)
+    busy = gather(record((1, block(2.0, qps=100, seconds=4.0))), asked(100), 1)
+    assert both.capacity_qps[1] == pytest.approx(busy.capacity_qps[1], rel=0.03)
+    assert both.capacity_qps[SCREEN_ROUND] < 0.9 * both.capacity_qps[1]
+    alone = gather(record((SCREEN_ROUND, live), (1, live)), asked(100), 1)
+    assert (both.p50_ms, both.tail, both.requests) == (alone.p50_ms, alone.tail, alone.requests), (
+        "of live traffic alone"
+    )
+    assert both.sla == alone.sla
+    assert both.mean_ms == alone.mean_ms
+
+
+def test_a_hiccup_in_a_sprint_is_one_of_all_calls(block):
+    sprint = block(2.0, qps=100, seconds=0.4, kind="closed")
+    sprint.done_ns[20] += 100_000_000
+    sprint.started_ns[21:] += 100_000_000
+    sprint.done_ns[21:] += 100_000_000
+    assert gather(record((1, sprint)), asked(100), 1).capacity_qps == {}
+    lives = [(1, block(2.0, qps=100, seconds=8.0, seed=seed)) for seed in range(2)]
+    assert gather(record((1, sprint), *lives), asked(100), 1).capacity_qps[1] > 50

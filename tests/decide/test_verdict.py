@@ -508,15 +508,12 @@ def test_what_no_time_would_settle_stays_so_when_the_race_has_dropped_it(scenari
     assert remedy.what == "the auc floor"
 
 
-@pytest.mark.parametrize(("slower", "answer"), [(1.08, "STAY"), (1.12, "SWITCH")])
-def test_staying_and_a_tie_go_by_the_same_tenth(scenario, engine, slower, answer):
-    """One that is 10 to 11 % dearer saves less than a tenth, and is more than a tenth dearer."""
+@pytest.mark.parametrize(("slower", "verdict", "answer"), [(1.05, "TIE", "STAY"), (1.08, "WIN", "SWITCH")])
+def test_staying_and_a_tie_go_by_the_same_tenth(scenario, engine, slower, verdict, answer):
+    """Of 8 % longer services comes one that is 10.3 % dearer and would save 9.4 %: it must not stay open for ever."""
     field = {"today": engine(2.0 * slower, noise=0.001, rounds=8), "other": engine(2.0, noise=0.001, rounds=8)}
     found = judge_scenario(scenario(field, incumbent="today/fp32/1x1", matters="10%"))
-    assert found.verdict == ("TIE" if answer == "STAY" else "WIN")
-    assert found.answer == answer
-    between = {"today": engine(2.21, noise=0.001, rounds=20), "other": engine(2.0, noise=0.001, rounds=20)}
-    assert judge_scenario(scenario(between, incumbent="today/fp32/1x1", matters="10%")).verdict != "INSUFFICIENT"
+    assert (found.verdict, found.answer) == (verdict, answer)
 
 
 def test_a_choice_says_how_many_were_not_measured(scenario, engine):

@@ -199,6 +199,7 @@ WIN = Verdict(
         "open_loop": True,
         "fleet_qps": 20_000.0,
         "batch_size": [[256, 1.0]],
+        "mean_items": 256.0,
         "duration_s": 4.0,
     },
     floors={"auc": {"amount": 0.002, "relative": False}},
@@ -298,7 +299,7 @@ OFFLINE = replace(
     answer=None,
     incumbent=None,
     leaderboard=None,
-    traffic={"kind": "offline", "qps": None, "rate": None, "open_loop": False, "batch_size": [[1024, 1.0]]},
+    traffic={"kind": "offline", "qps": None, "rate": None, "open_loop": False, "mean_items": 1024.0},
     choice=replace(CHOICE, p99_ms=None),
     leader=replace(CHOICE, p99_ms=None),
     candidates=tuple(

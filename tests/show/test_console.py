@@ -230,7 +230,7 @@ def test_it_leaves_no_thread_behind_even_when_the_work_fails():
 
 @pytest.mark.parametrize(
     ("objective", "unit", "score", "told"),
-    [("energy", "joules per million items", 1234.5, "1,230"), ("memory", "bytes", 2.5e9, "2.5 GB")],
+    [("energy", "joules per million items", 1234.5, "1,230"), ("memory", "bytes", 2.5e9, "2.50 GB")],
 )
 def test_what_another_objective_counts_is_named_and_has_a_column(win, record, objective, unit, score, told):
     candidates = tuple(replace(one, score=score) for one in win.candidates)

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from bakeoff.backends import Setting
-from bakeoff.decide.capacity import made_up
+from bakeoff.candidates import Candidate
+from bakeoff.decide.capacity import FEWEST_SERVICES, made_up
 from bakeoff.decide.sla import requests_needed
 from bakeoff.measure import traffic
 from bakeoff.measure.block import Block
@@ -17,6 +17,7 @@ from bakeoff.scenario import Scenario, Trace, Traffic
 from bakeoff.scenario.traffic import FEWEST_REQUESTS
 
 LEAST_GRACE_S = 0.5
+SPRINT_S = 0.5
 SHORTEST_S = 1.0
 """A budget shortens blocks down to this. A screen is never shorter: one such block may be all that a candidate gets."""
 ROOM = 1.5
@@ -76,13 +77,27 @@ def load_for(scenario: Scenario, longest_s: float = math.inf, qps: float | None 
     return OpenLoop(pattern_of(asked), rate, seconds, max(LEAST_GRACE_S, 2 * sla.limit_ms / 1e3))
 
 
-def screening_loads(load: OpenLoop | ClosedLoop, scenario: Scenario, setting: Setting) -> list[OpenLoop | ClosedLoop]:
-    """What a candidate is screened with; where the load is closed, a batcher's calls show in a second, joined block."""
+def screening_loads(
+    load: OpenLoop | ClosedLoop, scenario: Scenario, candidate: Candidate
+) -> list[OpenLoop | ClosedLoop]:
+    """What a candidate is screened with."""
     load = replace(load, seconds=max(load.seconds, SHORTEST_S))
-    if setting.batching is None or not isinstance(load, ClosedLoop):
-        return [load]
-    joined = max(2, int(setting.batching.most_items / scenario.traffic.mean_items))
-    return [load, replace(load, join=joined)]
+    return [load, *beside(load, scenario, candidate)]
+
+
+def beside(load: OpenLoop | ClosedLoop, scenario: Scenario, candidate: Candidate) -> list[ClosedLoop]:
+    """The closed loops that go with a block: with one of live traffic a sprint, since calls between which the machine
+    idles scatter ten times as much as those of a busy replica; where it has a batcher, one of joined calls, too.
+
+    A server elsewhere has none: what its connections wait for each other is no service.
+    """
+    if candidate.remote:
+        return []
+    alone = [ClosedLoop(SPRINT_S, fewest=FEWEST_SERVICES)] if isinstance(load, OpenLoop) else []
+    batching, single = candidate.setting.batching, alone[0] if alone else load
+    if batching is None or not isinstance(single, ClosedLoop):
+        return alone
+    return [*alone, replace(single, join=max(2, int(batching.most_items / scenario.traffic.mean_items)))]
 
 
 def probing_load(scenario: Scenario, qps: float, seconds: float) -> OpenLoop:

@@ -18,7 +18,7 @@ from bakeoff.contest import artifacts
 from bakeoff.contest.budget import Budget
 from bakeoff.contest.capacities import Capacities
 from bakeoff.contest.fleet import Engines, Fleet, log_path
-from bakeoff.contest.load import ClosedLoop, OpenLoop, load_for, screening_loads
+from bakeoff.contest.load import SPRINT_S, ClosedLoop, OpenLoop, beside, load_for, screening_loads
 from bakeoff.contest.notebook import Notebook
 from bakeoff.contest.pace import MOST_BLOCKS_A_ROUND, blocks_in
 from bakeoff.contest.plan import Question
@@ -45,6 +45,8 @@ question."""
 LOADED_TOGETHER = 3
 AGAIN = MOST_BLOCKS_A_ROUND
 """Position p + AGAIN holds the block that was taken because the generator was too late in that of position p."""
+SPRINT = 2 * AGAIN
+"""Position p + SPRINT (2 SPRINT) holds the first (second) closed loop beside the block of position p."""
 
 
 class Trial:
@@ -129,7 +131,7 @@ class Trial:
         return None
 
     def _screen(self, name: str, engines: Engines) -> None:
-        loads = screening_loads(self.load, self.scenario, self.entries[name].candidate.setting)
+        loads = screening_loads(self.load, self.scenario, self.entries[name].candidate)
         for position, load in enumerate(loads):
             for place in (position, AGAIN + position):
                 if self.notebook.has_block(name, SCREEN_ROUND, place):
@@ -173,7 +175,7 @@ class Trial:
             loads = {
                 name: load for name in self._judged_contenders() if (load := self.capacities.load_of(name)) is not None
             }
-            start_s, turn_s = self.fleet.start_s(loads), sum(load.seconds for load in loads.values())
+            start_s, turn_s = self.fleet.start_s(loads), sum(self._turn_s(load) for load in loads.values())
             if number == max(begun, FEWEST_ROUNDS) + 1 and not asks_capacity:
                 done = self.budget.left < start_s + turn_s or self._settled()
                 self.capacities.find(list(loads), 1.0 if done else CAPACITY_SHARE)
@@ -212,6 +214,9 @@ class Trial:
             for name in [name for name in turns if name in engines]:
                 block = self.fleet.measure(engines, name, loads[name], number, position)
                 again += [(name, position)] if block is not None and self._was_disturbed(block) else []
+                for place, sprint in enumerate(beside(loads[name], self.scenario, self.entries[name].candidate), 1):
+                    if name in engines:
+                        self.fleet.measure(engines, name, sprint, number, place * SPRINT + position)
         for name, position in again:
             if name in engines and self.budget.left > loads[name].seconds:
                 self.fleet.measure(engines, name, loads[name], number, AGAIN + position)
@@ -289,14 +294,19 @@ class Trial:
         together = able[:LOADED_TOGETHER]
         starts = math.ceil(len(able) / LOADED_TOGETHER) + FEWEST_ROUNDS
         blocks = len(able) + FEWEST_ROUNDS * len(together)
-        return (self.budget.left - starts * self.fleet.start_s(together)) / max(1, blocks)
+        sprint_s = SPRINT_S if self.scenario.traffic.open_loop else 0.0
+        return (self.budget.left - starts * self.fleet.start_s(together)) / max(1, blocks) - sprint_s
 
     def _likely_contenders(self) -> tuple[str, ...]:
         """Who would play the rounds by what is known now; nobody is dropped yet."""
         return contenders(self.notebook.record()).contenders
 
     def _fewest_rounds_s(self, rivals: Collection[str]) -> float:
-        return FEWEST_ROUNDS * (self.fleet.start_s(rivals) + len(rivals) * self.load.seconds)
+        return FEWEST_ROUNDS * (self.fleet.start_s(rivals) + len(rivals) * self._turn_s(self.load))
+
+    def _turn_s(self, load: OpenLoop | ClosedLoop) -> float:
+        """What a block takes with what is beside it."""
+        return load.seconds + (SPRINT_S if isinstance(load, OpenLoop) else 0.0)
 
     def _most_contenders(self) -> int:
         """As many as the time left sees through, at least two; more would see no one through."""

@@ -138,13 +138,16 @@ def gather(record: CandidateRecord, scenario: Scenario, cpus: int) -> Evidence:
     counted = items_per_s if has_cost(held, scenario) else {}
     price, gpus = scenario.price, scenario.resources.gpus
     cost = {number: cost_per_million(each, held or 1, price, gpus) for number, each in counted.items()}
-    score = scores(scenario, by_round, cost, items_per_s, remote)
+    live = scenario.traffic.open_loop
+    as_asked = {number: stamps.asked(part, live) or part for number, part in by_round.items()}
+    score = scores(scenario, as_asked, cost, items_per_s, remote)
     by_capacity = scenario.objective in ("cost", "throughput")
     replayed_qps = _mean(capacity)
     if scenario.traffic.asks_capacity:
         blocks = [block for block in everything if found.passed_qps and block.offered_qps == found.passed_qps]
     else:
-        blocks = [block for number in sorted(by_round) if number != CAPACITY_ROUND for block in by_round[number]]
+        played = [block for number in sorted(by_round) if number != CAPACITY_ROUND for block in by_round[number]]
+        blocks = stamps.asked(played, live)
     latencies = [stamps.latency_ms(block) for block in blocks]
     percentile = scenario.sla.percentile if scenario.sla else 99.0
     return Evidence(
@@ -259,8 +262,9 @@ def _rates(
     Live traffic: the highest rate within the SLA, by replaying service times through a queue; each round draws its own
     arrivals. Else what was carried.
     """
-    items = sum(int(block.items[stamps.answered(block)].sum()) for block in blocks)
-    count = sum(int(stamps.answered(block).sum()) for block in blocks)
+    busy = stamps.busy(blocks)
+    items = sum(int(block.items[stamps.answered(block)].sum()) for block in busy)
+    count = sum(int(stamps.answered(block).sum()) for block in busy)
     seconds = sum(block.wall_ns for block in blocks) / stamps.S
     if not items or not seconds:
         return None

@@ -56,6 +56,16 @@ def dispatch_s(block: Block, lanes: int) -> float:
     return float(np.median(waits[idle])) if idle.any() else float(waits.min())
 
 
+def asked(blocks: Sequence[Block], open_loop: bool) -> list[Block]:
+    """Those played as the traffic comes, which the SLA is judged by: of live traffic (`open_loop`) the open ones."""
+    return [block for block in blocks if block.kind == "open" or not open_loop]
+
+
+def busy(blocks: Sequence[Block]) -> list[Block]:
+    """Those that say what calls take on a busy replica: closed loops where there are any, else all."""
+    return [block for block in blocks if block.kind == "closed"] or list(blocks)
+
+
 def mean_items(block: Block) -> float:
     """The mean number of items in an answered request; NaN where none was answered."""
     items = block.items[answered(block)]

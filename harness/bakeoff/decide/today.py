@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from bakeoff.decide import stamps
 from bakeoff.decide.choice import Choice
 from bakeoff.decide.compare import Interval
 from bakeoff.decide.cost import hourly, replicas, yearly
@@ -107,4 +108,4 @@ def _p99_ms(court: Court, one: Judgement) -> float | None:
     if one.percentile == _P99:
         return one.p99_ms
     blocks = [entry.block for entry in court.evidence[one.candidate].record.blocks if entry.round != CAPACITY_ROUND]
-    return tail(blocks, _P99).value
+    return tail(stamps.asked(blocks, court.scenario.traffic.open_loop), _P99).value

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from bakeoff.decide import stamps
 from bakeoff.decide.compare import Interval
 from bakeoff.decide.court import Court, convene
 from bakeoff.decide.evidence import Evidence
@@ -84,7 +85,9 @@ def _laps(court: Court, name: str) -> dict[int, Lap]:
         if entry.round != CAPACITY_ROUND:
             blocks.setdefault(entry.round, []).append(entry.block)
     percentile = court.scenario.sla.percentile if court.scenario.sla else 99.0
-    return {number: _lap(evidence, number, blocks[number], percentile) for number in sorted(blocks)}
+    live = court.scenario.traffic.open_loop
+    as_asked = {number: stamps.asked(blocks[number], live) or blocks[number] for number in sorted(blocks)}
+    return {number: _lap(evidence, number, those, percentile) for number, those in as_asked.items()}
 
 
 def _lap(evidence: Evidence, number: int, blocks: Sequence[Block], percentile: float) -> Lap:

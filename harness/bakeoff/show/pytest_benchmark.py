@@ -108,7 +108,7 @@ def statistics(times_s: Floats) -> dict[str, Any]:
 def _blocks(candidate: CandidateRecord) -> list[Block]:
     rounds = [each for each in candidate.blocks if each.round > SCREEN_ROUND]
     chosen = rounds or [each for each in candidate.blocks if each.round == SCREEN_ROUND]
-    return [each.block for each in chosen]
+    return stamps.busy([each.block for each in chosen])
 
 
 def _load(block: Block, traffic: Traffic) -> str:

@@ -152,7 +152,7 @@ def test_what_lost_the_race_would_win_at_a_tighter_floor(scenario, engine, quali
     dropped = (LedgerRow("race", "eliminated", "50 % dearer than lossy"),)
     field = {"exact": engine(3.0, rounds=0, ledger=dropped), "lossy": lossy(engine, quality, -0.001, 2.0)}
     (remedy,) = judged(judge_scenario(scenario(field)), "exact").remedies
-    assert (remedy.words, remedy.then) == ("would win if the auc floor were below 0.0011", "wins")
+    assert (remedy.words, remedy.then) == ("might win if the auc floor were below 0.0011", "leads")
 
 
 def test_gpu_memory_that_was_too_little_and_host_memory_of_which_nobody_knows(scenario, engine):

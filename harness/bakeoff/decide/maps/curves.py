@@ -130,7 +130,8 @@ def fit(sources: Sequence[Evidence], scenario: Scenario) -> Curve | None:
     lines, scattered = dict[int, tuple[float, float]](), list[tuple[Floats, Floats]]()
     for number, blocks in by_round.items():
         started, done, items = (
-            stamps.joined([getattr(block, name) for block in blocks]) for name in ("started_ns", "done_ns", "items")
+            stamps.joined([getattr(block, name) for block in stamps.busy(blocks)])
+            for name in ("started_ns", "done_ns", "items")
         )
         sizes, _ = calls(started, done, items)
         if len(sizes) < FEWEST_SERVICES:

@@ -55,7 +55,7 @@ def _judged(record: CandidateRecord, scenario: Scenario) -> list[Block]:
     """Those that the SLA's test takes."""
     blocks = [entry.block for entry in record.blocks if entry.round != CAPACITY_ROUND]
     if not scenario.traffic.asks_capacity:
-        return blocks
+        return stamps.asked(blocks, scenario.traffic.open_loop)
     closed = [block for block in blocks if block.kind == "closed"]
     return [min(closed, key=stamps.mean_items)] if closed else []
 
