@@ -29,6 +29,7 @@ PROOFS = {
     "coverage": "simulated:coverage",
     "twins-quiet": "twins:twins_quiet",
     "twins-loaded": "twins:twins_loaded",
+    "sprints": "sprints:sprints",
     "worker": "worker:worker",
     "million": "million:million",
     "speedups": "speedups:speedups",
