@@ -109,7 +109,7 @@ def test_a_stored_run_can_be_tabled_and_reported_again(finished):
     assert all("Scenario : Server" in path.read_text(encoding="utf-8") for path in summaries)
     bakeoff("export", "--format", "pytest-benchmark", "--output", "bench.json", folder=finished)
     stored = read_pytest_benchmark(finished / "bench.json")
-    assert {figures.load for figures in stored.values()} == {"open loop"}
+    assert {figures.load for figures in stored.values()} == {"closed loop, one lane"}
     assert {name.split("/")[0] for name in stored} == {"model: onnxruntime", "model: openvino"}
     bakeoff("report", "--to", "elsewhere", folder=finished)
     names = {path.suffix for path in (finished / "elsewhere").iterdir()}

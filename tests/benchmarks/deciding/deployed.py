@@ -192,6 +192,7 @@ def predicted(run: Run, name: str, cost: Cost, scenario: Scenario, queued: bool)
 
 def _behind(blocks: Sequence[Block], setting: Setting, cost: Cost, lane_s: float, waiting_s: float) -> Alone:
     """The replica that these blocks are of, as it would be behind the server."""
+    blocks = stamps.busy(blocks)
     replica = read(blocks, setting, 1)
     if not isinstance(replica, Alone):
         raise ValueError("a batcher of ours does not go into a server")

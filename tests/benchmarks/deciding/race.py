@@ -11,6 +11,7 @@ from proofs.proof import Proof
 
 from bakeoff.api import Run
 from bakeoff.contest.fleet import AT_ONCE
+from bakeoff.contest.pace import MOST_BLOCKS_A_ROUND
 from bakeoff.contest.plan import Question
 from bakeoff.decide.evidence import fact
 from bakeoff.decide.gates import BLOCKS_A_ROUND, MOST_ROUNDS
@@ -97,10 +98,12 @@ def whole_min(record: ScenarioRecord) -> float:
     for candidate in record.candidates:
         start_s = (fact(candidate, "startup_s") or 0.0) / AT_ONCE
         screens_s = [entry.block.wall_ns / S for entry in candidate.blocks if entry.round == SCREEN_ROUND]
-        rounds_s = [entry.block.wall_ns / S for entry in candidate.blocks if entry.round > SCREEN_ROUND]
+        rounds = [entry for entry in candidate.blocks if entry.round > SCREEN_ROUND]
+        turns = sum(entry.position < MOST_BLOCKS_A_ROUND for entry in rounds)
         whole_s += start_s * bool(screens_s) + sum(screens_s)
-        if rounds_s:
-            whole_s += MOST_ROUNDS * (start_s + BLOCKS_A_ROUND * statistics.fmean(rounds_s))
+        if turns:
+            turn_s = sum(entry.block.wall_ns for entry in rounds) / S / turns
+            whole_s += MOST_ROUNDS * (start_s + BLOCKS_A_ROUND * turn_s)
     return whole_s / 60.0
 
 
