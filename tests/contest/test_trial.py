@@ -7,7 +7,7 @@ import pytest
 
 from bakeoff.backends import Batching, Setting
 from bakeoff.candidates import Candidate
-from bakeoff.contest import artifacts, capacities, fleet, trial
+from bakeoff.contest import artifacts, capacities, fleet, trial, turns
 from bakeoff.contest.budget import Budget
 from bakeoff.contest.contest import hold
 from bakeoff.contest.fleet import Fleet
@@ -28,7 +28,7 @@ def held(tiny_prepared, tmp_path, monkeypatch):
     monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
 
     def run(cause):
-        monkeypatch.setattr(trial, "disturbed", lambda *_: cause)
+        monkeypatch.setattr(turns, "disturbed", lambda *_: cause)
         traffic = {"kind": "server", "qps": 100, "duration": "500ms", "batch_size": 4}
         scenario = from_dict(
             {"name": "tried", "workload": "ctr-dlrm", "traffic": traffic, "sla": {"p50": "1s", "error_rate": "50%"}}
@@ -43,7 +43,7 @@ def held(tiny_prepared, tmp_path, monkeypatch):
 
 
 def planned(places):
-    return {place for place in places if place[0] > SCREEN_ROUND and place[1] < trial.AGAIN}
+    return {place for place in places if place[0] > SCREEN_ROUND and place[1] < turns.AGAIN}
 
 
 @pytest.mark.slow
@@ -58,15 +58,15 @@ def test_an_artifact_is_built_once_and_told_of(tiny_prepared, tmp_path, monkeypa
 @pytest.mark.slow
 def test_each_block_of_a_round_that_was_disturbed_is_measured_again(held):
     _, places = held(STOLEN)
-    again = {place for place in places if place[0] > SCREEN_ROUND and place[1] < trial.SPRINT} - planned(places)
-    assert again == {(number, position + trial.AGAIN) for number, position in planned(places)}
+    again = {place for place in places if place[0] > SCREEN_ROUND and place[1] < turns.SPRINT} - planned(places)
+    assert again == {(number, position + turns.AGAIN) for number, position in planned(places)}
     assert len(again) >= trial.FEWEST_ROUNDS
 
 
 @pytest.mark.slow
 def test_nothing_is_measured_again_where_the_engine_itself_is_behind_and_its_capacity_is_bracketed_after(held):
     candidate, places = held(FULL_PIPE)
-    sprints = {(number, position + trial.SPRINT) for number, position in planned(places)}
+    sprints = {(number, position + turns.SPRINT) for number, position in planned(places)}
     assert {place for place in places if place[0] > SCREEN_ROUND} == planned(places) | sprints
     assert candidate.row("capacity").outcome == "ok"
     tried = {entry.block.offered_qps for entry in candidate.blocks if entry.round == CAPACITY_ROUND}

@@ -7,9 +7,8 @@ how a killed run is resumed.
 from __future__ import annotations
 
 import math
-import random
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -18,17 +17,16 @@ from bakeoff.contest import artifacts
 from bakeoff.contest.budget import Budget
 from bakeoff.contest.capacities import Capacities
 from bakeoff.contest.fleet import Engines, Fleet, log_path
-from bakeoff.contest.load import SPRINT_S, ClosedLoop, OpenLoop, beside, load_for, screening_loads
+from bakeoff.contest.load import SPRINT_S, ClosedLoop, OpenLoop, load_for
 from bakeoff.contest.notebook import Notebook
-from bakeoff.contest.pace import MOST_BLOCKS_A_ROUND, blocks_in
+from bakeoff.contest.pace import blocks_in
 from bakeoff.contest.plan import Question
 from bakeoff.contest.reporter import Reporter
+from bakeoff.contest.turns import Turns
 from bakeoff.decide.gates import FEWEST_ROUNDS, MOST_ROUNDS
-from bakeoff.decide.noise import FULL_PIPE, disturbed
 from bakeoff.decide.quality import evaluate
 from bakeoff.decide.race import MOST_CONTENDERS, USUAL_CONTENDERS, contenders
 from bakeoff.measure import host
-from bakeoff.measure.block import Block
 from bakeoff.measure.engine_room import StageFailed
 from bakeoff.store.record import SCREEN_ROUND
 from bakeoff.store.store import Store
@@ -43,10 +41,6 @@ CAPACITY_SHARE, CAPACITY_SHARE_WHERE_ASKED = 0.2, 0.5
 """The share of the budget left for bracketing capacities: after the fewest rounds, or before them where capacity is the
 question."""
 LOADED_TOGETHER = 3
-AGAIN = MOST_BLOCKS_A_ROUND
-"""Position p + AGAIN holds the block that was taken because the generator was too late in that of position p."""
-SPRINT = 2 * AGAIN
-"""Position p + SPRINT (2 SPRINT) holds the first (second) closed loop beside the block of position p."""
 
 
 class Trial:
@@ -65,6 +59,7 @@ class Trial:
         self.places = {name: artifacts.folder(self.prepared, each, flags, run) for name, each in self.entries.items()}
         self.notebook = Notebook(self.scenario, list(self.entries), store, run, reporter)
         self.fleet = Fleet(question, self.places, self.notebook, logs, budget, reporter)
+        self.turns = Turns(question, self.fleet, self.notebook, budget)
         self.load = load_for(self.scenario, self._affordable_s())
         self.limit = MOST_CONTENDERS
         self.waiting: tuple[str, ...] = ()
@@ -126,22 +121,9 @@ class Trial:
             first, group, waiting = False, waiting[:LOADED_TOGETHER], waiting[LOADED_TOGETHER:]
             with self.fleet.loaded(group) as engines:
                 for name in list(engines):
-                    self._screen(name, engines)
+                    self.turns.screen(name, engines, self.load)
                 waiting = [*engines.waiting, *waiting]
         return None
-
-    def _screen(self, name: str, engines: Engines) -> None:
-        loads = screening_loads(self.load, self.scenario, self.entries[name].candidate)
-        for position, load in enumerate(loads):
-            for place in (position, AGAIN + position):
-                if self.notebook.has_block(name, SCREEN_ROUND, place):
-                    break
-                block = self.fleet.measure(engines, name, load, SCREEN_ROUND, place)
-                if block is None:
-                    return
-                if not self._was_disturbed(block):
-                    break
-        self.notebook.row(name, "screen", seconds=sum(load.seconds for load in loads))
 
     def judge_contenders(self) -> None:
         """Judge those who may still win until all have their quality; who falls short makes room for another."""
@@ -162,10 +144,9 @@ class Trial:
                 self.notebook.quality(name, figures, time.monotonic() - begun)
 
     def play_rounds(self) -> None:
-        """Rounds of fresh processes until the verdict stands or the time is used up. Their blocks come in random order
-        and in the reverse of it by turns, so that on average everybody's come at the same time. A resumed run begins
-        another round, for what is compared within one must be of one time; beyond MOST_ROUNDS it does not look whether
-        it may stop, for those looks are spent. Who waited for a turn to the end is written down as not reached."""
+        """Rounds of fresh processes until the verdict stands or the time is used up. A resumed run begins another one,
+        for what is compared within one must be of one time; beyond MOST_ROUNDS it does not look whether it may stop:
+        those looks are spent. Who waited for a turn to the end is written down as not reached."""
         asks_capacity = self.scenario.traffic.asks_capacity
         kept_s = 0.0 if asks_capacity or math.isinf(self.budget.left) else CAPACITY_SHARE * self.budget.left
         begun = self._rounds_begun()
@@ -184,52 +165,17 @@ class Trial:
             if not loads or settled or (number > begun + 1 and self.budget.left < start_s + turn_s):
                 break
             left_s = self.budget.left - (kept_s if number <= FEWEST_ROUNDS else 0.0)
-            self._play_round(number, loads, blocks_in(number - begun, left_s, start_s, turn_s))
+            self.turns.round(number, loads, blocks_in(number - begun, left_s, start_s, turn_s))
         self.notebook.no_time(self._without_rounds(self.waiting), "serve")
         for candidate in self.notebook.record().candidates:
             played = [block for block in candidate.blocks if block.round > SCREEN_ROUND]
             if candidate.failure is None and played:
                 self.notebook.row(candidate.id, "serve", seconds=sum(each.block.wall_ns for each in played) / 1e9)
 
-    def _play_round(self, number: int, loads: Mapping[str, OpenLoop | ClosedLoop], blocks: int) -> None:
-        order = random.Random(f"{self.scenario.seed}/{self.scenario.name}/{number}")
-        waiting: Sequence[str] = order.sample(list(loads), len(loads))
-        while waiting:
-            with self.fleet.loaded(waiting) as engines:
-                self._play_together(number, engines, loads, blocks, order)
-                waiting = engines.waiting
-
-    def _play_together(
-        self,
-        number: int,
-        engines: Engines,
-        loads: Mapping[str, OpenLoop | ClosedLoop],
-        blocks: int,
-        order: random.Random,
-    ) -> None:
-        """The blocks of those that are loaded, by turns."""
-        turns, again = list(engines), list[tuple[str, int]]()
-        for position in range(blocks):
-            turns.reverse() if position % 2 else order.shuffle(turns)
-            for name in [name for name in turns if name in engines]:
-                block = self.fleet.measure(engines, name, loads[name], number, position)
-                again += [(name, position)] if block is not None and self._was_disturbed(block) else []
-                for place, sprint in enumerate(beside(loads[name], self.scenario, self.entries[name].candidate), 1):
-                    if name in engines:
-                        self.fleet.measure(engines, name, sprint, number, place * SPRINT + position)
-        for name, position in again:
-            if name in engines and self.budget.left > loads[name].seconds:
-                self.fleet.measure(engines, name, loads[name], number, AGAIN + position)
-
     def _rounds_begun(self) -> int:
         """The number of the last round that has a block; 0 where none has."""
         blocks = (block for each in self.notebook.record().candidates for block in each.blocks)
         return max((block.round for block in blocks if block.round > SCREEN_ROUND), default=0)
-
-    def _was_disturbed(self, block: Block) -> bool:
-        """Whether the generator was too late, and another block is worth its time: not where the engine is behind."""
-        sla = self.scenario.sla
-        return sla is not None and disturbed(block, sla.limit_ms, sla.percentile) not in ("", FULL_PIPE)
 
     def _settled(self) -> bool:
         """Whether more rounds are not worth their time."""

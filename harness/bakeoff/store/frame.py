@@ -6,7 +6,8 @@ run, scenario            which run and scenario
 candidate                the id, and its parts: backend, variant, precision, setting, threads, instances, device
 stage, outcome, reason   the last ledger entry of the candidate
 round, position          the block's place; round 0 is the screening block, -1 those that bracket the
-                         capacity; missing where there is no block
+                         capacity; missing where there is no block. Closed loops beside live traffic are sprints, at
+                         positions from 64 on in rounds
 kind, offered_qps        "open" or "closed" loop; requests per second asked (open loop)
 requests, answered       counts
 seconds                  length of the block
