@@ -125,3 +125,11 @@ def test_twins_are_told_apart_as_seldom_as_is_claimed():
         found = Field(costs, error=0.05).dearer("one", "other")
         missed += not found.low <= 0.0 <= found.high
     assert 0.03 < missed / 2000 < 0.07
+
+
+def test_two_rounds_that_differ_widely_allow_any_ratio_that_floats_hold():
+    wild = Field({"one": {1: 1.0, 2: 4.0}, "other": {1: 4.0, 2: 1.0}}, 1e-9)
+    loss = wild.dearer("one", "other")
+    for each in (loss.low, loss.high, loss.saved.low, loss.saved.high, *wild.interval("one")):
+        assert math.isfinite(each)
+    assert loss.low < -0.99 < 99.0 < loss.high

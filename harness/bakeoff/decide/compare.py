@@ -29,6 +29,10 @@ FLOOR = 0.01
 """The least standard deviation that a difference of two candidates is taken to have: few rounds may agree by chance."""
 
 
+WIDEST = 30.0
+"""On a log scale: two rounds that differ may allow any ratio, of which floats hold only some."""
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """A ratio minus one, as a fraction: 0.1 is 10 % dearer."""
@@ -99,7 +103,7 @@ class Field:
         of_brackets = quantile * math.sqrt(max(apart.variance, apart.unpaired))
         mine, theirs = self.bounds.get(one, NO_BOUNDS), self.bounds.get(other, NO_BOUNDS)
         low, high = ends(apart.value, quantile * apart.error, mine.moved - theirs.moved, mine.over(theirs), of_brackets)
-        return Interval(math.expm1(apart.value), math.expm1(low), math.expm1(high))
+        return Interval(*(math.expm1(min(WIDEST, max(-WIDEST, each))) for each in (apart.value, low, high)))
 
     def may_be_best(self, names: Sequence[str]) -> tuple[str, ...]:
         """Those of `names` than which no other of them is cheaper beyond doubt: the best is among them."""
@@ -135,7 +139,7 @@ class Field:
         mine = self.bounds.get(name, NO_BOUNDS)
         half = of_a_round / math.sqrt(len(logs))
         low, high = ends(float(logs.mean()), half, mine.moved, mine.over(ONE), of_a_round)
-        return math.exp(low), math.exp(high)
+        return math.exp(max(-WIDEST, low)), math.exp(min(WIDEST, high))
 
     def _apart(self, one: str, other: str) -> _Apart | None:
         """How far the logs of two costs are apart, over the rounds that both had; None with fewer than two."""
