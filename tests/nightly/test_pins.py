@@ -1,6 +1,7 @@
 """The pin's file: what it holds, what it may not hold, and every way in which it can be wrong."""
 
 import getpass
+import hashlib
 import json
 import platform
 import sys
@@ -240,6 +241,25 @@ def test_the_digest_is_the_baselines_and_not_that_of_its_stored_figures():
     assert stored.digest == made.digest
     assert with_stored(made, {"another/fp32/1x1": {"memory": [1.0]}}) == made
     assert pin(pinned(version="1.30.0")).digest != made.digest
+
+
+def test_older_pins_load_and_keep_their_digests(tmp_path):
+    """They name neither the size of the requests nor each variant's model."""
+    path = pin_files.write(pin(), tmp_path)
+    values = json.loads(path.read_text())
+    del values["workload"]["pool_bytes"], values["candidates"][0]["model"]
+    path.write_text(json.dumps(values))
+    older = pin_files.read(path)
+    assert older == pin().model_copy(update={"pinned_at": older.pinned_at})
+    (candidate,) = values["candidates"]
+    del candidate["stored"]
+    known = [hashed(values), hashed([values["workload"], candidate])]
+    assert [older.digest, older.digest_of(older.candidates[0])] == known
+    assert pin(pinned(model=SUM)).digest != pin().digest
+
+
+def hashed(values):
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def test_it_remembers_the_pins_before_it():

@@ -19,10 +19,10 @@ from bakeoff.nightly.session import BASELINE, NOW, Sides, blamed
 from bakeoff.workloads.prepared import Array, Prepared
 
 
-def size(baseline: int, now: int, gate: float | None) -> Figure:
-    """Bytes on disk, which need no interval."""
-    if baseline <= 0:
-        reason = "the pin says that there were no bytes"
+def size(baseline: int | None, now: int, gate: float | None) -> Figure:
+    """Bytes on disk, which need no interval; without a baseline where the pinned ones are for another processor."""
+    if baseline is None:
+        reason = "it was pinned on another kind of processor, for which engines may build otherwise"
         return Figure(ARTIFACT_SIZE, "inconclusive", gate=gate, now=now, unit="bytes", reason=reason)
     change = now / baseline - 1.0
     worse, better = gate is not None and change > gate, gate is not None and change < -gate
