@@ -338,6 +338,26 @@ def test_a_scenarios_file_stands_for_its_name(tmp_path):
             pin_files.find(tmp_path, [named])
 
 
+def test_a_scenarios_own_name_counts_and_a_folder_stands_for_those_in_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pins_of = tmp_path / "baseline"
+    named, other = pin(), pin(name="other")
+    for each in (named, other):
+        pin_files.write(each, pins_of)
+    (tmp_path / "scenarios").mkdir()
+    asked = "workload: ctr-dlrm\ntraffic: {kind: single_stream}\n"
+    (tmp_path / "scenarios" / "2026-autumn.yaml").write_text(f"name: shop\n{asked}")
+    assert pin_files.find(pins_of, ["scenarios/2026-autumn.yaml"]) == [named]
+    (tmp_path / "scenarios" / "other.yaml").write_text(asked)
+    assert pin_files.find(pins_of, ["scenarios"]) == [named, other]
+    assert pin_files.find(pins_of, ["other", "scenarios/", "shop"]) == [other, named], "each once"
+    (tmp_path / "shop").mkdir()
+    assert pin_files.find(pins_of, ["shop"]) == [named], "a folder of a pin's name is not meant"
+    (tmp_path / "scenarios" / "new.yaml").write_text(asked)
+    with pytest.raises(UserError, match=r"new\.json: no such pin; `bakeoff pin scenarios/new\.yaml --reason TEXT`"):
+        pin_files.find(pins_of, ["scenarios"])
+
+
 def test_a_file_in_the_folders_place_is_a_clear_line(tmp_path):
     (tmp_path / "baseline").touch()
     with pytest.raises(UserError, match=r"baseline/shop\.json: cannot be written"):

@@ -33,7 +33,7 @@ def check(
         list[str] | None,
         typer.Argument(
             metavar="[SCENARIO]...",
-            help="Names of pinned scenarios (default: all); files or folders of them beside pytest-benchmark's JSON.",
+            help="Pinned scenarios: names, files or folders (default: all). Beside pytest-benchmark's JSON no names.",
         ),
     ] = None,
     baseline: Annotated[
