@@ -246,7 +246,7 @@ def _baseline(place: Path, scenarios: Sequence[str], candidates: Sequence[str]) 
 
     if place.suffix == ".json" or place.is_file():
         return Figures(place, questions(scenarios), candidates)
-    return Pins(cases.narrowed(pin_files.find(place, list(dict.fromkeys(scenarios))), candidates))
+    return Pins(cases.narrowed(pin_files.find(place, scenarios), candidates))
 
 
 def nights(store: str | Path | None = None) -> list[Night]:
@@ -309,7 +309,7 @@ def store_place(store: str | Path | None) -> str:
 
 
 def logs_folder() -> Path:
-    """Where engines' output goes: beside the usual store, or where that cannot be written, as in a pod, in the cache."""
+    """Where engines' output goes: beside the usual store; in the cache where that cannot be written, as in a pod."""
     place = DEFAULT_STORE.parent / "logs"
     there = next(each for each in (place, *place.parents) if each.exists())
     return place if os.access(there, os.W_OK | os.X_OK) else cache_dir() / "logs"

@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from nightly_shop import BENCHMARK, CANDIDATE, played, ranker
 
-import bakeoff
+import bakeoff.api
 from bakeoff.cli import main
 from bakeoff.errors import UserError
 from bakeoff.nightly import here, session
@@ -229,6 +230,21 @@ def test_a_full_disk_beside_the_store_is_one_line(check, shop, monkeypatch):
         " the sessions measured so far are in the store"
     )
     assert "Traceback" not in err
+
+
+def test_what_may_not_be_written_is_one_line_and_logs_go_where_they_may(check, shop, monkeypatch):
+    def refused(*_):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/srv/shop/results")
+
+    with monkeypatch.context() as other:
+        other.setattr(session, "play", refused)
+        _, err = check(code=2)
+    assert err.splitlines()[-1].startswith("bakeoff: /srv/shop/results: cannot be made or opened: Permission denied; ")
+    assert "Traceback" not in err
+    assert bakeoff.api.logs_folder() == Path("results/logs")
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != shop.folder / "results")
+    monkeypatch.setattr(bakeoff.api, "DEFAULT_STORE", shop.folder / "results" / "bakeoff.db")
+    assert bakeoff.api.logs_folder() == shop.cache / "logs"
 
 
 def test_sigterm_is_nobodys_mistake_whatever_goes_on(check, shop, monkeypatch):
