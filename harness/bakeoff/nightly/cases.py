@@ -138,7 +138,7 @@ class _Case:
     def _exact(self, case: Case, place: Path, baseline: Pinned, entry: Entry) -> list[Figure]:
         now, was, asked = artifact_now(place), baseline.was, self._question.scenario.quality
         before = was.bytes if self._at_home or baseline.rebuilt else None
-        figures = [exact.size(before, now.bytes, self._gate.artifact_size)]
+        figures = [exact.size(before, now.bytes, self._gate.artifact_size), *exact.without_p99(self._question.scenario)]
         if not asked or case.sides is None:
             return figures
         if now.digest == was.digest and self._unchanged(baseline, entry) and self._kept(asked):

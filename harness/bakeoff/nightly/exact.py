@@ -12,10 +12,11 @@ import numpy as np
 from bakeoff.contest import artifacts
 from bakeoff.contest.fleet import START_LIMIT_S
 from bakeoff.decide.drift import qualities
-from bakeoff.decide.drift.answers import ARTIFACT_SIZE, QUALITY, Figure, Status
+from bakeoff.decide.drift.answers import ARTIFACT_SIZE, P99, QUALITY, Figure, Status
 from bakeoff.decide.quality import allowed_loss, evaluate
 from bakeoff.measure.engine_room import Engine, Order
-from bakeoff.nightly.session import BASELINE, NOW, Sides, blamed
+from bakeoff.nightly.session import BASELINE, NOW, Sides, blamed, too_few
+from bakeoff.scenario import Scenario
 from bakeoff.workloads.prepared import Array, Prepared
 
 
@@ -30,6 +31,12 @@ def size(baseline: int | None, now: int, gate: float | None) -> Figure:
     return Figure(
         ARTIFACT_SIZE, status, change, change, change, 0.0, gate=gate, baseline=baseline, now=now, unit="bytes"
     )
+
+
+def without_p99(scenario: Scenario) -> list[Figure]:
+    """p99 where no session gives it, with the reason."""
+    reason = too_few(scenario)
+    return [Figure(P99, "inconclusive", unit="s", reason=reason)] if reason else []
 
 
 def same_quality(values: Mapping[str, float], decides: bool) -> list[Figure]:
