@@ -321,7 +321,7 @@ def test_what_cannot_be_compared_is_reported_as_such(shop, quick, tmp_path, give
 
 def test_another_machine_of_the_same_kind_is_comparable():
     same = {"cpu": host.cpu_model(), "cores": os.cpu_count()}
-    figures = StoredFigures(1.0, 1.0, 1.0, 0.0, 9, LOAD, "another", **same)
+    figures = StoredFigures(1.0, LOAD, "another", **same)
     assert incomparable(figures) == ""
 
 

@@ -34,8 +34,8 @@ QUARTILE = 25.0
 BLOCKS_S = 6.0
 """What all blocks of one side may take: slow calls get fewer, as few as FEWEST_BLOCKS of FEWEST_CALLS."""
 OPEN_S, LONGEST_OPEN_S = 1.0, 1.5
-"""The open-loop block of each side, from which p99 and capacity are read; it may be so long for the sake of a p99 that is
-only reported. Where p99 decides, it is as long as that takes requests."""
+"""The open-loop block of each side, from which p99 and capacity are read, and how long it may be for a p99 that is only
+reported. Where p99 decides, it is as long as that takes requests."""
 SPARE = 1.5
 """Requests that are due where p99 is read, beside the fewest that it takes."""
 BASELINE, NOW = "baseline", "now"

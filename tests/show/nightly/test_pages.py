@@ -91,6 +91,12 @@ def test_advice_fits_what_was_found(only):
     assert advice(lost) == "", "nobody is blamed for what was not found"
     assert words.why(lost).endswith("what brought it was not found: the budget ended with numpy 2.1 -> 2.2 left")
     assert words.why(REGRESSED).endswith("brought by onnxruntime 1.30.0 -> 1.31.1")
+    unexplained = replace(REGRESSED, culprit="")
+    assert "bakeoff check ctr-ranking --bisect" in advice(unexplained)
+    assert "--bisect" not in advice(unexplained, command="bakeoff check --bisect"), "it just did"
+    assert "--bisect" not in advice(replace(unexplained, stored=True)), "there is no baseline to replay"
+    larger = replace(unexplained, figures=unexplained.figures[1:])
+    assert "--bisect" not in advice(larger), "it explains service times alone"
     assert "bakeoff pin" not in advice(INCONCLUSIVE)
     assert "stopped before its end" in advice(OK, status="stopped")
 
