@@ -80,8 +80,8 @@ def _checked(baseline: Path, store: str) -> tuple[float, dict[str, Any]]:
 
 
 def alarmed(nights: Sequence[tuple[float, Mapping[str, Any]]]) -> Proof:
-    """What so many nights, each with its minutes, said of what had not changed. At least half of their answers must be ok:
-    nights that can tell of nothing cry no wolf either."""
+    """What so many nights, each with its minutes, said of what had not changed. Half of the answers must be ok: nights
+    that can tell of nothing cry no wolf either."""
     answers = [answer for _, night in nights for answer in night["answers"]]
     counts: dict[str, int] = {status: sum(each["status"] == status for each in answers) for status in EXITS}
     false = sum(any(each["status"] == "regression" for each in night["answers"]) for _, night in nights)

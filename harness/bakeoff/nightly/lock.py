@@ -216,7 +216,7 @@ def _commit(url: SplitResult, origin: Mapping[str, Any], root: Path) -> str | No
 
 
 def _work_tree(folder: Path, root: Path) -> tuple[str | None, str, bool]:
-    """A folder in a git work tree, at the last commit that changed it; what to warn of; whether any file has changes."""
+    """A folder in a git work tree, at the last commit that changed it; what to warn of; whether a file has changes."""
     top = project.work_tree(folder) if folder.is_dir() else None
     commit = project.git(folder, "log", "-1", "--format=%H", "--", ".") if top else ""
     where = project.relative(top, root) if top else None
