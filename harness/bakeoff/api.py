@@ -21,6 +21,7 @@ from bakeoff.store.nights import Nights
 from bakeoff.store.store import Store
 from bakeoff.stored_run import DEFAULT_REPORTS as DEFAULT_REPORTS
 from bakeoff.stored_run import Run as Run
+from bakeoff.workloads import cache_dir
 
 if TYPE_CHECKING:
     from bakeoff.decide.across.change import Change
@@ -217,7 +218,8 @@ def check(
 ) -> Night:
     """Compare what is here now with the baseline that `pin` pinned, side by side, and give the night.
 
-    `scenarios` are names of pinned ones (default: all in the folder `baseline`), `candidates` narrows them. Where
+    `scenarios` are pinned ones, by name, file or folder (default: all in the folder `baseline`); `candidates` narrows
+    them. Where
     `baseline` is a file of pytest-benchmark's, its figures stand in for the baseline, and `scenarios` are files and
     folders as `run` takes them (default: the folder scenarios/). With `bisect`, what is left of the budget goes into
     naming what a regression came with. Raises UserError.
@@ -244,7 +246,7 @@ def _baseline(place: Path, scenarios: Sequence[str], candidates: Sequence[str]) 
 
     if place.suffix == ".json" or place.is_file():
         return Figures(place, questions(scenarios), candidates)
-    return Pins(cases.narrowed(pin_files.find(place, list(dict.fromkeys(scenarios))), candidates))
+    return Pins(cases.narrowed(pin_files.find(place, scenarios), candidates))
 
 
 def nights(store: str | Path | None = None) -> list[Night]:
@@ -307,8 +309,10 @@ def store_place(store: str | Path | None) -> str:
 
 
 def logs_folder() -> Path:
-    """Where engines' output goes."""
-    return DEFAULT_STORE.parent / "logs"
+    """Where engines' output goes: beside the usual store; in the cache where that cannot be written, as in a pod."""
+    place = DEFAULT_STORE.parent / "logs"
+    there = next(each for each in (place, *place.parents) if each.exists())
+    return place if os.access(there, os.W_OK | os.X_OK) else cache_dir() / "logs"
 
 
 def _versus(requirements: Sequence[str]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from unittest import mock
 import numpy as np
 from aa import Floats, Together, append, read
 from false_alarms import FILE
+from proofs import children
 from proofs.pinned import pinned
 from proofs.twins import outside_load
 
@@ -32,7 +33,6 @@ from bakeoff.measure.engine_room import Engine, Order
 from bakeoff.nightly import pin_files
 from bakeoff.nightly.session import Sides, play
 
-HERE = Path(__file__).resolve().parent
 SESSIONS = 60
 
 
@@ -78,7 +78,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--sessions", type=int, default=SESSIONS)
     parser.add_argument("--file", type=Path, default=FILE)
     asked = parser.parse_args(words)
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH", "")]))
+    os.environ["PYTHONPATH"] = children.environment()["PYTHONPATH"]
     with tempfile.TemporaryDirectory(prefix="bakeoff-aa-") as logs:
         found = pinned(asked.baseline, Path(logs))
         with outside_load():

@@ -59,6 +59,7 @@ def test_a_slowdown_that_is_not_found_misses_the_bar(case):
 def test_a_machine_so_noisy_that_nothing_is_above_its_mde_shows_nothing(case):
     proof = found_slower(trials(case, 2, Machine(noise=1.0).play))
     assert proof.figures["above_0.05"] == 0
+    assert "+5%: no printed MDE was below it (of all " in proof.measured
     assert not proof.held
 
 
@@ -76,6 +77,8 @@ def test_a_false_alarm_or_a_benchmark_that_is_gone_misses_the_bar():
     assert not wolf.held
     assert wolf.measured.startswith("2 of 2 ")
     assert not alarmed([night("ok", "missing")]).held
+    blind = alarmed([night("ok", "inconclusive", "inconclusive")])
+    assert not blind.held, "nights that cannot tell cry no wolf, and show nothing"
 
 
 def test_the_screen_of_many_is_timed_and_their_calls_are_looked_at(case):

@@ -2,12 +2,15 @@
 
 import json
 import os
+import shutil
 import sys
 import time
 
 import pytest
 
 from bakeoff.cli import main
+from bakeoff.workloads import housekeeping
+from bakeoff.workloads.cache import marked, used
 from bakeoff.workloads.locking import made_once
 
 DAY_S = 86400.0
@@ -103,3 +106,63 @@ def test_an_empty_cache_is_no_error(bakeoff, tmp_path, monkeypatch):
 def test_remove_wants_to_know_what(bakeoff, cache):
     assert "goes with --unused-days, as in --unused-days 30 --remove" in bakeoff("--remove", code=2)
     assert names(cache) == {"models/ranker", "prepared/ranker-1"}
+
+
+def test_what_was_used_or_removed_since_it_was_listed_is_left_alone(bakeoff, cache, monkeypatch):
+    listed = housekeeping.kept
+
+    def then_changed(days):
+        found = listed(days)
+        used(cache / "models" / "ranker")
+        shutil.rmtree(cache / "prepared" / "ranker-1")
+        return found
+
+    monkeypatch.setattr(housekeeping, "kept", then_changed)
+    assert json.loads(bakeoff("--unused-days", "30", "--remove", "--json"))["folders"] == []
+    assert names(cache) == {"models/ranker"}
+
+
+def test_what_vanishes_while_it_is_listed_is_gone_and_no_error(bakeoff, cache, monkeypatch):
+    def removes(place, counted):
+        shutil.rmtree(place)
+        return 0
+
+    with monkeypatch.context() as other:
+        other.setattr(housekeeping.os, "lstat", lambda path: (_ for _ in ()).throw(FileNotFoundError(path)))
+        assert "0 B" in bakeoff()
+    monkeypatch.setattr(housekeeping, "_bytes", removes)
+    assert json.loads(bakeoff("--json"))["folders"] == []
+
+
+def test_an_unused_folder_that_was_made_again_beside_what_a_killed_removal_left_goes_too(bakeoff, cache):
+    (cache / "models" / ".ranker.unused" / "inside").mkdir(parents=True)
+    bakeoff("--unused-days", "30", "--remove")
+    assert names(cache) == {"models/.ranker.unused"}
+
+
+def test_what_is_not_marked_as_a_cache_is_listed_and_never_removed(bakeoff, cache):
+    """Such as a shared folder that BAKEOFF_CACHE was pointed at, with models of others."""
+    tag = cache / "CACHEDIR.TAG"
+    assert tag.read_text().startswith("Signature: 8a477f597d28d172789f06886806bc55\n"), "a new cache is marked"
+    tag.unlink()
+    assert "models/ranker" in bakeoff("--unused-days", "30")
+    (line,) = bakeoff("--unused-days", "30", "--remove", code=2).splitlines()
+    assert line.startswith(f"bakeoff: {cache}: nothing is removed, for nothing in it says that its downloads, models, ")
+    assert names(cache) == {"models/ranker", "prepared/ranker-1"}
+    tag.write_text(line.split('"')[1])
+    bakeoff("--unused-days", "30", "--remove")
+    assert names(cache) == set()
+
+
+def test_a_folder_that_holds_other_things_is_not_marked_and_the_usual_place_is(bakeoff, tmp_path, monkeypatch):
+    monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "shared"))
+    (tmp_path / "shared" / "holidays").mkdir(parents=True)
+    made_once(tmp_path / "shared" / "models" / "ranker", lambda _: None)
+    assert not marked()
+    monkeypatch.delenv("BAKEOFF_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    older = tmp_path / "bakeoff" / "models" / "ranker"
+    older.mkdir(parents=True)
+    unused(older, 40)
+    assert "removed" in bakeoff("--unused-days", "30", "--remove")
+    assert marked()

@@ -7,14 +7,17 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from nightly_shop import BENCHMARK, CANDIDATE, played, ranker
 
+import bakeoff.api
 from bakeoff.cli import main
 from bakeoff.errors import UserError
 from bakeoff.nightly import here, session
 from bakeoff.nightly.alone import alone
+from bakeoff.show.nightly import pages
 from bakeoff.store.nights import Nights
 
 pytestmark = pytest.mark.slow
@@ -155,6 +158,67 @@ def test_a_bug_shows_its_traceback_and_is_no_regression(check, shop, monkeypatch
     assert shop.last_night().status == "stopped"
 
 
+def test_an_import_or_a_table_that_breaks_is_no_regression_either(check, shop, monkeypatch):
+    shop.remember()
+    with monkeypatch.context() as broken:
+        broken.setattr(pages, "render", lambda _: 1 / 0)
+        _, err = check(code=2)
+    assert "ZeroDivisionError" in err
+    assert shop.last_night().status == "finished"
+    with monkeypatch.context() as broken:
+        broken.delattr(bakeoff, "api")
+        broken.setitem(sys.modules, "bakeoff.api", None)
+        _, err = check(code=2)
+    assert "ModuleNotFoundError" in err
+
+
+PLAYED = """
+import sys
+from unittest import mock
+from nightly_shop import played
+from bakeoff.cli import main
+from bakeoff.nightly import session
+slower = float(sys.argv.pop(1))
+with mock.patch.object(session, "play", played(slower)):
+    main()
+"""
+
+
+def with_output(slower, *words, **streams):
+    """A check as a process of its own, of what is so much slower, with these streams."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", PLAYED, str(slower), "check", *words]
+    return subprocess.Popen(command, env=environment, text=True, **streams)
+
+
+@pytest.mark.parametrize(("slower", "code"), [(0.0, 2), (0.5, 1)])
+@pytest.mark.parametrize("words", [("--json",), (), ("--write", "summary=-")])
+def test_a_full_disk_behind_the_output_is_a_line_and_a_regression_stays_one(shop, slower, code, words):
+    shop.remember()
+    with open("/dev/full", "w") as full, with_output(slower, *words, stdout=full, stderr=subprocess.PIPE) as check:  # noqa: PTH123
+        _, err = check.communicate(timeout=120)
+    assert check.returncode == code, err
+    assert err.splitlines()[-1] == (
+        "bakeoff: the output or a file: cannot be written: No space left on device;"
+        " the sessions measured so far are in the store"
+    )
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("words", [("--json",), ()])
+def test_a_reader_that_ends_early_is_no_regression(shop, words):
+    shop.remember()
+    with with_output(0.0, *words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as check:
+        check.stdout.close()
+        err = check.stderr.read()
+    assert check.returncode == 2, err
+    assert err.splitlines()[-1].startswith("bakeoff: what reads the output ended before it did; ")
+    with with_output(0.0, *words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as check:
+        check.stderr.close()
+        check.stdout.read()
+    assert check.returncode == 2
+
+
 def test_a_full_disk_beside_the_store_is_one_line(check, shop, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/somewhere/stamps")
@@ -166,6 +230,20 @@ def test_a_full_disk_beside_the_store_is_one_line(check, shop, monkeypatch):
         " the sessions measured so far are in the store"
     )
     assert "Traceback" not in err
+
+
+def test_what_may_not_be_written_is_one_line_and_logs_go_where_they_may(check, shop, monkeypatch):
+    def refused(*_):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/srv/shop/results")
+
+    with monkeypatch.context() as other:
+        other.setattr(session, "play", refused)
+        _, err = check(code=2)
+    assert err.splitlines()[-1].startswith("bakeoff: /srv/shop/results: cannot be made or opened: Permission denied; ")
+    assert "Traceback" not in err
+    assert bakeoff.api.logs_folder() == Path("results/logs")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert bakeoff.api.logs_folder() == shop.cache / "logs"
 
 
 def test_sigterm_is_nobodys_mistake_whatever_goes_on(check, shop, monkeypatch):

@@ -138,6 +138,17 @@ def test_an_interpreter_that_cannot_start_is_a_row_too(tmp_path):
         probe("naughty_backends:Honest", "cpu", ONE_CPU, tmp_path / "log", interpreter=Interpreter(str(broken)))
 
 
+def test_an_interpreter_that_is_gone_is_a_row_for_every_stage(bench, tmp_path):
+    gone = Interpreter(str(tmp_path / "environment" / "bin" / "python"))
+    with pytest.raises(StageFailed) as failed:
+        probe("naughty_backends:Honest", "cpu", ONE_CPU, tmp_path / "log", interpreter=gone)
+    assert (failed.value.stage, failed.value.outcome) == ("probe", "unavailable")
+    assert failed.value.reason == f"{gone.python} cannot be started: No such file or directory"
+    with pytest.raises(StageFailed) as failed:
+        bench.start("Honest", interpreter=gone)
+    assert (failed.value.stage, failed.value.outcome) == ("load", "unavailable")
+
+
 @pytest.mark.parametrize(
     ("name", "outcome", "reason"),
     [

@@ -19,7 +19,7 @@ from bakeoff.decide.drift.answers import SERVICE_TIME, Answer, Figure, Session
 from bakeoff.measure.engine_room import StageFailed
 from bakeoff.nightly import bisecting
 from bakeoff.nightly.baseline import Pinned, model_digest
-from bakeoff.nightly.bisecting import MODEL, OutOfTime
+from bakeoff.nightly.bisecting import KNOBS, MODEL, OutOfTime
 from bakeoff.nightly.cases import Found
 from bakeoff.nightly.night import Case
 from bakeoff.nightly.session import BASELINE, NOW, SideFailed
@@ -98,14 +98,18 @@ def test_a_replay_is_as_long_as_the_noise_asks_for():
 class Truth:
     """Plays replays whose truth is known: `guilty` parts bring SLOWER when all are in, and `unable` ones do not run."""
 
-    def __init__(self, monkeypatch, guilty, unable=(), noise=0.005, changed=False, prepared=None):
+    def __init__(self, monkeypatch, guilty, unable=(), noise=0.005, changed=False, prepared=None, known=True):
         self.guilty, self.unable, self.noise, self.dice = set(guilty), set(unable), noise, np.random.default_rng(1)
         self.played, self.replayed = 0, []
         monkeypatch.setattr(bisecting._Replays, "_sides", self.sides)
         monkeypatch.setattr(bisecting, "play", self.play)
         self.question = prepared and SimpleNamespace(prepared=prepared)
+        self.entry = prepared and SimpleNamespace(candidate=SimpleNamespace(setting=None))
         model = prepared and model_digest(prepared)
         self.pin = SimpleNamespace(name="shop", workload=SimpleNamespace(model="another" if changed else model))
+        self.candidate = SimpleNamespace(
+            id="onnxruntime/fp32/1x1", backend="onnxruntime", variant="base", model=None, has_knobs=lambda _: known
+        )
 
     def sides(self, parts):
         self.replayed.append(set(parts))
@@ -123,9 +127,10 @@ class Truth:
         return Session("confirm", number, {SERVICE_TIME: change})
 
     def culprit(self, names, budget=None, status="regression"):
-        candidate = SimpleNamespace(id="onnxruntime/fp32/1x1", backend="onnxruntime")
+        candidate = self.candidate
         differs = tuple((name, "1.0", "2.0") for name in names)
-        found = Found(Case(None), self.pin, candidate, Pinned(candidate, None, None, None, (), differs), self.question)
+        side = Pinned(candidate, None, None, None, (), differs)
+        found = Found(Case(None), self.pin, candidate, side, self.question, self.entry)
         confirmed = [SLOWER + each for each in self.dice.normal(0.0, self.noise, 8)]
         sessions = tuple(Session("confirm", number, {SERVICE_TIME: each}) for number, each in enumerate(confirmed, 1))
         figure = Figure(SERVICE_TIME, status, math.expm1(SLOWER), gate=0.02)
@@ -140,17 +145,30 @@ def test_the_package_is_named_with_both_versions(monkeypatch):
     assert truth.played == bisecting.FEWEST * len(truth.replayed)
 
 
-def test_the_only_difference_needs_no_replay(monkeypatch):
+def test_the_only_difference_is_replayed_before_it_is_blamed(monkeypatch):
     truth = Truth(monkeypatch, {"numpy"})
-    assert truth.culprit(["numpy"]) == "numpy 1.0 -> 2.0, the only difference"
-    assert truth.played == 0
+    assert truth.culprit(["numpy"]) == "numpy 1.0 -> 2.0"
+    assert truth.replayed == [{"numpy"}]
+    innocent = Truth(monkeypatch, {"weather"})
+    assert innocent.culprit(["numpy"]) == "not found: the baseline is not as slow with numpy 1.0 -> 2.0"
+    impossible = Truth(monkeypatch, {"impossible"}).culprit(["impossible"])
+    assert impossible.startswith("not found: impossible cannot be replayed: its environment cannot be made: ")
+    budget = Budget(1.0, lambda: 0.0)
+    budget.start()
+    assert truth.culprit(["numpy"], budget) == "not found: the budget ended with numpy 1.0 -> 2.0 left"
 
 
 def test_the_model_can_be_the_one(monkeypatch, tiny_prepared):
     truth = Truth(monkeypatch, {MODEL}, changed=True, prepared=tiny_prepared)
     assert truth.culprit(["numpy", "onnxruntime"]) == "the model"
     truth = Truth(monkeypatch, {"numpy"}, prepared=tiny_prepared)
-    assert truth.culprit(["numpy"]) == "numpy 1.0 -> 2.0, the only difference", "the model is the same"
+    assert truth.culprit(["numpy"]) == "numpy 1.0 -> 2.0", "the model is the same"
+    assert truth.replayed == [{"numpy"}]
+
+
+def test_the_knobs_can_be_the_ones(monkeypatch, tiny_prepared):
+    truth = Truth(monkeypatch, {KNOBS}, prepared=tiny_prepared, known=False)
+    assert truth.culprit(["numpy", "onnxruntime"]) == "the knobs of its setting"
 
 
 def test_an_environment_that_cannot_be_made_is_told_and_the_rest_searched(monkeypatch):
@@ -198,7 +216,10 @@ def test_a_slowdown_that_lies_elsewhere_is_not_blamed_on_a_package(monkeypatch):
 def test_without_a_regression_of_the_service_time_there_is_nothing_to_search(monkeypatch):
     truth = Truth(monkeypatch, {"numpy"})
     assert truth.culprit(["numpy", "onnxruntime"], status="ok") == ""
-    assert truth.culprit([]) == "not found: nothing differs that could be replayed: the same packages, the same model"
+    assert (
+        truth.culprit([])
+        == "not found: nothing differs that could be replayed: the same packages, the same model, the same knobs"
+    )
     assert truth.played == 0
 
 

@@ -16,8 +16,9 @@ from bakeoff.contest.reporter import Silent
 from bakeoff.decide.drift.answers import QUALITY, SERVICE_TIME
 from bakeoff.errors import UserError
 from bakeoff.measure.engine_room import HERE, StageFailed
-from bakeoff.nightly import cases, here, objects
+from bakeoff.nightly import cases, here, lock, objects
 from bakeoff.nightly.pins import Pin
+from bakeoff.workloads import preparing
 
 pytestmark = [pytest.mark.engines, pytest.mark.slow]
 
@@ -159,13 +160,103 @@ def test_without_its_bytes_the_baseline_is_built_again_from_the_same_model(shop,
     assert one.case.sides.baseline.setting == one.candidate.candidate.setting
 
 
+def test_where_the_workload_alone_is_not_in_the_cache_that_of_now_serves_the_pinned_artifact(shop, found):
+    place = objects._place(shop.pin().workload.kept)
+    place.rename(place.with_name("away"))
+    try:
+        (one,) = found()
+    finally:
+        place.with_name("away").rename(place)
+    assert not one.case.known.reason
+    assert one.case.sides.baseline.artifact.path.is_relative_to(shop.cache / "objects")
+    assert one.case.sides.baseline.prepared == one.question.prepared.folder
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_another_variant_of_the_same_model_is_no_baseline(shop, found):
+    shop.edit(lambda values: values["candidates"][0].update(model="0" * 64))
+    (one,) = found()
+    assert one.case.sides.baseline is None
+    assert one.case.known.stored
+
+
+def elsewhere(values):
+    """The pin as another kind of processor would have made it: its artifact is as good as none."""
+    values["host"].update(cpu_flags="sse2")
+    values["candidates"][0]["artifact"].update(bytes=1)
+
+
+def test_what_was_built_for_another_processor_is_built_again_and_sizes_are_compared_with_that(shop, found):
+    shop.edit(elsewhere)
+    (one,) = found()
+    assert not one.case.known.reason
+    assert one.case.sides.baseline.artifact.path.is_relative_to(shop.cache / "artifacts")
+    assert {each.metric: each.status for each in one.case.known.exact} == {"artifact_size": "ok", "quality:auc": "ok"}
+
+
+def test_what_cannot_be_built_again_says_why_and_its_size_decides_nothing(shop, found, monkeypatch):
+    shop.edit(elsewhere)
+    made, asked = cases.artifacts.made, []
+
+    def second_fails(*words):
+        asked.append(words)
+        if len(asked) == 2:
+            raise StageFailed("build", "crashed", "it crashed")
+        return made(*words)
+
+    monkeypatch.setattr(cases.artifacts, "made", second_fails)
+    (one,) = found()
+    assert one.case.sides is None
+    assert one.case.known.reason.startswith(
+        "its baseline cannot be run: it cannot be built again: it crashed; it was pi"
+    )
+    assert [each.status for each in one.case.known.exact] == ["inconclusive"]
+
+
+def test_the_caches_of_another_cpu_ask_for_no_other_requests_than_the_pins(shop, found, monkeypatch):
+    pinned = shop.pin().workload
+    for module in (here, preparing):
+        monkeypatch.setattr(module, "beyond_caches_bytes", lambda: pinned.pool_bytes // 8)
+    (one,) = found()
+    assert not one.case.known.reason
+    assert one.question.prepared.requests().input_bytes >= pinned.pool_bytes
+    shop.edit(lambda values: values["workload"].pop("pool_bytes"))
+    (one,) = found()
+    assert one.case.known.reason == cases.UNLIKE, "an older pin does not tell"
+
+
+def test_knobs_that_changed_are_another_engine(shop, found):
+    shop.edit(lambda values: values["candidates"][0]["setting"].update(options={"spin": True}))
+    (one,) = found()
+    assert one.case.sides.baseline.setting != one.case.sides.now.setting
+    (quality,) = [each for each in one.case.known.exact if each.metric.startswith(QUALITY)]
+    assert (quality.status, quality.reason) == ("ok", ""), "it was scored, and not taken for the same"
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_a_build_by_other_knobs_is_not_taken_for_that_of_now(shop, found):
+    shop.edit(lambda values: values["candidates"][0]["setting"].update(options={"spin": True}))
+    (one,) = found()
+    assert one.case.sides.baseline.artifact.path.parent != one.case.sides.now.artifact.path.parent
+
+
+def test_environments_are_made_within_what_is_left_of_the_budget(found, monkeypatch):
+    limits = []
+    monkeypatch.setattr(lock, "interpreter_of", lambda *words: (limits.append(words[-1]), HERE)[1])
+    found(seconds=1000.0)
+    assert 0.0 < limits[0] < 1000.0
+
+
 @pytest.mark.usefixtures("forgotten")
 def test_without_bytes_and_model_the_stored_figures_stand_in_on_the_same_kind_of_machine(shop, found):
     shop.serve(ranker(noise=0.01))
     (one,) = found(past=lambda *_: [[1]])
     assert one.case.sides.baseline is None
     assert (one.case.known.stored, one.case.known.history) == (True, ())
-    assert one.case.known.reason == "its baseline cannot be run: artifact: its bytes are not in this machine's cache"
+    assert one.case.known.reason == (
+        "its baseline cannot be run: artifact: its bytes are not in this machine's cache,"
+        " and the model here is not the pinned one"
+    )
     quality = [each for each in one.case.known.exact if each.metric.startswith(QUALITY)]
     assert [(each.metric, each.status) for each in quality] == [("quality:auc", "inconclusive")]
     shop.edit(lambda values: values["host"].update(cores=1234))
@@ -188,6 +279,13 @@ def test_other_requests_cannot_be_compared(shop, found):
     np.savez(shop.folder / "requests.npz", **arrays | {"request": np.arange(len(arrays["clicked"])) // 10})
     (one,) = found()
     assert one.case.sides is None
+    assert one.case.known.reason == cases.UNLIKE
+
+
+def test_as_many_items_of_other_requests_cannot_be_compared_either(shop, found):
+    arrays = requests()
+    np.savez(shop.folder / "requests.npz", **arrays | {"dense": arrays["dense"] + 1})
+    (one,) = found()
     assert one.case.known.reason == cases.UNLIKE
 
 

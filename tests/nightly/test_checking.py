@@ -165,6 +165,19 @@ def test_against_stored_figures_nothing_is_bisected(shop, quick, monkeypatch):
     assert (night.exit_code, night.answers[0].stored) == (1, True)
 
 
+def test_a_cache_that_is_full_while_it_bisects_loses_no_regression(shop, quick, monkeypatch):
+    quick(played(0.5))
+
+    def full(*_):
+        raise UserError("the cache cannot be written there (No space left on device)")
+
+    monkeypatch.setattr(bisecting, "culprit", full)
+    night = api.check(bisect=True)
+    assert (night.exit_code, night.status) == (1, "finished")
+    assert night.answers[0].culprit == "not found: the cache cannot be written there (No space left on device)"
+    assert night.answers[0].blamed == ""
+
+
 def test_a_bug_in_a_bisection_loses_no_answer(shop, quick, monkeypatch):
     quick(played(0.5))
     monkeypatch.setattr(bisecting, "culprit", lambda *_: 1 / 0)
@@ -308,7 +321,7 @@ def test_what_cannot_be_compared_is_reported_as_such(shop, quick, tmp_path, give
 
 def test_another_machine_of_the_same_kind_is_comparable():
     same = {"cpu": host.cpu_model(), "cores": os.cpu_count()}
-    figures = StoredFigures(1.0, 1.0, 1.0, 0.0, 9, LOAD, "another", **same)
+    figures = StoredFigures(1.0, LOAD, "another", **same)
     assert incomparable(figures) == ""
 
 

@@ -32,8 +32,8 @@ def test_a_size_decides_from_its_threshold_on(now, gate, status):
     assert (found.baseline, found.now, found.unit, found.gate) == (1000, now, "bytes", gate)
 
 
-def test_a_pin_without_bytes_cannot_be_compared():
-    found = exact.size(0, 5, 0.02)
+def test_a_size_without_a_baseline_cannot_be_compared():
+    found = exact.size(None, 5, 0.02)
     assert (found.status, found.change) == ("inconclusive", None)
 
 

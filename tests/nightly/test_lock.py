@@ -182,6 +182,18 @@ def test_uncommitted_changes_are_warned_of_and_differ(plugin):
     assert here == f"{pinned} with uncommitted changes"
 
 
+def test_what_git_does_not_track_is_no_change(plugin):
+    """Such as a cache in the project, results, and what a build left."""
+    root, point = plugin
+    before = lock.installed(point, root=root)
+    for name in (".bakeoff-cache", "results", "plugins/shop/build"):
+        (root / name).mkdir()
+        (root / name / "left").touch()
+    now = lock.installed(point, root=root)
+    assert now.warnings == ()
+    assert lock.differs(before.lock, now) == []
+
+
 @pytest.mark.engines
 @pytest.mark.slow
 def test_a_plugin_that_changed_runs_as_it_was_committed(plugin, tmp_path):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from bakeoff.nightly.lock import Lock
 from bakeoff.scenario import load_scenario
 from bakeoff.store.record import LedgerRow, Quality
 from bakeoff.store.store import Store
+from bakeoff.workloads.pool import beyond_caches_bytes
 from bakeoff.workloads.prepared import Refusal
 
 ID = "onnxruntime/fp32/1x1"
@@ -81,6 +83,8 @@ def test_a_named_candidate_is_built_scored_kept_and_pinned(bakeoff, shop):
     assert candidate.quality.keys() == {"auc", "logloss", "ndcg@10"}
     assert 0.5 < candidate.quality["auc"] < 1
     assert candidate.artifact.bytes > 0
+    assert candidate.model == pin.workload.model
+    assert pin.workload.pool_bytes == beyond_caches_bytes()
     assert candidate.lock == lock.installed(registered()["onnxruntime"]).lock
     assert pin.scenario["source"] == "project:scenarios/shop.yaml"
     assert str(shop) not in pin_files.text(pin)
@@ -179,14 +183,32 @@ def test_of_what_techniques_made_the_pinned_variants_alone_are_kept(shop, tiny_p
     for name in ("compressed/one", "compressed/two"):
         (prepared.folder / name).mkdir(parents=True)
         (prepared.folder / name / "model.onnx").write_bytes(name.encode())
+        (prepared.folder / name / "variant.json").write_text('{"files": {"onnx": "model.onnx"}, "facts": {}}')
     kept = objects.find(baseline.keep_prepared(prepared, ["base", "compressed/two"]))
     assert [path.name for path in (kept / "compressed").iterdir()] == ["two"]
     assert type(prepared).read(kept).requests().count == prepared.requests().count
+    again = baseline._read(kept, SimpleNamespace(place="compressed/two", variant="prune"))
+    assert again.files(again.place("prune"))["onnx"].read_bytes() == b"compressed/two"
     model = baseline.model_digest(prepared)
     (prepared.folder / "requests" / "more.npy").touch()
     assert baseline.model_digest(prepared) == model
     (prepared.folder / "base" / "model.onnx.data").touch()
     assert baseline.model_digest(prepared) != model
+
+
+def test_a_variants_own_model_is_known_by_its_bytes_and_not_by_its_answers(shop, tiny_prepared, tmp_path):
+    prepared = type(tiny_prepared).read(tmp_path / "cache" / "prepared" / "tiny")
+    own = prepared.folder / "own" / "small"
+    own.mkdir(parents=True)
+    (own / "model.onnx").write_bytes(b"small")
+    prepared = replace(prepared, variants={**prepared.variants, "small": {"onnx": own / "model.onnx"}})
+    pin = SimpleNamespace(workload=SimpleNamespace(model=baseline.model_digest(prepared)))
+    was = SimpleNamespace(variant="small", model=baseline.model_digest(prepared, "small"))
+    (own / "reference.0.npy").write_bytes(b"another CPU's")
+    assert baseline.same_model(pin, was, prepared)
+    (own / "model.onnx").write_bytes(b"other")
+    assert not baseline.same_model(pin, was, prepared)
+    assert baseline.same_model(pin, SimpleNamespace(variant="small", model=None), prepared), "older pins do not tell"
 
 
 @pytest.mark.engines

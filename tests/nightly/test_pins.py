@@ -1,6 +1,7 @@
 """The pin's file: what it holds, what it may not hold, and every way in which it can be wrong."""
 
 import getpass
+import hashlib
 import json
 import platform
 import sys
@@ -242,6 +243,25 @@ def test_the_digest_is_the_baselines_and_not_that_of_its_stored_figures():
     assert pin(pinned(version="1.30.0")).digest != made.digest
 
 
+def test_older_pins_load_and_keep_their_digests(tmp_path):
+    """They name neither the size of the requests nor each variant's model."""
+    path = pin_files.write(pin(), tmp_path)
+    values = json.loads(path.read_text())
+    del values["workload"]["pool_bytes"], values["candidates"][0]["model"]
+    path.write_text(json.dumps(values))
+    older = pin_files.read(path)
+    assert older == pin().model_copy(update={"pinned_at": older.pinned_at})
+    (candidate,) = values["candidates"]
+    del candidate["stored"]
+    known = [hashed(values), hashed([values["workload"], candidate])]
+    assert [older.digest, older.digest_of(older.candidates[0])] == known
+    assert pin(pinned(model=SUM)).digest != pin().digest
+
+
+def hashed(values):
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def test_it_remembers_the_pins_before_it():
     first = pin(reason="the first")
     second = pin(reason="a newer engine", former=first)
@@ -316,6 +336,26 @@ def test_a_scenarios_file_stands_for_its_name(tmp_path):
     for named in ("gone", "scenarios/gone.yaml"):
         with pytest.raises(UserError, match=r"/gone\.json: no such pin; `bakeoff pin scenarios/gone\.yaml --reason"):
             pin_files.find(tmp_path, [named])
+
+
+def test_a_scenarios_own_name_counts_and_a_folder_stands_for_those_in_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pins_of = tmp_path / "baseline"
+    named, other = pin(), pin(name="other")
+    for each in (named, other):
+        pin_files.write(each, pins_of)
+    (tmp_path / "scenarios").mkdir()
+    asked = "workload: ctr-dlrm\ntraffic: {kind: single_stream}\n"
+    (tmp_path / "scenarios" / "2026-autumn.yaml").write_text(f"name: shop\n{asked}")
+    assert pin_files.find(pins_of, ["scenarios/2026-autumn.yaml"]) == [named]
+    (tmp_path / "scenarios" / "other.yaml").write_text(asked)
+    assert pin_files.find(pins_of, ["scenarios"]) == [named, other]
+    assert pin_files.find(pins_of, ["other", "scenarios/", "shop"]) == [other, named], "each once"
+    (tmp_path / "shop").mkdir()
+    assert pin_files.find(pins_of, ["shop"]) == [named], "a folder of a pin's name is not meant"
+    (tmp_path / "scenarios" / "new.yaml").write_text(asked)
+    with pytest.raises(UserError, match=r"new\.json: no such pin; `bakeoff pin scenarios/new\.yaml --reason TEXT`"):
+        pin_files.find(pins_of, ["scenarios"])
 
 
 def test_a_file_in_the_folders_place_is_a_clear_line(tmp_path):

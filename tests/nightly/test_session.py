@@ -13,9 +13,9 @@ from bakeoff.contest.reporter import Silent
 from bakeoff.decide.drift.answers import CAPACITY, LOAD_TIME, MEMORY, P99, SERVICE_TIME
 from bakeoff.measure.block import NEVER, Block
 from bakeoff.measure.engine_room import Engine
-from bakeoff.nightly import cases, session
-from bakeoff.nightly.session import BASELINE, NOW, SideFailed, affordable, changes, play
-from bakeoff.scenario import override
+from bakeoff.nightly import cases, exact, session
+from bakeoff.nightly.session import BASELINE, NOW, SideFailed, affordable, changes, play, too_few
+from bakeoff.scenario import from_dict, override
 
 
 @pytest.fixture
@@ -149,3 +149,24 @@ def test_changes_are_worse_above_zero_and_of_what_both_sides_have():
         {SERVICE_TIME: 1.1, CAPACITY: 90.0, MEMORY: 5.0, LOAD_TIME: 1.0, P99: 1.0},
     )
     assert found == {SERVICE_TIME: pytest.approx(math.log(1.1)), CAPACITY: pytest.approx(math.log(100 / 90))}
+
+
+def served(qps, **more):
+    traffic = {"kind": "server", "qps": qps, "duration": "1s"}
+    return from_dict({"workload": "ctr-dlrm", "traffic": traffic, "sla": {"p99": "50ms"}} | more)
+
+
+def test_a_rate_that_carries_no_p99_is_told_and_a_little_time_is_given_for_it():
+    assert session._open_loop(served(800)).seconds == 1.0
+    assert session._open_loop(served(300)).seconds == pytest.approx(1.495)
+    assert session._open_loop(served(100)).seconds == 1.0
+    assert [bool(too_few(served(qps))) for qps in (800, 300, 100, 8)] == [False, False, True, True]
+    assert too_few(served(100)) == (
+        "too few requests come in the 1 s of a session's open loop; where `gate` names p99, it lasts 4.49 s"
+    )
+    gated = served(100, gate={"p99": "10%"})
+    assert (too_few(gated), session._open_loop(gated).seconds) == ("", pytest.approx(4.485))
+    assert session._open_loop(from_dict({"workload": "ctr-dlrm", "traffic": {"kind": "single_stream"}})) is None
+    (figure,) = exact.without_p99(served(100))
+    assert (figure.metric, figure.gate, figure.reason) == (P99, None, too_few(served(100)))
+    assert exact.without_p99(served(800)) == []

@@ -125,8 +125,9 @@ def test_the_check_reads_it(exported):
     names = {f"night: {name}/fp32/1x1" for name in ("alone", "screened", "open", "crowd")}
     assert set(found) == names | {"joined: alone/fp32/1x1"}
     alone = found["night: alone/fp32/1x1"]
-    assert (alone.rounds, alone.host, alone.version, alone.cpu) == (800, "ab12", "1.2", "a CPU")
-    assert alone.median == pytest.approx(float(np.median([*times(50_000), *times(70_000)])) / 1e9)
+    assert (alone.host, alone.cpu) == ("ab12", "a CPU")
+    taken_s = np.array([*times(50_000), *times(70_000)]) / 1e9
+    assert taken_s.min() < alone.q1 < np.median(taken_s)
 
 
 def test_the_document_is_whole_and_strict(exported, bakeoff):

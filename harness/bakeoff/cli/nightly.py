@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
+import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -15,10 +18,10 @@ import typer
 
 from bakeoff.cli.common import JsonOption, StoreOption, print_json
 from bakeoff.cli.measuring import INTERRUPTED
-from bakeoff.decide.drift.answers import NOT_DONE
+from bakeoff.decide.drift.answers import EXITS, NOT_DONE
 from bakeoff.errors import UserError
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+_UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES})
 _STOPPED = "the sessions measured so far are in the store"
 
 app = typer.Typer()
@@ -30,7 +33,7 @@ def check(
         list[str] | None,
         typer.Argument(
             metavar="[SCENARIO]...",
-            help="Names of pinned scenarios (default: all); files or folders of them beside pytest-benchmark's JSON.",
+            help="Pinned scenarios: names, files or folders (default: all). Beside pytest-benchmark's JSON no names.",
         ),
     ] = None,
     baseline: Annotated[
@@ -52,32 +55,35 @@ def check(
 
     0: no regression; 2: the check could not be done; 3: too noisy to tell.
     """
-    from bakeoff import api
-    from bakeoff.show import console
-    from bakeoff.show.nightly import lists, pages, writing
+    with _exits() as known:
+        from bakeoff import api
+        from bakeoff.show import console
+        from bakeoff.show.nightly import lists, pages, writing
 
-    wanted = [_form(each) for each in write or ()]
-    if as_json and any(path == writing.STANDARD_OUTPUT for _, path in wanted):
-        raise UserError("--json and --write FORM=-: one of the two; both print on standard output")
-    with _exits(), console.Progress() as reporter:
-        night = api.check(
-            *(scenarios or ()),
-            baseline=baseline,
-            candidates=candidate or (),
-            budget=budget,
-            bisect=bisect,
-            store=store,
-            reporter=reporter,
-        )
-    if as_json:
-        print_json(lists.to_json(night))
-    elif all(path != writing.STANDARD_OUTPUT for _, path in wanted):
-        pages.render(night)
-    for form, path in wanted:
-        writing.write(form, night, path, api.nights(store) if form == writing.OTAVA else ())
-        if path != writing.STANDARD_OUTPUT:
-            typer.echo(f"wrote {path}", err=True)
-    raise typer.Exit(night.exit_code)
+        wanted = [_form(each) for each in write or ()]
+        if as_json and any(path == writing.STANDARD_OUTPUT for _, path in wanted):
+            raise UserError("--json and --write FORM=-: one of the two; both print on standard output")
+        with console.Progress() as reporter:
+            night = api.check(
+                *(scenarios or ()),
+                baseline=baseline,
+                candidates=candidate or (),
+                budget=budget,
+                bisect=bisect,
+                store=store,
+                reporter=reporter,
+            )
+        known.code = night.exit_code
+        if as_json:
+            print_json(lists.to_json(night))
+        elif all(path != writing.STANDARD_OUTPUT for _, path in wanted):
+            pages.render(night)
+        for form, path in wanted:
+            writing.write(form, night, path, api.nights(store) if form == writing.OTAVA else ())
+            if path != writing.STANDARD_OUTPUT:
+                typer.echo(f"wrote {path}", err=True)
+        sys.stdout.flush()
+    raise typer.Exit(known.code)
 
 
 def _form(text: str) -> tuple[str, Path]:
@@ -94,9 +100,22 @@ class _Terminated(KeyboardInterrupt):
     """SIGTERM: nothing on the way may take it for an error of its own."""
 
 
+@dataclass(slots=True)
+class _Known:
+    """The night's exit code, as far as it is known: that of a check that could not be done until it is."""
+
+    code: int = NOT_DONE
+
+    def ended(self, said: str = "") -> typer.Exit:
+        """The end of a check that something went wrong with, told in a line: a confirmed regression stays one."""
+        if said:
+            _say(f"bakeoff: {said}")
+        return typer.Exit(self.code if self.code == EXITS["regression"] else NOT_DONE)
+
+
 @contextmanager
-def _exits() -> Iterator[None]:
-    """What ends the check early has an exit code of its own: 1 says "regression", and nothing else may say it.
+def _exits() -> Iterator[_Known]:
+    """Whatever ends the check has an exit code of its own: 1 says "regression", and nothing else may say it.
 
     SIGTERM and Ctrl-C end it in order: engines closed, the night marked as stopped.
     """
@@ -105,27 +124,40 @@ def _exits() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise _Terminated
 
-    before = signal.signal(signal.SIGTERM, end)
+    before, known = signal.signal(signal.SIGTERM, end), _Known()
     try:
-        yield
+        yield known
     except _Terminated:
-        raise UserError(f"stopped by SIGTERM; {_STOPPED}") from None
+        raise known.ended(f"stopped by SIGTERM; {_STOPPED}") from None
     except KeyboardInterrupt:
-        typer.echo(f"bakeoff: stopped; {_STOPPED}", err=True)
+        _say(f"bakeoff: stopped; {_STOPPED}")
         raise typer.Exit(INTERRUPTED) from None
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise _bug() from error
-        raise UserError(f"{error.filename or 'a file'}: cannot be written: {error.strerror}; {_STOPPED}") from None
-    except (UserError, typer.Exit):
-        raise
+    except (BrokenPipeError, SystemExit):  # rich makes the latter of the former, with 1
+        raise known.ended(f"what reads the output ended before it did; {_STOPPED}") from None
+    except UserError as error:
+        raise known.ended(str(error)) from None
     except Exception as error:
-        raise _bug() from error
+        if isinstance(error, OSError) and error.errno in _UNWRITABLE:
+            where = error.filename or "the output or a file"
+            what = "made or opened" if error.errno == errno.EACCES else "written"
+            raise known.ended(f"{where}: cannot be {what}: {error.strerror}; {_STOPPED}") from None
+        _say(traceback.format_exc().rstrip())
+        raise known.ended() from error
     finally:
         signal.signal(signal.SIGTERM, before)
+        _let_go()
 
 
-def _bug() -> typer.Exit:
-    """Show the traceback of the error in hand."""
-    traceback.print_exc()
-    return typer.Exit(NOT_DONE)
+def _say(text: str) -> None:
+    """On standard error, where that can be written."""
+    with suppress(OSError):
+        typer.echo(text, err=True)
+
+
+def _let_go() -> None:
+    """What an output did not take, Python would try to write at its end, and exit with 120 where that fails."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -69,7 +69,10 @@ class Launch:
 
 
 class Child:
-    """A handle on one worker process. Start it from a thread that outlives it: the kernel ties the two together."""
+    """A handle on one worker process. Start it from a thread that outlives it: the kernel ties the two together.
+
+    Raises StageFailed where it cannot be started.
+    """
 
     def __init__(self, verb: str, key: str, launch: Launch, inherit: Sequence[int] = ()) -> None:
         ours, theirs = socket.socketpair()
@@ -82,15 +85,19 @@ class Child:
         self._log_start = launch.log.stat().st_size if launch.log.exists() else 0
         self.started_ns = time.monotonic_ns()
         with theirs, launch.log.open("ab") as log, _affinity(launch.cpus):
-            self.process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=environment,
-                pass_fds=(theirs.fileno(), *inherit),
-                start_new_session=True,
-            )
+            try:
+                self.process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env=environment,
+                    pass_fds=(theirs.fileno(), *inherit),
+                    start_new_session=True,
+                )
+            except OSError as error:
+                ours.close()
+                raise _cannot_start(verb, launch, error) from None
         self.channel = Channel(ours)
         self._log = launch.log
         self._key = key
@@ -163,6 +170,18 @@ class Child:
             text = log.read().decode(errors="replace").partition("Fatal Python error")[0]
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         return "".join(c for c in lines[-1] if c.isprintable())[:200] if lines else ""
+
+
+def _cannot_start(verb: str, launch: Launch, error: OSError) -> StageFailed:
+    """Such as an environment whose Python was removed."""
+    python = launch.interpreter.python
+    return StageFailed(
+        "load" if verb == "serve" else verb,
+        "unavailable",
+        f"{python} cannot be started: {error.strerror}",
+        f"try {python} -V",
+        {"log": str(launch.log)},
+    )
 
 
 @contextlib.contextmanager

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
 from bakeoff.backends import Artifact, registered
 from bakeoff.contest import artifacts
+from bakeoff.contest.plan import Entry
 from bakeoff.measure import environments, host
 from bakeoff.measure.engine_room import HERE, Interpreter, Order, StageFailed
 from bakeoff.nightly import lock, objects
 from bakeoff.nightly.pins import Pin, PinnedArtifact, PinnedCandidate
 from bakeoff.scenario import Scenario
 from bakeoff.scenario.environment import APART
-from bakeoff.workloads.prepared import COMPRESSED, Prepared
+from bakeoff.workloads import venvs
+from bakeoff.workloads.prepared import COMPRESSED, MADE, REFERENCE, Made, Prepared
 
 ELSEWHERE = "its bytes are not in this machine's cache"
 KEEP = "run the check with the cache (BAKEOFF_CACHE) that `bakeoff pin` filled"
@@ -24,7 +26,8 @@ KEEP = "run the check with the cache (BAKEOFF_CACHE) that `bakeoff pin` filled"
 @dataclass(frozen=True, slots=True)
 class Pinned:
     """The baseline's side. What is missing is None, and `missing` says why, a StageFailed each; with any of them the
-    check falls back on `candidate.stands_in`. `differs` lists what is not installed as pinned: name, pinned, now."""
+    check falls back on `candidate.stands_in`. `differs` lists what is not installed as pinned: name, pinned, now.
+    `rebuilt` names its artifact where that was built again for another CPU than the pin's."""
 
     candidate: PinnedCandidate
     artifact: Artifact | None
@@ -32,6 +35,12 @@ class Pinned:
     interpreter: Interpreter | None
     missing: tuple[StageFailed, ...] = ()
     differs: tuple[tuple[str, str, str], ...] = ()
+    rebuilt: PinnedArtifact | None = None
+
+    @property
+    def was(self) -> PinnedArtifact:
+        """What now's artifact is compared with."""
+        return self.rebuilt or self.candidate.artifact
 
     def order(self, scenario: Scenario, log: Path) -> Order:
         """What starts it on the scenario's CPUs; raises StageFailed where something is missing."""
@@ -57,8 +66,11 @@ class Pinned:
         )
 
 
-def pinned(pin: Pin, candidate: PinnedCandidate, root: Path | None = None) -> Pinned:
-    """One of a pin's candidates, its environment made where it has to be; never raises for what is missing."""
+def pinned(
+    pin: Pin, candidate: PinnedCandidate, root: Path | None = None, limit_s: float = venvs.MAKING_LIMIT_S
+) -> Pinned:
+    """One of a pin's candidates, its environment made, within `limit_s`, where it has to be; never raises for what is
+    missing."""
     missing: list[StageFailed] = []
     artifact = prepared = interpreter = None
     differs: tuple[tuple[str, str, str], ...] = ()
@@ -67,14 +79,14 @@ def pinned(pin: Pin, candidate: PinnedCandidate, root: Path | None = None) -> Pi
     except StageFailed as failed:
         missing.append(failed)
     try:
-        prepared = _read(_found(pin.workload.kept, "prepared workload"))
+        prepared = _read(_found(pin.workload.kept, "prepared workload"), candidate)
     except StageFailed as failed:
         missing.append(failed)
     try:
         point, here = where(candidate.backend, pin.asked(root))
         now = lock.installed(point, here, root)
         differs = tuple(lock.differs(candidate.lock, now))
-        interpreter = lock.interpreter_of(candidate.lock, point, now, here, root)
+        interpreter = lock.interpreter_of(candidate.lock, point, now, here, root, limit_s)
     except StageFailed as failed:
         missing.append(failed)
     return Pinned(candidate, artifact, prepared, interpreter, tuple(missing), differs)
@@ -118,12 +130,33 @@ def keep_prepared(prepared: Prepared, places: Sequence[str]) -> str:
     return objects.keep(prepared.folder, list(_wanted(prepared, places)))
 
 
-def model_digest(prepared: Prepared) -> str:
-    """The digest of the base model's bytes."""
-    files = prepared.variants["base"].values()
-    folders = {file.parent for file in files}
-    inside = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    return objects.digest_of(prepared.folder, inside)
+def model_digest(prepared: Prepared, place: str = "base") -> str:
+    """The digest of the model files at a place; what else lies there, its answers and how it was made, is no part."""
+    folder = next(iter(prepared.files(place).values())).parent
+    inside = [path for path in folder.rglob("*") if path.is_file() and path.name != MADE]
+    of_it = [path for path in inside if not path.name.startswith(REFERENCE)]
+    return objects.digest_of(prepared.folder if place == "base" else folder, of_it)
+
+
+def same_model(pin: Pin, candidate: PinnedCandidate, prepared: Prepared) -> bool:
+    """Whether a prepared workload has the pinned model, and the candidate's own variant of it."""
+    if pin.workload.model != model_digest(prepared):
+        return False
+    return candidate.model in (None, model_digest(prepared, prepared.place(candidate.variant)))
+
+
+def as_pinned(entry: Entry, candidate: PinnedCandidate, interpreter: Interpreter, version: str) -> Entry:
+    """The pinned candidate in the place of what is offered now. Where its knobs are others, its build may be, too, and
+    has a place of its own."""
+    known = candidate.has_knobs(entry.candidate.setting)
+    return replace(
+        entry,
+        candidate=candidate.candidate,
+        target=candidate.target,
+        build_key=entry.build_key if known else f"{entry.build_key} {candidate.setting.model_dump_json()}",
+        interpreter=interpreter,
+        version=version,
+    )
 
 
 def _wanted(prepared: Prepared, places: Sequence[str]) -> Iterator[Path]:
@@ -133,9 +166,12 @@ def _wanted(prepared: Prepared, places: Sequence[str]) -> Iterator[Path]:
             yield path
 
 
-def _read(folder: Path) -> Prepared:
+def _read(folder: Path, candidate: PinnedCandidate) -> Prepared:
+    """The kept workload, with the candidate's variant where a technique made it."""
     try:
-        return Prepared.read(folder)
+        found, place = Prepared.read(folder), candidate.place
+        made = {} if place in found.variants else {candidate.variant: Made.read(folder, place)}
+        return replace(found, made=made)
     except (OSError, ValueError, TypeError, KeyError):
         reason = "prepared workload: another bakeoff wrote it, in a form that this one does not read"
         raise StageFailed("load", "unavailable", reason, "`bakeoff pin` keeps one of now") from None

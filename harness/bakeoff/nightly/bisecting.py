@@ -24,14 +24,15 @@ from bakeoff.decide.drift.answers import NOT_FOUND, SERVICE_TIME, Answer
 from bakeoff.measure import host
 from bakeoff.measure.engine_room import Order, StageFailed
 from bakeoff.nightly import lock
-from bakeoff.nightly.baseline import Pinned, model_digest, where
+from bakeoff.nightly.baseline import Pinned, as_pinned, same_model, where
 from bakeoff.nightly.cases import Found
 from bakeoff.nightly.session import NOW, SideFailed, Sides, play
 
-MODEL = "model"
-"""Stands for the model's bytes among the packages."""
+MODEL, KNOBS = "model", "knobs"
+"""Stand for the model's bytes and the setting's knobs among the packages."""
 ENOUGH = 0.5
 """The share of the slowdown that parts must bring to be those that bring it."""
+_TOLD = {MODEL: "the model", KNOBS: "the knobs of its setting"}
 FEWEST, MOST = 3, 12
 """Sessions of a replay."""
 _ERROR = 0.01
@@ -57,19 +58,19 @@ def culprit(found: Found, answer: Answer, budget: Budget, reporter: Reporter) ->
         return ""
     parts = _parts(found, found.baseline)
     if not parts:
-        return f"{NOT_FOUND}nothing differs that could be replayed: the same packages, the same model"
+        return f"{NOT_FOUND}nothing differs that could be replayed: the same packages, the same model, the same knobs"
     told = {part: _told(part, found.baseline) for part in parts}
-    if len(parts) == 1:
-        return f"{told[parts[0]]}, the only difference"
     replays = _Replays(found, found.baseline, answer, math.log1p(figure.change), budget, reporter)
     try:
-        guilty = search(parts, replays.slow)
+        guilty = search(parts, replays.slow) if len(parts) > 1 or replays.slow(parts) else ()
     except OutOfTime as ended:
-        return f"{NOT_FOUND}the budget ended with {', '.join(told[part] for part in ended.parts)} left"
+        return f"{NOT_FOUND}the budget ended with {', '.join(told[part] for part in ended.parts or parts)} left"
     except SideFailed as failed:
         return f"{NOT_FOUND}{failed}"
     if guilty:
         return " together with ".join(told[part] for part in guilty)
+    if len(parts) == 1 and replays.failed:
+        return f"{NOT_FOUND}{replays.failed}"
     why = f"; {replays.failed}" if replays.failed else ""
     return f"{NOT_FOUND}the baseline is not as slow with {', '.join(told.values())}{why}"
 
@@ -106,14 +107,19 @@ def _parts(found: Found, baseline: Pinned) -> list[str]:
     """What differs: the engine's own packages first, for they are the likeliest."""
     engine = found.candidate.backend.partition("@")[0].partition("-")[0]
     names = sorted((name for name, *_ in baseline.differs), key=lambda name: (engine not in name, name))
-    question = found.question
-    changed = question is not None and model_digest(question.prepared) != found.pin.workload.model
-    return names + [MODEL] * changed
+    pinned, question, entry = found.candidate, found.question, found.entry
+    if question is None or entry is None:
+        return names
+    other = {
+        MODEL: not same_model(found.pin, pinned, question.prepared),
+        KNOBS: not pinned.has_knobs(entry.candidate.setting),
+    }
+    return names + [part for part, changed in other.items() if changed]
 
 
 def _told(part: str, baseline: Pinned) -> str:
-    if part == MODEL:
-        return "the model"
+    if part in _TOLD:
+        return _TOLD[part]
     before, now = next((before, now) for name, before, now in baseline.differs if name == part)
     return f"{part} {before or 'absent'} -> {now or 'absent'}"
 
@@ -166,11 +172,13 @@ class _Replays:
             raise StageFailed("build", "failed", "what it was made of is not here")
         point, here = where(found.candidate.backend, question.scenario)
         now = lock.installed(point, here)
-        mixed = lock.mixed(found.candidate.lock, now.lock, set(parts) - {MODEL})
+        mixed = lock.mixed(found.candidate.lock, now.lock, set(parts) - {MODEL, KNOBS})
         runner = lock.interpreter_of(mixed, point, now, here, limit_s=self._budget.left)
         prepared = question.prepared if MODEL in parts else self._baseline.prepared
         asked = replace(question, prepared=prepared)
-        again = replace(entry, interpreter=runner, version=" ".join(mixed.packages))
+        again = as_pinned(entry, found.candidate, runner, " ".join(mixed.packages))
+        if KNOBS in parts:
+            again = replace(again, candidate=entry.candidate, build_key=entry.build_key)
         place = artifacts.folder(prepared, again, " ".join(host.cpu_flags()), "")
         artifacts.made(prepared, again, place, self._log("build"), self._budget.left)
         mine = order(replace(asked, entries=(again,)), found.candidate.id, place, self._log("replayed"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,10 +18,11 @@ from bakeoff.errors import UserError
 from bakeoff.measure import host
 from bakeoff.measure.engine_room import Order, StageFailed
 from bakeoff.nightly import exact, here
-from bakeoff.nightly.baseline import Pinned, artifact_now, model_digest, pinned
+from bakeoff.nightly.baseline import Pinned, artifact_now, as_pinned, pinned, same_model
 from bakeoff.nightly.night import Case, fall_back
 from bakeoff.nightly.pins import Ground, Pin, PinnedCandidate
 from bakeoff.nightly.session import SideFailed, Sides
+from bakeoff.workloads.prepared import REFERENCE
 
 UNLIKE = (
     "its requests are not those of the pin, so that their times cannot be compared; `bakeoff pin` takes the new ones"
@@ -59,7 +61,8 @@ def find(pins: Sequence[Pin], check: Check) -> list[Found]:
     for pin in pins:
         check.reporter.stage(f"{pin.name}: {len(pin.candidates)} pinned")
         try:
-            question = here.asked(pin.asked(), [each.id for each in pin.candidates], check.reporter)
+            names = [each.id for each in pin.candidates]
+            question = here.asked(pin.asked(), names, check.reporter, pin.workload.pool_bytes)
         except UserError as error:
             found += [Found(_vanished(pin, each, str(error)), pin, each) for each in pin.candidates]
             continue
@@ -75,6 +78,7 @@ class _Case:
     ) -> None:
         self._pin, self._pinned, self._question, self._check, self._among = pin, candidate, question, check, among
         self._unlike = pin.host.unlike(ground)
+        self._at_home = pin.host.builds_as(ground, candidate.device)
         self._gate = question.scenario.gate
 
     def found(self) -> Found:
@@ -88,28 +92,32 @@ class _Case:
             case = _vanished(self._pin, self._pinned, f"cannot be built now: {failed.reason}")
             return Found(case, self._pin, self._pinned)
         now = order(self._question, self._pinned.id, place, self._log("now"))
-        baseline = self._rebuilt(pinned(self._pin, self._pinned), entry)
+        kept = pinned(self._pin, self._pinned, limit_s=self._check.budget.left)
+        baseline = self._rebuilt(kept, entry)
         case = self._case(now, baseline)
         case.known = replace(case.known, exact=tuple(self._exact(case, place, baseline, entry)))
         return Found(case, self._pin, self._pinned, baseline, self._question, entry)
 
     def _rebuilt(self, baseline: Pinned, entry: Entry) -> Pinned:
-        """The same baseline, its artifact built again by the pinned environment where its bytes are not here but the
-        model's are; as it was where that is not so, or fails."""
-        if baseline.artifact is not None or baseline.interpreter is None:
+        """The same baseline with what is not here of it: its workload by the one of now, where that has the pinned
+        model, its artifact built again by the pinned environment, also where its bytes are for another processor. As it
+        was where that is not so or fails; `missing` says why."""
+        was, prepared = baseline.candidate, baseline.prepared or self._question.prepared
+        artifact = baseline.artifact if self._at_home else None
+        if baseline.interpreter is None or (artifact and baseline.prepared):
             return baseline
-        prepared, was = baseline.prepared or self._question.prepared, baseline.candidate
-        if self._pin.workload.model != model_digest(prepared):
-            return baseline
-        again = replace(
-            entry, candidate=was.candidate, interpreter=baseline.interpreter, version=was.version, target=was.target
-        )
-        place = artifacts.folder(prepared, again, " ".join(host.cpu_flags()), "")
-        try:
-            artifact, _ = artifacts.made(prepared, again, place, self._log("build"), self._check.budget.left)
-        except StageFailed:
-            return baseline
-        return replace(baseline, artifact=artifact, prepared=prepared, missing=())
+        if baseline.prepared is None and not same_model(self._pin, was, prepared):
+            return _without(baseline, f"{baseline.missing[0].reason}, and the model here is not the pinned one")
+        rebuilt = None
+        if artifact is None:
+            again = as_pinned(entry, was, baseline.interpreter, was.version)
+            place = artifacts.folder(prepared, again, " ".join(host.cpu_flags()), "")
+            try:
+                artifact, _ = artifacts.made(prepared, again, place, self._log("build"), self._check.budget.left)
+            except StageFailed as failed:
+                return _without(baseline, f"it cannot be built again: {failed.reason}")
+            rebuilt = None if self._at_home else artifact_now(place)
+        return replace(baseline, artifact=artifact, prepared=prepared, missing=(), rebuilt=rebuilt)
 
     def _case(self, now: Order, baseline: Pinned) -> Case:
         """Beside the baseline, or beside its stored figures where it cannot be run here."""
@@ -128,12 +136,12 @@ class _Case:
         return case
 
     def _exact(self, case: Case, place: Path, baseline: Pinned, entry: Entry) -> list[Figure]:
-        now, was = artifact_now(place), self._pinned.artifact
-        figures, asked = [exact.size(was.bytes, now.bytes, self._gate.artifact_size)], self._question.scenario.quality
+        now, was, asked = artifact_now(place), baseline.was, self._question.scenario.quality
+        before = was.bytes if self._at_home or baseline.rebuilt else None
+        figures = [exact.size(before, now.bytes, self._gate.artifact_size), *exact.without_p99(self._question.scenario)]
         if not asked or case.sides is None:
             return figures
-        unchanged = now.digest == was.digest and not baseline.differs
-        if unchanged and self._pin.workload.model == model_digest(self._question.prepared) and self._kept(asked):
+        if now.digest == was.digest and self._unchanged(baseline, entry) and self._kept(asked):
             values = {name: self._pinned.quality[name] for name in asked}
             return figures + exact.same_quality(values, self._gate.quality)
         if case.sides.baseline is None:
@@ -144,6 +152,11 @@ class _Case:
             return figures + exact.quality(case.sides, artifacts.scored_items(entry.candidate), self._among, limit_s)
         except SideFailed as failed:
             return figures + self._unknown(str(failed))
+
+    def _unchanged(self, baseline: Pinned, entry: Entry) -> bool:
+        """Whether engine, knobs and model are as they were pinned."""
+        known = not baseline.differs and self._pinned.has_knobs(entry.candidate.setting)
+        return known and same_model(self._pin, self._pinned, self._question.prepared)
 
     def _kept(self, metrics: Collection[str]) -> bool:
         """Whether the pin has a value for each of these."""
@@ -157,12 +170,24 @@ class _Case:
         return log_path(self._check.logs, self._pin.name, self._pinned.id, which)
 
 
+def _without(baseline: Pinned, reason: str) -> Pinned:
+    """The baseline without an artifact, and first of all why."""
+    said = StageFailed("build", "unavailable", reason)
+    return replace(baseline, artifact=None, missing=(said, *baseline.missing))
+
+
 def _same_requests(question: Question, baseline: Pinned) -> bool:
-    """Whether both sides are asked the same: requests of as many items, in the same order."""
+    """Whether both sides are asked the same, to the byte and in the same order."""
     if baseline.prepared is None or baseline.prepared.key == question.prepared.key:
         return True
-    mine, its = question.prepared.requests().items, baseline.prepared.requests().items
-    return mine.shape == its.shape and bool((mine == its).all())
+    mine, its = (_requests(each.folder) for each in (question.prepared, baseline.prepared))
+    return mine.keys() == its.keys() and all(filecmp.cmp(mine[name], its[name], shallow=False) for name in mine)
+
+
+def _requests(prepared: Path) -> dict[str, Path]:
+    """The files with a prepared workload's requests by name, without a model's answers to them."""
+    files = (prepared / "requests").glob("*.npy")
+    return {path.name: path for path in files if not path.name.startswith(REFERENCE)}
 
 
 def _vanished(pin: Pin, candidate: PinnedCandidate, reason: str) -> Case:

@@ -10,8 +10,9 @@ from pathlib import Path
 from bakeoff.contest.budget import Budget
 from bakeoff.contest.reporter import Reporter, Silent
 from bakeoff.decide.drift import kept, rule
-from bakeoff.decide.drift.answers import Answer, Session
+from bakeoff.decide.drift.answers import NOT_FOUND, Answer, Session
 from bakeoff.decide.drift.answers import Night as Found
+from bakeoff.errors import UserError
 from bakeoff.measure import host
 from bakeoff.nightly.against import Baseline
 from bakeoff.nightly.alone import alone
@@ -73,8 +74,12 @@ def check(
 def _explain(
     answers: Sequence[Answer], baseline: Baseline, budget: Budget, reporter: Reporter, store: Nights, night: str
 ) -> None:
-    """Say the regressions again with their culprits: found or not, that they are some is in the store by then."""
+    """Say the regressions again with their culprits: found or not, that they are some is in the store by then. What a
+    replay stumbles over, such as a full cache, is no reason to lose them."""
     for number, answer in enumerate(answers):
         if answer.status == "regression" and not answer.stored:
-            found = replace(answer, culprit=baseline.culprit(number, answer, budget, reporter))
-            store.add_answer(night, kept.answer_record(found))
+            try:
+                culprit = baseline.culprit(number, answer, budget, reporter)
+            except (UserError, OSError) as error:
+                culprit = f"{NOT_FOUND}{error}"
+            store.add_answer(night, kept.answer_record(replace(answer, culprit=culprit)))

@@ -12,17 +12,18 @@ import numpy as np
 from bakeoff.contest import artifacts
 from bakeoff.contest.fleet import START_LIMIT_S
 from bakeoff.decide.drift import qualities
-from bakeoff.decide.drift.answers import ARTIFACT_SIZE, QUALITY, Figure, Status
+from bakeoff.decide.drift.answers import ARTIFACT_SIZE, P99, QUALITY, Figure, Status
 from bakeoff.decide.quality import allowed_loss, evaluate
 from bakeoff.measure.engine_room import Engine, Order
-from bakeoff.nightly.session import BASELINE, NOW, Sides, blamed
+from bakeoff.nightly.session import BASELINE, NOW, Sides, blamed, too_few
+from bakeoff.scenario import Scenario
 from bakeoff.workloads.prepared import Array, Prepared
 
 
-def size(baseline: int, now: int, gate: float | None) -> Figure:
-    """Bytes on disk, which need no interval."""
-    if baseline <= 0:
-        reason = "the pin says that there were no bytes"
+def size(baseline: int | None, now: int, gate: float | None) -> Figure:
+    """Bytes on disk, which need no interval; without a baseline where the pinned ones are for another processor."""
+    if baseline is None:
+        reason = "it was pinned on another kind of processor, for which engines may build otherwise"
         return Figure(ARTIFACT_SIZE, "inconclusive", gate=gate, now=now, unit="bytes", reason=reason)
     change = now / baseline - 1.0
     worse, better = gate is not None and change > gate, gate is not None and change < -gate
@@ -30,6 +31,12 @@ def size(baseline: int, now: int, gate: float | None) -> Figure:
     return Figure(
         ARTIFACT_SIZE, status, change, change, change, 0.0, gate=gate, baseline=baseline, now=now, unit="bytes"
     )
+
+
+def without_p99(scenario: Scenario) -> list[Figure]:
+    """p99 where no session gives it, with the reason."""
+    reason = too_few(scenario)
+    return [Figure(P99, "inconclusive", unit="s", reason=reason)] if reason else []
 
 
 def same_quality(values: Mapping[str, float], decides: bool) -> list[Figure]:

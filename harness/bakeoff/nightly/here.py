@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 from bakeoff.backends import registered
@@ -14,6 +15,8 @@ from bakeoff.errors import UserError
 from bakeoff.measure import host
 from bakeoff.scenario import Scenario, restore
 from bakeoff.scenario.environment import APART
+from bakeoff.workloads import prepare
+from bakeoff.workloads.pool import beyond_caches_bytes
 
 _BEHIND = 3
 """Parts of an id before what is named where it is not the base and the CPU."""
@@ -24,9 +27,12 @@ def backend_of(candidate: str) -> str:
     return candidate.partition("/")[0]
 
 
-def asked(scenario: Scenario, candidates: Collection[str], reporter: Reporter) -> Question:
+def asked(
+    scenario: Scenario, candidates: Collection[str], reporter: Reporter, pool_bytes: int | None = None
+) -> Question:
     """The scenario, asked of those of the candidates' backends that are installed, here or in an environment of their
-    own; raises UserError where none is."""
+    own, by requests of at least `pool_bytes` (default: more than this CPU's caches hold); raises UserError where none
+    is."""
     wanted, here = {backend_of(name) for name in candidates}, set(registered())
     there = {name for name in wanted if name.partition(APART)[0] in here}
     definition = scenario.definition()
@@ -37,7 +43,10 @@ def asked(scenario: Scenario, candidates: Collection[str], reporter: Reporter) -
         raise UserError(f"none of its backends is installed: {', '.join(sorted(wanted))}; `bakeoff doctor` says more")
     definition["candidates"] |= {"backends": backends, "environments": apart}
     definition["incumbent"] = None
-    return contest.still_offered(restore(definition, scenario.name), list(candidates), reporter)
+    question = contest.still_offered(restore(definition, scenario.name), list(candidates), reporter)
+    if pool_bytes in (None, beyond_caches_bytes()):
+        return question
+    return replace(question, prepared=prepare(question.scenario, pool_bytes, reporter.stage))
 
 
 def offered(question: Question, candidate: str) -> Entry | str:

@@ -216,13 +216,13 @@ def _commit(url: SplitResult, origin: Mapping[str, Any], root: Path) -> str | No
 
 
 def _work_tree(folder: Path, root: Path) -> tuple[str | None, str, bool]:
-    """A folder in a git work tree, at the last commit that changed it; what to warn of; whether it is changed since."""
+    """A folder in a git work tree, at the last commit that changed it; what to warn of; whether a file has changes."""
     top = project.work_tree(folder) if folder.is_dir() else None
     commit = project.git(folder, "log", "-1", "--format=%H", "--", ".") if top else ""
     where = project.relative(top, root) if top else None
     if top is None or where is None or not commit:
         return None, "installed from a folder that no commit of the project holds: its version alone is locked", False
-    dirty = bool(project.git(folder, "status", "--porcelain", "--", "."))
+    dirty = bool(project.git(folder, "status", "--porcelain", "--untracked-files=no", "--", "."))
     within = folder.resolve().relative_to(top.resolve())
     place = f"git+file:{where}@{commit}" + (f"#subdirectory={within.as_posix()}" if within.parts else "")
     return place, "has uncommitted changes, which the lock does not hold; commit them" if dirty else "", dirty

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from bakeoff.errors import UserError
 from bakeoff.nightly.pins import FORMAT, VERSION, Pin, require_reason
 from bakeoff.scenario import Scenario, restore
-from bakeoff.scenario.loading import SUFFIXES, file_name
+from bakeoff.scenario import find as scenario_files
+from bakeoff.scenario.loading import SUFFIXES, file_name, load_scenario
 from bakeoff.scenario.wording import complaint, shown
 
 DEFAULT_FOLDER = Path("results/baseline")
@@ -29,20 +30,28 @@ def path_of(folder: Path, scenario: str) -> Path:
 
 
 def find(folder: Path, scenarios: Collection[str] = ()) -> list[Pin]:
-    """The pins in a folder, by name; of `scenarios` alone where any are named, or their files. Raises UserError where
-    one is none."""
+    """The pins in a folder, by name; of `scenarios` alone where any are named, or their files, or folders of these.
+    Raises UserError where one is none."""
     if scenarios:
-        return [_of(folder, given) for given in scenarios]
+        files = {name: file for given in scenarios for name, file in _named(folder, given)}
+        return [_of(folder, name, file) for name, file in files.items()]
     paths = sorted(folder.glob("*.json"))
     if not paths:
         raise UserError(f"{folder}: holds no pin (SCENARIO.json); `bakeoff pin --reason TEXT` makes one")
     return [read(path) for path in paths]
 
 
-def _of(folder: Path, given: str) -> Pin:
-    """The pin of a scenario by its name, or by its file."""
-    file = Path(given) if Path(given).suffix in SUFFIXES else Path("scenarios") / f"{given}.yaml"
-    name = file_name(file.stem) if file == Path(given) else given
+def _named(folder: Path, given: str) -> list[tuple[str, Path]]:
+    """The scenarios that a person names, each with its file, or where that would be; a pin's name comes first."""
+    path = Path(given)
+    if path.suffix not in SUFFIXES and (path_of(folder, given).exists() or not path.is_dir()):
+        return [(given, Path("scenarios") / f"{given}.yaml")]
+    if not path.exists():
+        return [(file_name(path.stem), path)]
+    return [(load_scenario(file).name, file) for file in scenario_files([path])]
+
+
+def _of(folder: Path, name: str, file: Path) -> Pin:
     found = former(folder, name)
     if found is None:
         raise complaint(str(path_of(folder, name)), (), f"no such pin; `bakeoff pin {file} --reason TEXT` makes it")

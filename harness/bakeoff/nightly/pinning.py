@@ -33,6 +33,7 @@ from bakeoff.scenario.environment import APART
 from bakeoff.store.plain import candidate_definition
 from bakeoff.store.record import CandidateRecord, ScenarioRecord
 from bakeoff.store.store import Store
+from bakeoff.workloads.pool import beyond_caches_bytes
 
 LATEST = "latest"
 
@@ -117,6 +118,7 @@ def _made(
         key=prepared.key,
         model=baseline.model_digest(prepared),
         kept=baseline.keep_prepared(prepared, [candidate.place for candidate in candidates]),
+        pool_bytes=beyond_caches_bytes(),
     )
     return pins.new(scenario, workload, candidates, reason, former, root), warnings
 
@@ -173,12 +175,13 @@ def _pinned(
     entry: Entry, question: Question, record: CandidateRecord, place: Path, locked: lock.Lock
 ) -> PinnedCandidate:
     candidate = entry.candidate
+    at = question.prepared.place(candidate.variant)
     return PinnedCandidate(
         id=candidate.id,
         backend=candidate.backend,
         target=entry.target,
         variant=candidate.variant,
-        place=question.prepared.place(candidate.variant),
+        place=at,
         precision=candidate.precision,
         setting=PinnedSetting(**candidate_definition(candidate)["setting"]),
         device=candidate.device,
@@ -187,4 +190,5 @@ def _pinned(
         artifact=baseline.keep_artifact(place),
         quality={each.metric: each.value for each in record.quality if math.isfinite(each.value)},
         lock=locked,
+        model=baseline.model_digest(question.prepared, at),
     )

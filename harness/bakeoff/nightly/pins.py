@@ -11,6 +11,7 @@ import os
 import re
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -26,7 +27,7 @@ from bakeoff.nightly import project
 from bakeoff.nightly.lock import Lock
 from bakeoff.nightly.portable import located, portable
 from bakeoff.scenario import Scenario, restore
-from bakeoff.scenario.device import check_device
+from bakeoff.scenario.device import CPU, check_device
 from bakeoff.scenario.fields import Part, fault
 from bakeoff.scenario.wording import one_line
 
@@ -34,6 +35,8 @@ FORMAT: Literal["bakeoff-pin"] = "bakeoff-pin"
 VERSION: Literal[1] = 1
 
 Sum = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_LATER = frozenset({"model", "pool_bytes"})
+"""What a part has that older pins do not: where it is absent, it is no part of a digest, which so stays as it was."""
 _TARGET = re.compile(r"[\w.]+:[\w.]+(\?.*)?", re.DOTALL)
 
 
@@ -79,6 +82,7 @@ class PinnedCandidate(Part):
     """One benchmark: a candidate as it was when it was pinned.
 
     `instances` is how the backend uses more than one core, `place` what the prepared workload calls the variant.
+    `model` is the digest of the model files there, which older pins do not have.
     `quality` holds each metric's value. `stored` holds figures of whole sessions on the pin's host by metric (for
     service_time, 25th percentiles in seconds), one a session, for where the baseline cannot be run.
     """
@@ -97,6 +101,7 @@ class PinnedCandidate(Part):
     quality: dict[str, float] = Field(default={})
     stored: dict[Metric, tuple[Annotated[float, Field(gt=0)], ...]] = Field(default={})
     lock: Lock
+    model: Sum | None = None
 
     @property
     def candidate(self) -> Candidate:
@@ -113,6 +118,10 @@ class PinnedCandidate(Part):
         """Whether its precision is one that keeps the answers."""
         return self.precision in LOSSLESS
 
+    def has_knobs(self, setting: Setting) -> bool:
+        """Whether a setting is the pinned one in all that an engine is told."""
+        return replace(setting, on_request=self.setting.on_request) == self.setting.setting()
+
     @model_validator(mode="after")
     def _is_one(self) -> PinnedCandidate:
         check_device(self.device)
@@ -126,11 +135,15 @@ class PinnedCandidate(Part):
 
 
 class PinnedWorkload(Part):
-    """The prepared workload: its key, the digest of the base model's bytes, and that of all that was kept of it."""
+    """The prepared workload: its key, the digest of the base model's bytes, and that of all that was kept of it.
+
+    `pool_bytes` is the least size of its requests, which the pin's host decided; older pins do not have it.
+    """
 
     key: str = Field(min_length=1)
     model: Sum
     kept: Sum
+    pool_bytes: int | None = Field(default=None, gt=0)
 
 
 class Ground(Part):
@@ -146,6 +159,10 @@ class Ground(Part):
         """This host's."""
         flags, cards = " ".join(host.cpu_flags()), tuple(sorted(card["name"] for card in gpu.gpus()))
         return cls(cpu=host.cpu_model(), cpu_flags=flags, cores=os.cpu_count() or 1, gpus=cards)
+
+    def builds_as(self, other: Ground, device: str) -> bool:
+        """Whether what an engine builds on one for a device is made for the other, too."""
+        return self.cpu_flags == other.cpu_flags and (device == CPU or self.gpus == other.gpus)
 
     def unlike(self, other: Ground) -> str:
         """What is not the same, such as "cores: 2, now 4"; empty where figures may be compared."""
@@ -183,14 +200,13 @@ class Pin(Part):
     @property
     def digest(self) -> str:
         """Of all that the baseline is. The stored figures are no part of it: they may come later."""
-        values = self.model_dump(mode="json")
-        for candidate in values["candidates"]:
-            del candidate["stored"]
+        parts = {"workload": _held(self.workload), "candidates": [_held(each) for each in self.candidates]}
+        values = self.model_dump(mode="json") | parts
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
     def digest_of(self, candidate: PinnedCandidate) -> str:
         """Of what the baseline of one candidate is, whenever and for whatever reason it was pinned."""
-        values = [self.workload.model_dump(mode="json"), candidate.model_dump(mode="json", exclude={"stored"})]
+        values = [_held(self.workload), _held(candidate)]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
     def asked(self, root: Path | None = None) -> Scenario:
@@ -208,6 +224,12 @@ class Pin(Part):
             if name in names[:number]:
                 raise fault("occurs twice; keep one", "candidates", number, "id")
         return self
+
+
+def _held(part: PinnedWorkload | PinnedCandidate) -> dict[str, Any]:
+    """What a digest is of: all but stored figures, and what an older pin does not have."""
+    values = part.model_dump(mode="json", exclude={"stored"})
+    return {name: value for name, value in values.items() if value is not None or name not in _LATER}
 
 
 def new(

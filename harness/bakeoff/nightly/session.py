@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from bakeoff.contest.fleet import START_LIMIT_S
-from bakeoff.contest.load import load_for
+from bakeoff.contest.load import OpenLoop, load_for
 from bakeoff.decide import stamps
 from bakeoff.decide.capacity import made_up
 from bakeoff.decide.drift.answers import CAPACITY, LOAD_TIME, MEMORY, P99, SERVICE_TIME, Session, Stage
@@ -33,11 +33,11 @@ FEWEST_BLOCKS, FEWEST_CALLS = 8, 3
 QUARTILE = 25.0
 BLOCKS_S = 6.0
 """What all blocks of one side may take: slow calls get fewer, as few as FEWEST_BLOCKS of FEWEST_CALLS."""
-OPEN_S = 1.0
-"""The open-loop block of each side, from which p99 and capacity are read. Where p99 decides, it is as long as p99 takes
-requests; where it is only reported, and so few requests a second do not carry it, it is left out."""
+OPEN_S, LONGEST_OPEN_S = 1.0, 1.5
+"""The open-loop block of each side, from which p99 and capacity are read, and how long it may be for a p99 that is only
+reported. Where p99 decides, it is as long as that takes requests."""
 SPARE = 1.5
-"""Requests that are due in such a block, beside the fewest that p99 takes."""
+"""Requests that are due where p99 is read, beside the fewest that it takes."""
 BASELINE, NOW = "baseline", "now"
 WORSE_WHERE_LESS = frozenset({CAPACITY})
 
@@ -130,17 +130,39 @@ def _room_s(calls: int, call_s: float) -> float:
     return 1.0 + 10.0 * calls * call_s
 
 
+def too_few(scenario: Scenario) -> str:
+    """Why no session of the scenario gives a p99, though its requests come at a rate; empty where they do give one."""
+    load = _open_loop(scenario)
+    if load is None or load.seconds >= _for_p99_s(load):
+        return ""
+    return (
+        f"too few requests come in the {load.seconds:.3g} s of a session's open loop;"
+        f" where `gate` names p99, it lasts {_for_p99_s(load):.3g} s"
+    )
+
+
+def _open_loop(scenario: Scenario) -> OpenLoop | None:
+    """The open-loop block of each side; None where requests come at no rate."""
+    load = load_for(scenario, OPEN_S)
+    if not isinstance(load, OpenLoop):
+        return None
+    needed_s = _for_p99_s(load)
+    longer = scenario.gate.p99 is not None or needed_s <= LONGEST_OPEN_S
+    return replace(load, seconds=max(load.seconds, needed_s)) if longer else load
+
+
+def _for_p99_s(load: OpenLoop) -> float:
+    return SPARE * smallest_sample(99.0) / load.qps
+
+
 def _open(scenario: Scenario, engine: Engine, side: str, seed: int) -> dict[str, float]:
     """p99 in seconds and capacity in requests/s, where the traffic is open-loop and so short a block can carry them."""
-    asked, sla = scenario.traffic, scenario.sla
-    if not asked.open_loop or sla is None or asked.rate is None:
+    load = _open_loop(scenario)
+    if load is None:
         return {}
-    needed_s = 0.0 if scenario.gate.p99 is None else SPARE * smallest_sample(99.0) / asked.rate
-    load = load_for(scenario, OPEN_S)
-    load = replace(load, seconds=max(load.seconds, needed_s))
     with blamed(side):
         block = load.play(engine, seed)
-    p99_ms = percentile_or_none(stamps.latency_ms(block), 99.0)
+    p99_ms = None if too_few(scenario) else percentile_or_none(stamps.latency_ms(block), 99.0)
     found = {} if p99_ms is None or not math.isfinite(p99_ms) else {P99: p99_ms / 1e3}
     capacity = _capacity_qps(scenario, engine, block)
     return found | ({} if capacity is None else {CAPACITY: capacity})

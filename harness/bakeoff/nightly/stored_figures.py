@@ -14,21 +14,16 @@ from bakeoff.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class StoredFigures:
-    """One benchmark's service times, in seconds; `rounds` counts them.
+    """The lower quartile of one benchmark's service times, in seconds.
 
     What we wrote also has the `load` under which they were taken (measure/lane.py: LOAD is what `pytest --bakeoff`
-    does; those of another load are longer or shorter for that alone), `host`, our id of the machine, and `version`,
-    the engine's; `cpu` is the CPU's name, and `cores` how many there are. Empty (0) where the file does not say.
+    does; those of another load are longer or shorter for that alone) and `host`, our id of the machine; `cpu` is the
+    CPU's name, and `cores` how many there are. Empty (0) where the file does not say.
     """
 
-    median: float
     q1: float
-    q3: float
-    iqr: float
-    rounds: int
     load: str = ""
     host: str = ""
-    version: str = ""
     cpu: str = ""
     cores: int = 0
 
@@ -81,11 +76,11 @@ def _figures(where: str, benchmark: Mapping[str, Any], machine: Mapping[str, Any
     if not q1 <= median <= q3:
         raise UserError(f"{where}: stats: q1, median and q3 are not in order")
     more = _mapping(benchmark.get("extra_info"))
-    told = {name: str(more.get(name) or "") for name in ("load", "host", "version")}
+    told = {name: str(more.get(name) or "") for name in ("load", "host")}
     cpu = _mapping(machine.get("cpu"))
     name, cores = str(cpu.get("brand_raw") or ""), cpu.get("count")
     known = cores if isinstance(cores, int) and not isinstance(cores, bool) else 0
-    return StoredFigures(median, q1, q3, q3 - q1, rounds, **told, cpu=name, cores=known)
+    return StoredFigures(q1, **told, cpu=name, cores=known)
 
 
 def _seconds(where: str, stats: Mapping[str, Any], name: str) -> float:

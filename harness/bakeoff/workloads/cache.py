@@ -10,10 +10,15 @@ from pathlib import Path
 
 from bakeoff.errors import UserError
 
+TAG = "CACHEDIR.TAG"
+SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55"
+"""What marks a cache, for backups and for `bakeoff cache` (https://bford.info/cachedir)."""
+_NAMED = "BAKEOFF_CACHE"
+
 
 def cache_dir() -> Path:
     """The folder named by BAKEOFF_CACHE, else the platform's place for a user's caches, "bakeoff" inside it."""
-    named = os.environ.get("BAKEOFF_CACHE")
+    named = os.environ.get(_NAMED)
     if named:
         return Path(named).expanduser().absolute()
     if sys.platform == "darwin":
@@ -28,13 +33,33 @@ def used(place: Path) -> None:
         os.utime(place)
 
 
+def marked() -> bool:
+    """Whether the cache says that it is one, and bakeoff's."""
+    try:
+        told = (cache_dir() / TAG).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return False
+    return told.startswith(SIGNATURE) and "bakeoff" in told
+
+
+def _mark() -> None:
+    """Mark the cache where it is new, or in its usual place; what else a person names may hold other things, too."""
+    place = cache_dir()
+    with suppress(OSError):
+        if marked() or (os.environ.get(_NAMED) and place.exists() and any(place.iterdir())):
+            return
+        place.mkdir(parents=True, exist_ok=True)
+        (place / TAG).write_text(f"{SIGNATURE}\n# A cache of bakeoff's; `bakeoff cache` shows what it holds.\n")
+
+
 @contextmanager
 def writable() -> Iterator[None]:
     """Raises UserError for an OSError of the code within, which makes a place in the cache: the person's to mend."""
+    _mark()
     try:
         yield
     except OSError as error:
-        where = f"BAKEOFF_CACHE={cache_dir()}" if os.environ.get("BAKEOFF_CACHE") else str(cache_dir())
+        where = f"BAKEOFF_CACHE={cache_dir()}" if os.environ.get(_NAMED) else str(cache_dir())
         raise UserError(
             f"{where}: the cache cannot be written there ({error.strerror or error}); "
             "BAKEOFF_CACHE must name a folder that can be made and written, with room for models and data"

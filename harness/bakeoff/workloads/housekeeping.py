@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bakeoff.workloads.cache import cache_dir, writable
+from bakeoff.errors import UserError
+from bakeoff.workloads.cache import SIGNATURE, TAG, cache_dir, marked, writable
 
-KINDS = ("downloads", "models", "prepared", "artifacts", "objects", "environments")
+KINDS = ("downloads", "models", "prepared", "artifacts", "objects", "environments", "pythons")
 """The cache's own folders: what else lies where BAKEOFF_CACHE points is not ours."""
 BLOCK_BYTES, DAY_S = 512, 86400.0
 
@@ -32,40 +35,53 @@ class Kept:
 
 
 def kept(unused_days: float = 0.0) -> tuple[Kept, ...]:
-    """All folders of the cache that nobody used for so many days; the bytes of all together are right for all alone."""
+    """All folders of the cache that nobody used for so many days; the bytes of all together are right for all alone.
+    What vanishes meanwhile is none."""
     counted: set[tuple[int, int]] = set()
-    now_s = time.time()
-    found = (Kept(place, _bytes(place, counted), _days(place, now_s)) for place in _places())
+    found = []
+    for place in _places():
+        with suppress(FileNotFoundError):
+            found.append(Kept(place, _bytes(place, counted), _days(place)))
     return tuple(each for each in found if each.unused_days >= unused_days)
 
 
 def remove(unused_days: float) -> tuple[Kept, ...]:
     """Remove the folders that nobody used for so many days; gives them. Who looks for one finds it whole or not at all.
 
-    Raises UserError where the cache cannot be written.
+    Raises UserError where the cache cannot be written, or is not marked as one.
     """
     found = kept(unused_days)
     with writable():
-        for each in found:
-            _remove(each.place)
-    return found
+        if found and not marked():
+            raise UserError(
+                f"{cache_dir()}: nothing is removed, for nothing in it says that its {', '.join(KINDS)} are bakeoff's; "
+                f'where they are, write "{SIGNATURE} bakeoff" into a file {TAG} there'
+            )
+        return tuple(each for each in found if _removed(each.place, unused_days))
 
 
-def _remove(place: Path) -> None:
-    """What a killed process left is hidden already."""
-    hidden = place if place.name.startswith(".") else place.rename(place.with_name(f".{place.name}.unused"))
+def _removed(place: Path, unused_days: float) -> bool:
+    """Remove it, unless somebody has used it meanwhile, or removed it."""
+    try:
+        if _days(place) < unused_days:
+            return False
+        hidden = place.rename(place.with_name(f".{secrets.token_hex(8)}.unused"))
+    except FileNotFoundError:
+        return False
     shutil.rmtree(hidden)
+    return True
 
 
 def _places() -> Iterator[Path]:
     for kind in KINDS:
-        folder = cache_dir() / kind
-        if folder.is_dir():
-            yield from sorted(path for path in folder.iterdir() if path.is_dir())
+        with suppress(FileNotFoundError, NotADirectoryError):
+            yield from sorted(
+                path for path in (cache_dir() / kind).iterdir() if path.is_dir() and not path.is_symlink()
+            )
 
 
-def _days(place: Path, now_s: float) -> float:
-    return max(0.0, now_s - place.stat().st_mtime) / DAY_S
+def _days(place: Path) -> float:
+    return max(0.0, time.time() - place.stat().st_mtime) / DAY_S
 
 
 def _bytes(place: Path, counted: set[tuple[int, int]]) -> int:
@@ -73,8 +89,9 @@ def _bytes(place: Path, counted: set[tuple[int, int]]) -> int:
     total = 0
     for folder, _, names in os.walk(place):
         for name in names:
-            found = os.lstat(Path(folder, name))
-            if (found.st_dev, found.st_ino) not in counted:
-                counted.add((found.st_dev, found.st_ino))
-                total += found.st_blocks * BLOCK_BYTES
+            with suppress(FileNotFoundError):
+                found = os.lstat(Path(folder, name))
+                if (found.st_dev, found.st_ino) not in counted:
+                    counted.add((found.st_dev, found.st_ino))
+                    total += found.st_blocks * BLOCK_BYTES
     return total

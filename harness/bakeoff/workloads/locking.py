@@ -10,23 +10,24 @@ from pathlib import Path
 from bakeoff.workloads.cache import used, writable
 
 
-def made_once(place: Path, make: Callable[[Path], None]) -> Path:
-    """`place`, which `make` fills as a scratch folder beside it unless it is there; others wait meanwhile.
+def made_once(place: Path, make: Callable[[Path], None], whole: Callable[[Path], bool] = Path.exists) -> Path:
+    """`place`, which `make` fills as a scratch folder beside it unless it is there and `whole`; others wait meanwhile.
 
     The lock is the kernel's and ends with its holder; what a killed one left is thrown away by the next.
     """
     scratch = place.with_name(f".{place.name}.making")
     with writable():
-        if place.exists():
+        if whole(place):
             used(place)
             return place
         place.parent.mkdir(parents=True, exist_ok=True)
         opened = scratch.with_suffix(".lock").open("w")
     with opened as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if place.exists():
+        if whole(place):
             return place
-        shutil.rmtree(scratch, ignore_errors=True)
+        for each in (place, scratch):
+            shutil.rmtree(each, ignore_errors=True)
         scratch.mkdir()
         try:
             make(scratch)

@@ -35,6 +35,8 @@ OWN = "own"
 """The folder in a prepared one that holds a person's own variants."""
 COMPRESSED = "compressed"
 """The folder in a prepared one that holds what techniques made of its model."""
+REFERENCE = "reference"
+"""What the names of files with a model's own answers begin with."""
 SAMPLES = 64
 """How many requests of the pool a model takes along for calibration."""
 
@@ -254,11 +256,15 @@ class Prepared:
         """What `model` calls a variant, in this process and in others."""
         return self.made[variant].place if variant in self.made else variant
 
+    def files(self, place: str = "base") -> Mapping[str, Path]:
+        """A variant's model files by format."""
+        return self.variants[place] if place in self.variants else Made.read(self.folder, place).files
+
     def model(self, place: str = "base") -> Model:
         """A variant for an engine to build, with sample requests and the row counts of the traffic."""
         pool = self.requests()
         return Model(
-            files=self.variants[place] if place in self.variants else Made.read(self.folder, place).files,
+            files=self.files(place),
             inputs=self.inputs,
             outputs=self.outputs,
             samples=tuple(pool.get(i) for i in range(min(pool.count, SAMPLES))),

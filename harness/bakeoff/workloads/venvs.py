@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from bakeoff.backends import Unavailable
 from bakeoff.workloads import mortal
-from bakeoff.workloads.cache import cache_dir
+from bakeoff.workloads.cache import cache_dir, used
 from bakeoff.workloads.locking import made_once
 
 MAKING_LIMIT_S = 1800.0
@@ -35,7 +36,8 @@ def made(
     python: str = sys.executable,
     limit_s: float = MAKING_LIMIT_S,
 ) -> Path:
-    """The environment's folder, made by uv where there is none, for `python` (a path, or a version that uv finds).
+    """The environment's folder, made by uv where there is none, for `python` (a path, or a version that uv finds or
+    downloads). One whose Python is gone is made again.
 
     Each of uv's two steps has `limit_s`. Raises Unavailable with the reason, and the `remedy` where uv cannot do it.
     """
@@ -45,7 +47,16 @@ def made(
         run("venv", "--relocatable", "--allow-existing", "--python", python, str(scratch))
         run("pip", "install", "--python", str(scratch / PYTHON), *requirements)
 
-    return made_once(folder(name, requirements, python), make)
+    place = made_once(folder(name, requirements, python), make, lambda place: (place / PYTHON).exists())
+    home = (place / PYTHON).resolve().parents[1]
+    if home.parent == _pythons().resolve():
+        used(home)
+    return place
+
+
+def _pythons() -> Path:
+    """Where uv puts the Pythons that it downloads: with the environments that they run, wherever these are kept."""
+    return cache_dir() / "pythons"
 
 
 def _uv(*words: str, remedy: str, limit_s: float) -> None:
@@ -55,8 +66,9 @@ def _uv(*words: str, remedy: str, limit_s: float) -> None:
             "making an environment needs uv, which is not installed", "pip install 'bakeoff[environments]'"
         )
     line = mortal.program(*command, "--quiet", "--no-progress", *words)
+    environment = {"UV_PYTHON_INSTALL_DIR": str(_pythons())} | os.environ
     try:
-        done = subprocess.run(line, capture_output=True, text=True, timeout=limit_s)
+        done = subprocess.run(line, capture_output=True, text=True, timeout=limit_s, env=environment)
     except subprocess.TimeoutExpired:
         reason = f"its environment was not made within {limit_s:.4g} s"
         raise Unavailable(reason, "look at the network, then run it again") from None

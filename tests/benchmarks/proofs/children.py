@@ -11,7 +11,7 @@ _HERE = str(Path(__file__).resolve().parents[1])
 
 def environment() -> dict[str, str]:
     """The environment of a child."""
-    return os.environ | {"PYTHONPATH": os.pathsep.join([_HERE, os.environ.get("PYTHONPATH", "")])}
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [_HERE, os.environ.get("PYTHONPATH", "")]))}
 
 
 def python(*words: str) -> list[str]:

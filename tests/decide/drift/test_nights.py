@@ -78,7 +78,7 @@ def test_rules_that_lack_a_part_cry_wolf_in_the_same_nights(broken, past, monkey
         monkeypatch.setattr(rule, "_slower", lambda each: 0.0)
     else:
         monkeypatch.setattr(rule, "holm", tuple)
-        monkeypatch.setattr(rule, "FAMILY", 0.05)
+        monkeypatch.setattr(rule, "TESTED", 0.05)
     assert alarms(0.045, past(0.045))[0] > MOST
 
 

@@ -8,7 +8,7 @@ import pytest
 from scipy import special
 
 from bakeoff.decide.drift.qualities import judged, unknown
-from bakeoff.decide.drift.rule import FAMILY, Benchmark, judge
+from bakeoff.decide.drift.rule import FAMILY, SCORED, TESTED, Benchmark, judge
 from bakeoff.store.record import Quality
 
 ALLOWED = 0.002
@@ -66,7 +66,8 @@ def test_no_more_nights_than_allowed_tell_of_a_loss_that_is_none():
     """100 figures a night whose truth is no loss, nothing allowed; each for itself at 95 % cries in nine of ten."""
     losses = 0.001 * np.random.default_rng(0).standard_normal((1000, 100))
     worst = [judged(auc(loss, 0.001), 0.0, 100, decides=True) for loss in losses.max(axis=1)]
-    assert np.mean([each.status == "regression" for each in worst]) <= FAMILY
+    assert np.mean([each.status == "regression" for each in worst]) <= SCORED
+    assert SCORED + TESTED == pytest.approx(FAMILY) == 0.01, "what sessions and qualities tell is one family"
     assert np.mean([-auc(each.change, 0.001).high > 0.0 for each in worst]) > 0.9
 
 

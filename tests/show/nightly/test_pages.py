@@ -9,7 +9,7 @@ from markdown_it import MarkdownIt
 from nights import IMPROVED, INCONCLUSIVE, MISSING, OK, REGRESSED, STARTED, UNKNOWN
 from rich.console import Console
 
-from bakeoff.decide.drift.answers import NOT_FOUND
+from bakeoff.decide.drift.answers import NOT_FOUND, Figure
 from bakeoff.show.nightly import words
 from bakeoff.show.nightly.pages import markdown, render
 
@@ -43,6 +43,12 @@ def test_what_decides_nothing_stands_apart(night, capsys):
     told = shown(night, capsys)
     (line,) = (line for line in told.splitlines() if "+3.1 % (MDE 11 %)" in line and "onnxruntime" in line)
     assert "+5.2 % (MDE 7.0 %)" in line
+
+
+def test_why_a_reported_figure_is_unknown_is_told_once(only, capsys):
+    figure = Figure("p99", "inconclusive", reason="too few requests come")
+    both = [replace(each, figures=(*each.figures, figure)) for each in (OK, IMPROVED)]
+    assert shown(only(*both), capsys).count("p99: too few requests come.") == 1
 
 
 @pytest.mark.parametrize(
@@ -85,6 +91,12 @@ def test_advice_fits_what_was_found(only):
     assert advice(lost) == "", "nobody is blamed for what was not found"
     assert words.why(lost).endswith("what brought it was not found: the budget ended with numpy 2.1 -> 2.2 left")
     assert words.why(REGRESSED).endswith("brought by onnxruntime 1.30.0 -> 1.31.1")
+    unexplained = replace(REGRESSED, culprit="")
+    assert "bakeoff check ctr-ranking --bisect" in advice(unexplained)
+    assert "--bisect" not in advice(unexplained, command="bakeoff check --bisect"), "it just did"
+    assert "--bisect" not in advice(replace(unexplained, stored=True)), "there is no baseline to replay"
+    larger = replace(unexplained, figures=unexplained.figures[1:])
+    assert "--bisect" not in advice(larger), "it explains service times alone"
     assert "bakeoff pin" not in advice(INCONCLUSIVE)
     assert "stopped before its end" in advice(OK, status="stopped")
 

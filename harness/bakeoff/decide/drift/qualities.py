@@ -1,7 +1,7 @@
 """A quality metric now beside the baseline's answers to the same examples, as one figure of the night's many.
 
-quality.py's intervals are of 95 %, each for itself. A night scores many, and no more than FAMILY of nights may tell of
-any loss that is none: an interval is widened to FAMILY over all of them at each of its ends (Bonferroni), as if it were
+quality.py's intervals are of 95 %, each for itself. A night scores many, and no more than SCORED of nights may tell of
+any loss that is none: an interval is widened to SCORED over all of them at each of its ends (Bonferroni), as if it were
 Student's with as few degrees of freedom as any metric has.
 """
 
@@ -12,7 +12,7 @@ import math
 from scipy import special
 
 from bakeoff.decide.drift.answers import QUALITY, Figure, Status
-from bakeoff.decide.drift.rule import FAMILY
+from bakeoff.decide.drift.rule import SCORED
 from bakeoff.decide.quality import worst_loss
 from bakeoff.store.record import Quality
 
@@ -59,6 +59,6 @@ def _ends(chance: float) -> float:
 def _widened(found: Quality, among: int) -> tuple[float, float, float]:
     """The loss, and the least and the largest that `among` such intervals leave open together."""
     freedom = max(1, min(found.examples, _FEWEST) - 1)
-    wider = float(special.stdtrit(freedom, FAMILY / among) / special.stdtrit(freedom, _HALF))
+    wider = float(special.stdtrit(freedom, SCORED / among) / special.stdtrit(freedom, _HALF))
     low, high = found.delta - wider * (found.delta - found.low), found.delta + wider * (found.high - found.delta)
     return (-found.delta, -high, -low) if found.higher_is_better else (found.delta, low, high)

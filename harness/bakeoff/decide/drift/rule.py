@@ -2,7 +2,7 @@
 
 Stage 1: SCREEN_SESSIONS sessions of each benchmark; those that look suspicious are flagged (screen.py). Stage 2, for
 the R flagged pairs of benchmark and gating metric alone: `confirming(R)` fresh sessions, the exact sign-flip test on
-these and nothing else (flips.py), Holm's correction at FAMILY over the R. A regression is what the test confirms and
+these and nothing else (flips.py), Holm's correction at TESTED over the R. A regression is what the test confirms and
 whose mean over the fresh sessions is above the metric's practical threshold.
 
 The guarantee is the second stage's, and rests on two things: a session's change is as likely its mirror image where
@@ -45,7 +45,10 @@ from bakeoff.decide.drift.flips import holm, sign_flip
 from bakeoff.decide.drift.screen import Series, series, stored_allowance
 
 SCREEN_SESSIONS = 3
-FAMILY = 0.01
+TESTED, SCORED = 0.008, 0.002
+"""What sessions may spend of FAMILY, and quality figures (qualities.py): at 0.8 % one suspect takes the eight sessions
+and has the two flips that it would have at 1 %."""
+FAMILY = TESTED + SCORED
 """The chance that a night, as a whole, tells of any regression that is none."""
 PRACTICAL = 0.02
 """What a slowdown must be above to matter, unless the scenario says otherwise."""
@@ -99,7 +102,7 @@ class Verdict:
 
 def confirming(suspects: int) -> int:
     """How many fresh sessions each of so many suspects needs: two flips stay possible at the strictest level."""
-    return math.ceil(math.log2(suspects / FAMILY)) + 1 if suspects else 0
+    return math.ceil(math.log2(suspects / TESTED)) + 1 if suspects else 0
 
 
 def suspects(benchmarks: Sequence[Benchmark]) -> tuple[Pair, ...]:
@@ -206,7 +209,7 @@ def _decided(each: Series, verdict: Verdict, gate: float) -> Figure:
     """A gating figure. What was not flagged would have been one suspect more, had it changed."""
     flagged = verdict.slower is not None
     among = verdict.suspects + (not flagged)
-    fresh, level = len(each.fresh) if flagged else confirming(among), FAMILY / among
+    fresh, level = len(each.fresh) if flagged else confirming(among), TESTED / among
     mde = detected(each, SCREEN_SESSIONS, fresh, level)
     hidden = detected(replace(each, threshold=0.0), SCREEN_SESSIONS, fresh, level)
     status, reason = _status(each, verdict, gate, mde, hidden)
@@ -216,7 +219,7 @@ def _decided(each: Series, verdict: Verdict, gate: float) -> Figure:
 def _status(each: Series, verdict: Verdict, gate: float, mde: float | None, hidden: float | None) -> tuple[Status, str]:
     """The first that holds, and why; `hidden` is the MDE without a practical threshold."""
     fresh, wanted, threshold = len(each.fresh), confirming(verdict.suspects), each.threshold or 0.0
-    confirmed = verdict.slower is not None and verdict.slower <= FAMILY
+    confirmed = verdict.slower is not None and verdict.slower <= TESTED
     gain = -each.estimate - each.allowance
     if not each.deciding:
         return "inconclusive" if each.halved else "missing", "; ".join(each.faults) or "no session gave it"

@@ -80,6 +80,8 @@ def _notes(night: Night) -> list[str]:
     notes.append(
         "MDE: the smallest change that so many sessions find in four of five cases; intervals: 99 % (quality: 95 %)."
     )
+    unknown = [each for answer in night.answers for each in answer.figures if each.gate is None and each.change is None]
+    notes += dict.fromkeys(f"{words.metric_words(each)}: {each.reason}." for each in unknown if each.reason)
     when = night.started_at.strftime("%Y-%m-%d %H:%M %Z").strip()
     took_s = 0.0 if night.finished_at is None else (night.finished_at - night.started_at).total_seconds()
     took = f", {duration(took_s)}" if took_s > 0.0 else ""  # a clock set back meanwhile tells nothing

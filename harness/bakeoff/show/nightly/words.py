@@ -154,8 +154,8 @@ def advice(night: Night) -> Iterator[str]:
     for answer in night.answers:
         if answer.status == "regression" and answer.blamed:
             yield f"{answer.benchmark}: {answer.blamed} brought it; hold that back, or accept it with a new pin."
-    if any(answer.status == "regression" and not answer.culprit for answer in night.answers):
-        yield f"`bakeoff check {names['regression']} --bisect` names the package that brought a regression."
+    if "--bisect" not in night.command.split() and (slower := dict.fromkeys(filter(None, map(_slower, night.answers)))):
+        yield f"`bakeoff check {' '.join(slower)} --bisect` names the package that brought a regression."
     if "missing" in found:
         yield f"A benchmark of {names['missing']} was not checked; bring it back, or leave it out with a new pin."
     if any(answer.status == "inconclusive" and not answer.stored for answer in night.answers):
@@ -165,6 +165,12 @@ def advice(night: Night) -> Iterator[str]:
         yield "Where stored figures stood in for a baseline, another machine or load shows as a change, too."
     if night.status == "stopped":
         yield "The check was stopped before its end; it says nothing of what is not listed."
+
+
+def _slower(answer: Answer) -> str:
+    """The scenario of an answer that a bisection may explain: its service time regressed, beside a running baseline."""
+    regressed = {figure.metric for figure in answer.figures if figure.status == "regression"}
+    return answer.scenario if SERVICE_TIME in regressed and not (answer.stored or answer.culprit) else ""
 
 
 def _new_pins(night: Night) -> Iterator[str]:
