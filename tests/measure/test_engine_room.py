@@ -227,7 +227,7 @@ def test_an_engine_above_its_memory_limit_is_ended(bench):
 
 
 def test_two_engines_start_at_once_and_take_turns(bench):
-    engines = [Engine.launch(bench.order("Honest")) for _ in range(2)]
+    engines = [Engine.launch(bench.order("Honest"), 60) for _ in range(2)]
     try:
         for engine in engines:
             engine.ready(60)

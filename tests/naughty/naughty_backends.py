@@ -132,6 +132,28 @@ class RaisesLater(_InInfer):
         return outputs
 
 
+class Compiles(Honest):
+    """Takes 0.4 s more for the first call of as many rows as the next power of two holds."""
+
+    name = "naughty-compiles"
+
+    def session(self, engine):
+        return CompilingSession(engine)
+
+
+class CompilingSession(HonestSession):
+    def __init__(self, engine):
+        super().__init__(engine)
+        self.compiled = set()
+
+    def infer(self, inputs):
+        power = (len(inputs["ids"]) - 1).bit_length()
+        if power not in self.compiled:
+            self.compiled.add(power)
+            time.sleep(0.4)
+        return super().infer(inputs)
+
+
 class Sluggish(_InInfer):
     """Takes 20 ms more than it needs, without the GIL."""
 
