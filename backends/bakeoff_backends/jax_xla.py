@@ -23,9 +23,9 @@ from bakeoff.backends import (
     require_device,
     splits,
 )
-from bakeoff_backends import aten_graph, torch_graph, torch_session
-from bakeoff_backends.batch_ladder import Ladder
-from bakeoff_backends.jax_session import JaxSession
+from bakeoff_backends import aten_graph, fixed_shapes, torch_graph, torch_session
+from bakeoff_backends.fixed_batches import Ladder
+from bakeoff_backends.jax_call import JaxCall
 
 if TYPE_CHECKING:
     from jax.export import Exported
@@ -83,7 +83,7 @@ class Jax(Backend):
         exported = _export(jax, graph, model, device)
         (into / PROGRAM).write_bytes(exported.serialize())
         np.savez(into / WEIGHTS, *map(_storable, graph.constants.values()))
-        Ladder.of(graph, model).write(into / LADDER)
+        fixed_shapes.ladder(program, graph, model, setting).write(into / LADDER)
         return Artifact(into / PROGRAM, precision, model.inputs, model.outputs)
 
     def load(self, artifact: Artifact, setting: Setting, device: str) -> Session:
@@ -98,7 +98,10 @@ class Jax(Backend):
             arrays = [stored[f"arr_{number}"] for number in range(len(stored.files))]
         typed = zip(arrays, exported.in_avals, strict=False)
         weights = [jax.device_put(values.view(aval.dtype), jax.devices(device)[0]) for values, aval in typed]
-        return JaxSession(exported, weights, artifact, Ladder.read(folder / LADDER))
+        ladder, call = Ladder.read(folder / LADDER), JaxCall(exported, weights, artifact)
+        for size in ladder.sizes:
+            call.compile(size)
+        return ladder.session(call)
 
 
 def _engine(device: str, threads: int) -> Any:

@@ -14,9 +14,8 @@ import traceback
 from dataclasses import asdict
 from pathlib import Path
 
-from bakeoff.backends import Resources, Unavailable, Unsupported, build_key, create
+from bakeoff.backends import Resources, Unavailable, Unsupported, build_key, create, describe, ran_out_of_memory
 from bakeoff.measure import procs
-from bakeoff.measure.serve import describe
 from bakeoff.measure.serving import serve
 from bakeoff.measure.verify import WrongOutput
 from bakeoff.measure.wire import Channel, Message, artifact_message, setting_of
@@ -65,7 +64,7 @@ def outcome_of(error: BaseException) -> Message:
         return {"outcome": "unsupported", "reason": str(error) or "not supported"}
     if isinstance(error, WrongOutput):
         return {"outcome": "wrong-output", "reason": str(error)}
-    if isinstance(error, MemoryError):
+    if ran_out_of_memory(error):
         return {"outcome": "out-of-memory", "reason": describe(error)}
     return {"outcome": "failed", "reason": describe(error)}
 
