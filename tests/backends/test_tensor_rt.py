@@ -339,3 +339,26 @@ def test_a_model_without_products_is_refused(tmp_path):
     model = Model({"onnx": tmp_path / "sum.onnx"}, (), ("y",))
     with pytest.raises(Unsupported, match="fp16: none of its 1 nodes is a MatMul, Gemm or Conv"):
         onnx_casting.cast_products(model, "fp16", tmp_path / "cast.onnx")
+
+
+def test_weights_that_a_branch_reads_too_stay_in_the_file(tmp_path):
+    node, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    x, flag = value("x", onnx.TensorProto.FLOAT, [2, 3]), value("flag", onnx.TensorProto.BOOL, [])
+    branches = {
+        name: onnx.helper.make_graph([node("MatMul", ["x", "w"], [name])], name, [], [value(name, 1, [2, 3])])
+        for name in ("then_branch", "else_branch")
+    }
+    nodes = [
+        node("MatMul", ["x", "w"], ["product"]),
+        node("If", ["flag"], ["chosen"], **branches),
+        node("Add", ["product", "chosen"], ["y"]),
+    ]
+    w = onnx.numpy_helper.from_array(np.arange(9, dtype=np.float32).reshape(3, 3), "w")
+    graph = onnx.helper.make_graph(nodes, "branching", [x, flag], [value("y", 1, [2, 3])], [w])
+    source, cast = tmp_path / "source.onnx", tmp_path / "cast.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), source)
+    onnx_casting.cast_products(Model({"onnx": source}, (), ("y",)), "fp16", cast)
+    assert {constant.name for constant in onnx.load(cast).graph.initializer} == {"w", "w_fp16"}
+    given = {"x": np.ones((2, 3), np.float32), "flag": np.array(True)}
+    found, expected = (ReferenceEvaluator(str(path)).run(None, given)[0] for path in (cast, source))
+    np.testing.assert_allclose(found, expected)

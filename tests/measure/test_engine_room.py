@@ -158,6 +158,7 @@ def test_a_build_that_fails_says_why(tiny_prepared, tmp_path, name, outcome, rea
     ("name", "stage", "outcome", "reason"),
     [
         ("RaisesInLoad", "load", "failed", "ValueError: bad artifact"),
+        ("FindsNoGpuMemory", "load", "out-of-memory", "RuntimeError: CUDA out of memory. Tried to allocate 2.00 GiB"),
         ("RaisesInInfer", "verify", "failed", "RuntimeError: infer went wrong"),
         ("Aborts", "verify", "crashed", "killed by SIGABRT: assertion failed: x > 0"),
         ("Segfaults", "verify", "crashed", "killed by SIGSEGV"),

@@ -95,6 +95,13 @@ class RaisesInLoad(Honest):
         raise ValueError("bad artifact\nsecond line")
 
 
+class FindsNoGpuMemory(Honest):
+    name = "naughty-finds-no-gpu-memory"
+
+    def load(self, artifact, setting, device):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
 class _InInfer(Honest):
     """Does `self.deed(inputs, outputs, calls)` to each answer."""
 
