@@ -53,6 +53,10 @@ class Unavailable(Exception):  # noqa: N818 - a result, not an error
         self.remedy = remedy
 
 
+class OtherDevice(Unavailable):
+    """The engine is not made for this device, whatever is installed."""
+
+
 class Unsupported(Exception):  # noqa: N818 - a result, not an error
     """The engine is here but cannot take this model, precision or setting; the message says what it stumbled over."""
 
@@ -324,10 +328,10 @@ def owned(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def require_device(engine: str, device: str, *devices: str) -> None:
-    """Raise Unavailable where an engine does not run on `device`, the usual one of its `devices` first."""
+    """Raise OtherDevice where an engine does not run on `device`, the usual one of its `devices` first."""
     if device not in devices:
         usual = f"set resources.device: {devices[0]}" + (" or leave it out" if devices[0] == "cpu" else "")
-        raise Unavailable(f"{engine} runs on {' and '.join(devices)} alone", usual)
+        raise OtherDevice(f"{engine} runs on {' and '.join(devices)} alone", usual)
 
 
 def cpu_flags() -> frozenset[str]:

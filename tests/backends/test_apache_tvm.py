@@ -84,7 +84,7 @@ from bakeoff.backends import Unavailable
 from bakeoff_backends import apache_tvm
 tvm.target.Target.from_device = staticmethod(lambda place: place)
 apache_tvm._cuda = lambda: SimpleNamespace(compute_version="9.0", device_name="NVIDIA Fake")
-apache_tvm._one_and_one = lambda target, place: np.full(4, sys.argv[1], np.float32)
+apache_tvm._one_and_one = lambda target, place: np.full(4, float(sys.argv[1]), np.float32)
 try:
     print(apache_tvm.ApacheTvm().probe("cuda").version.partition("+")[2])
 except Unavailable as absent:
