@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bakeoff.backends import Arrays, Model, Setting, first_words, refusing
+from bakeoff.backends import Arrays, Model, Setting, describe, refusing
 from bakeoff_backends import fixed_batches, torch_session
 from bakeoff_backends.fixed_batches import Call, Ladder
 
@@ -47,7 +47,7 @@ def tensors(model: Model, request: Arrays) -> tuple[Any, ...]:
 
 def refusals(engine: str) -> AbstractContextManager[None]:
     """What an engine raises becomes Unsupported with the operator it names, or with its own first words."""
-    return refusing(f"{engine} stumbles over", lambda error: _operator(error) or first_words(error))
+    return refusing(f"{engine} stumbles over", lambda error: _operator(error) or describe(error))
 
 
 def _operator(error: Exception) -> str:
