@@ -50,7 +50,8 @@ def test_a_plugin_of_name_formats_and_load_passes_all_but_what_it_leaves_out(lea
 def test_an_engine_that_is_not_here_conforms_by_saying_so():
     checks = run("offenders:Absent")
     assert all(check.ok for check in checks)
-    assert checks[-2].detail == "unavailable: the engine is not here (pip install engine)"
+    found = {check.name: check.detail for check in checks}
+    assert found["probe"] == "unavailable: the engine is not here (pip install engine)"
 
 
 def test_unavailable_without_a_reason_and_a_remedy_does_not_conform():
@@ -119,20 +120,22 @@ def test_the_table_of_engines_says_what_was_seen(least):
         "installs here": "unknown",
         "formats": "onnx",
         "precisions": "fp32",
+        "devices": "cpu, cuda",
         "threads used of 2": honest["threads used of 2"],
         "zero-copy inputs": "yes",
         "releases the GIL": "yes",
     }
     assert honest["threads used of 2"] in {"1", "2"}
     assert absent["installs here"] == "no: the engine is not here"
-    assert {aborts[column] for column in header[3:]} == {"·"}
+    assert {aborts[column] for column in header[3:] if column != "devices"} == {"·"}
 
 
 def test_on_a_gpu_every_stage_hears_of_it():
     checks = run("offenders:OnGpus", device="cuda")
     assert [check for check in checks if not check.ok] == []
     assert next(check.detail for check in checks if "other settings" in check.name) == "1x1-gpu"
-    assert [check.name for check in run("offenders:OnGpus")][-1] == "precisions", "on the CPU it is not here"
+    on_cpu = run("offenders:OnGpus")
+    assert (on_cpu[-1].name, on_cpu[-1].cell) == ("devices", "cuda"), "on the CPU it is not here"
     with pytest.raises(UserError, match="--device gpu: must be cpu or cuda"):
         run("offenders:OnGpus", device="gpu")
 

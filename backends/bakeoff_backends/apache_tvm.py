@@ -23,6 +23,8 @@ from bakeoff.backends import (
     Setting,
     Unavailable,
     Unsupported,
+    owned,
+    refusing,
     require_device,
     splits,
 )
@@ -55,11 +57,16 @@ class ApacheTvm(Backend):
         compiler = _compiler()
         if device == "cuda":
             place = _cuda()
-            return Facts(f"{tvm.__version__}+sm_{place.compute_version.replace('.', '')}", {"gpu": place.device_name})
-        target = apache_tvm_schedule.cpu_target(1)
-        if not np.array_equal(_one_and_one(tvm.target.Target(target)), np.full(4, 2, np.float32)):
-            raise Unavailable("TVM computes 1 + 1 wrongly here", "reinstall apache-tvm for this CPU")
-        return Facts(tvm.__version__, {"mcpu": target["mcpu"], "compiler": compiler})
+            architecture = f"sm_{place.compute_version.replace('.', '')}"
+            facts = Facts(f"{tvm.__version__}+{architecture}", {"gpu": place.device_name})
+            target = tvm.target.Target.from_device(place)
+        else:
+            place, described = tvm.cpu(), apache_tvm_schedule.cpu_target(1)
+            facts = Facts(tvm.__version__, {"mcpu": described["mcpu"], "compiler": compiler})
+            target = tvm.target.Target(described)
+        if not np.array_equal(_one_and_one(target, place), np.full(4, 2, np.float32)):
+            raise Unavailable("TVM computes 1 + 1 wrongly here", "reinstall apache-tvm for this machine")
+        return facts
 
     def settings(self, resources: Resources) -> tuple[Setting, ...]:
         """Every division of the cores into VMs x threads."""
@@ -85,10 +92,8 @@ class ApacheTvm(Backend):
             target = tvm.target.Target(apache_tvm_schedule.cpu_target(setting.threads))
             pipeline = apache_tvm_schedule.cpu_pipeline(target, setting.threads)
         artifact = Artifact(into / "model.so", precision, model.inputs, model.outputs)
-        try:
+        with refusing("TVM cannot compile it:", apache_tvm_import.one_line):
             compiled = tvm.compile(module, target, relax_pipeline=pipeline)
-        except Exception as error:
-            raise Unsupported(f"TVM cannot compile it: {apache_tvm_import.one_line(error)}") from error
         with tempfile.TemporaryDirectory(dir=into) as workspace:
             compiled.export_library(str(artifact.path), workspace_dir=workspace, cc=_compiler())
         session = self.load(artifact, setting, device)
@@ -138,8 +143,7 @@ class TvmSession(Session):
         self._rooms = {}
 
     def _owned(self, answer: Any) -> np.ndarray[Any, Any]:
-        host = np.from_dlpack(answer) if self._on_host else answer.numpy()
-        return host.copy() if host.dtype == np.float32 else _widened(host)
+        return owned(np.from_dlpack(answer) if self._on_host else answer.numpy())
 
 
 class Room(dict[tuple[int, ...], tuple[np.ndarray[Any, Any], Any]]):
@@ -167,10 +171,6 @@ class Room(dict[tuple[int, ...], tuple[np.ndarray[Any, Any], Any]]):
         return held
 
 
-def _widened(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return np.array(values, dtype=np.float32 if values.dtype.kind == "f" else None, order="C")
-
-
 def _set_threads(threads: int) -> None:
     """What TVM's pool reads when it starts: unpinned (two pools would share one core), and at rest between calls."""
     os.environ.update(TVM_NUM_THREADS=str(threads), TVM_BIND_THREADS="0", TVM_THREAD_POOL_SPIN_COUNT="0")
@@ -196,8 +196,8 @@ def _cuda() -> Any:
     return place
 
 
-def _one_and_one(target: Any) -> np.ndarray[Any, Any]:
-    """1 + 1, compiled for the target and run."""
+def _one_and_one(target: Any, place: Any) -> np.ndarray[Any, Any]:
+    """1 + 1, compiled for the target and run on the device."""
     import tvm
     from tvm import relax
 
@@ -205,17 +205,17 @@ def _one_and_one(target: Any) -> np.ndarray[Any, Any]:
     x = relax.Var("x", relax.TensorType((4,), "float32"))
     with builder.function("main", [x]):
         builder.emit_func_output(builder.emit(relax.op.add(x, x)))
-    machine = relax.VirtualMachine(tvm.compile(builder.get(), target), tvm.cpu())
-    answer: np.ndarray[Any, Any] = machine["main"](tvm.runtime.tensor(np.ones(4, np.float32))).numpy()
+    machine = relax.VirtualMachine(tvm.compile(builder.get(), target), place)
+    answer: np.ndarray[Any, Any] = machine["main"](tvm.runtime.tensor(np.ones(4, np.float32), place)).numpy()
     return answer
 
 
 def _compare(session: Session, program: ExportedProgram, model: Model) -> None:
     """Raise Unsupported where the session's answers are not torch's, at one, a few and as many items as are usual."""
-    reference = torch_session.TorchSession(program.module(), Artifact(Path(), "fp32", model.inputs, model.outputs))
+    whole = torch_session.called(program.module(), model)
     for items in dict.fromkeys((*SIZES, *model.batch_sizes[-1:])):
         request = _request(program, model, items)
-        expected, found = reference.infer(request), session.infer(request)
+        expected, found = whole(request), session.infer(request)
         for name, values in expected.items():
             error = float(np.linalg.norm(found[name] - values) / max(float(np.linalg.norm(values)), 1e-30))
             if found[name].shape != values.shape or not error <= LARGEST_ERROR:

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bakeoff.backends import Unsupported
+from bakeoff.backends import Unsupported, refusing
 from bakeoff_backends import torch_session
 
 if TYPE_CHECKING:
@@ -20,10 +20,8 @@ def read(path: Path) -> tuple[ExportedProgram, Any]:
 
     program = torch_session.read(path)
     rewritten = rewrite(program.run_decompositions())
-    try:
+    with refusing("TVM's torch importer:", one_line):
         module = from_exported_program(rewritten, unwrap_unit_return_tuple=True, run_ep_decomposition=False)
-    except Exception as error:
-        raise Unsupported(f"TVM's torch importer: {one_line(error)}") from error
     return program, module
 
 

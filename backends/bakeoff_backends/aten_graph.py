@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bakeoff.backends import Unsupported
+from bakeoff.backends import Unsupported, refusing
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -255,13 +255,11 @@ def _call(step: Step, table: Table, values: Mapping[str, Any]) -> Any:
     if step.operands:
         first = 1 if step.operator.startswith("where") else 0
         args = args[:first] + [cast(arg, step.operands) for arg in args[first:]]
-    try:
-        found = function(*args, **kwargs)
-    except Unsupported as refusal:
-        raise Unsupported(f"the operator {step.operator}: {refusal}") from None
-    except Exception as error:
-        first_line = str(error).strip().partition("\n")[0]
-        raise Unsupported(f"the operator {step.operator}: {type(error).__name__}: {first_line}") from error
+    with refusing(f"the operator {step.operator}:"):
+        try:
+            found = function(*args, **kwargs)
+        except Unsupported as refusal:
+            raise Unsupported(f"the operator {step.operator}: {refusal}") from None
     return cast(found, step.dtype) if step.dtype else found
 
 

@@ -74,7 +74,8 @@ class Endpoint(Backend):
         return tuple(Setting(f"c{count}", instances=count) for count in self._connections)
 
     def build(self, model: Model, precision: str, setting: Setting, device: str, into: Path) -> Artifact:
-        """Hold the model's signature against the server's and try a request; raises Unsupported with what differs."""
+        """Hold the model's signature against the server's and try a request; raises Unsupported with what differs, and
+        Unavailable where the server is gone since."""
         server = self._named()
         self.require(precision, device)
         try:
@@ -85,6 +86,8 @@ class Endpoint(Backend):
                     client.infer(sample)
         except (RefusedError, UnreadableError) as error:
             raise Unsupported(f"{server.url} does not take the model's requests: {error}") from None
+        except (OSError, HTTPException) as error:
+            raise server.absent(error) from None
         path = into / "endpoint.json"
         path.write_text(json.dumps(asdict(server)), encoding="utf-8")
         return Artifact(path, precision, model.inputs, model.outputs)

@@ -25,6 +25,9 @@ class Stub:
     def __init__(self, kind: str, reply: bytes) -> None:
         command = [sys.executable, "-m", "bakeoff_backends.endpoint_stub", kind]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        others = os.sched_getaffinity(os.getppid()) - os.sched_getaffinity(0)
+        if others:  # what a worker leaves of its parent's CPUs: on the client's own, its time would hold the stub's
+            os.sched_setaffinity(self._process.pid, others)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(LENGTH.pack(len(reply)) + reply)

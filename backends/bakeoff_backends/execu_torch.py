@@ -81,8 +81,8 @@ class ExecuTorch(Backend):
         """A method per batch size. The thread pool is the process's: the setting loaded last holds for all sessions."""
         torch_session.set_threads(setting.threads)
         _set_pool(setting.threads)
-        files = fixed_batches.files(artifact.path, SUFFIX)
-        return fixed_batches.BatchSession({size: Call(path, artifact) for size, path in files.items()}, artifact.inputs)
+        calls = {size: Call(path, artifact) for size, path in fixed_batches.files(artifact.path, SUFFIX).items()}
+        return fixed_batches.BatchSession(calls, fixed_batches.counted(artifact.inputs), artifact.outputs)
 
 
 class Call:

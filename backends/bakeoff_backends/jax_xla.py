@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,6 +18,7 @@ from bakeoff.backends import (
     Facts,
     Instances,
     Model,
+    Option,
     Resources,
     Session,
     Setting,
@@ -23,9 +26,9 @@ from bakeoff.backends import (
     require_device,
     splits,
 )
-from bakeoff_backends import aten_graph, torch_graph, torch_session
-from bakeoff_backends.batch_ladder import Ladder
-from bakeoff_backends.jax_session import JaxSession
+from bakeoff_backends import aten_graph, fixed_shapes, torch_graph, torch_session
+from bakeoff_backends.fixed_batches import Ladder
+from bakeoff_backends.jax_call import JaxCall
 
 if TYPE_CHECKING:
     from jax.export import Exported
@@ -34,7 +37,9 @@ REMEDIES = {
     "cpu": "pip install 'bakeoff[jax]'",
     "cuda": "pip install 'jax[cuda13]', or jax[cuda12] for an older driver",
 }
-PROGRAM, WEIGHTS, LADDER = "model.stablehlo", "weights.npz", "ladder.json"
+PROGRAM, WEIGHTS, LADDER, COMPILED = "model.stablehlo", "weights.npz", "ladder.json", "compiled"
+NEVER_S = 1e9
+"""No compilation takes so long."""
 
 
 class Jax(Backend):
@@ -70,11 +75,15 @@ class Jax(Backend):
         """Every division of the cores into processes x threads."""
         return splits(resources)
 
+    def build_depends_on(self, setting: Setting) -> Mapping[str, Option]:
+        """The number of threads, among which XLA shares out the work when it compiles."""
+        return {"threads": setting.threads}
+
     def build(self, model: Model, precision: str, setting: Setting, device: str, into: Path) -> Artifact:
         """Translate the program with its free axes left free; raises Unsupported with the operator that JAX lacks.
 
         The weights lie beside the StableHLO and are its arguments: as constants in it, XLA would hold them once more
-        for each batch size.
+        for each batch size. What XLA makes of it for the model's own sizes is kept, for every load to find.
         """
         self.require(precision, device)
         jax = _engine(device, setting.threads)
@@ -83,22 +92,64 @@ class Jax(Backend):
         exported = _export(jax, graph, model, device)
         (into / PROGRAM).write_bytes(exported.serialize())
         np.savez(into / WEIGHTS, *map(_storable, graph.constants.values()))
-        Ladder.of(graph, model).write(into / LADDER)
-        return Artifact(into / PROGRAM, precision, model.inputs, model.outputs)
+        fixed_shapes.ladder(program, graph, model, setting).write(into / LADDER)
+        artifact = Artifact(into / PROGRAM, precision, model.inputs, model.outputs)
+        (into / COMPILED).mkdir()
+        if _finds(jax, device):
+            _loaded(artifact, setting, device, keep=True).close()
+        return artifact
 
     def load(self, artifact: Artifact, setting: Setting, device: str) -> Session:
-        """Put the weights on the device and compile for the model's batch sizes.
+        """Put the weights on the device and compile for the model's batch sizes, or find them compiled.
 
         Only the first load in a process sets the number of threads: JAX has one pool, which starts with it.
         """
-        jax = _engine(device, setting.threads)
-        folder = artifact.path.parent
-        exported = jax.export.deserialize(artifact.path.read_bytes())
-        with np.load(folder / WEIGHTS) as stored:
-            arrays = [stored[f"arr_{number}"] for number in range(len(stored.files))]
-        typed = zip(arrays, exported.in_avals, strict=False)
-        weights = [jax.device_put(values.view(aval.dtype), jax.devices(device)[0]) for values, aval in typed]
-        return JaxSession(exported, weights, artifact, Ladder.read(folder / LADDER))
+        return _loaded(artifact, setting, device, keep=False)
+
+
+def _loaded(artifact: Artifact, setting: Setting, device: str, keep: bool) -> Session:
+    jax = _engine(device, setting.threads)
+    folder = artifact.path.parent
+    exported = jax.export.deserialize(artifact.path.read_bytes())
+    with np.load(folder / WEIGHTS) as stored:
+        arrays = [stored[f"arr_{number}"] for number in range(len(stored.files))]
+    typed = zip(arrays, exported.in_avals, strict=False)
+    weights = [jax.device_put(values.view(aval.dtype), jax.devices(device)[0]) for values, aval in typed]
+    ladder, call = Ladder.read(folder / LADDER), JaxCall(exported, weights, artifact)
+    with _executables(jax, folder / COMPILED, keep):
+        for size in ladder.sizes:
+            call.compile(size)
+    return ladder.session(call)
+
+
+@contextmanager
+def _executables(jax: Any, folder: Path, keep: bool) -> Iterator[None]:
+    """Have JAX look in `folder` for what it is to compile, and with `keep` leave there what it finds nowhere."""
+    from jax.experimental.compilation_cache import compilation_cache
+
+    wanted = {
+        "jax_compilation_cache_dir": str(folder),
+        "jax_persistent_cache_min_compile_time_secs": 0.0 if keep else NEVER_S,
+        "jax_persistent_cache_enable_xla_caches": "none",  # its key would hold the folder, which moves after the build
+    }
+    before = {name: jax.config.values[name] for name in wanted}
+    try:
+        for name, value in wanted.items():
+            jax.config.update(name, value)
+        compilation_cache.reset_cache()
+        yield
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)
+        compilation_cache.reset_cache()
+
+
+def _finds(jax: Any, device: str) -> bool:
+    """Whether JAX has the device here: a GPU's artifact can be built where there is none."""
+    try:
+        return bool(jax.devices(device))
+    except RuntimeError:
+        return False
 
 
 def _engine(device: str, threads: int) -> Any:

@@ -22,6 +22,7 @@ from bakeoff.backends import (
     Session,
     Setting,
     Unavailable,
+    as_float32,
     require_device,
     splits,
 )
@@ -52,7 +53,7 @@ class LiteRt(Backend):
         """The versions of runtime and converter, and a tiny sum to see that it computes."""
         require_device("LiteRT", device, "cpu")
         try:
-            tiny = _interpreter(lite_rt_files.doubling(), 1)
+            tiny = _interpreter(1, model_content=lite_rt_files.doubling())
         except ImportError as error:
             raise Unavailable(f"ai_edge_litert cannot be imported: {error}", REMEDY) from error
         missing = [name for name in PARTS if find_spec(name) is None]
@@ -101,7 +102,8 @@ class LiteRtSession(fixed_batches.BatchSession):
     def __init__(self, artifact: Artifact, threads: int) -> None:
         self._artifact, self._threads = artifact, threads
         files = fixed_batches.files(artifact.path, SUFFIX)
-        super().__init__({size: Call(path, threads, artifact) for size, path in files.items()}, artifact.inputs)
+        calls = {size: Call(path, threads, artifact) for size, path in files.items()}
+        super().__init__(calls, fixed_batches.counted(artifact.inputs), artifact.outputs)
 
     def lane(self, index: int) -> Session:
         """Interpreters of its own for each thread but the first."""
@@ -112,7 +114,7 @@ class Call:
     """One interpreter, with its inputs and outputs found by the names that the converter gives them."""
 
     def __init__(self, path: Path, threads: int, artifact: Artifact) -> None:
-        interpreter = self._interpreter = _interpreter(path.read_bytes(), threads)
+        interpreter = self._interpreter = _interpreter(threads, model_path=str(path))
         runner = interpreter.get_signature_runner()
         inputs, outputs = runner.get_input_details(), runner.get_output_details()
         named = [(tensor.name, inputs.get(f"args_{place}")) for place, tensor in enumerate(artifact.inputs)]
@@ -125,16 +127,13 @@ class Call:
         for name, index, dtype in self._inputs:
             interpreter.set_tensor(index, inputs[name].astype(dtype, copy=False))
         interpreter.invoke()
-        return {name: _float32(interpreter.get_tensor(index)) for name, index in self._outputs}
+        return {name: as_float32(interpreter.get_tensor(index)) for name, index in self._outputs}
 
 
-def _interpreter(model: bytes, threads: int) -> Any:
+def _interpreter(threads: int, **model: str | bytes) -> Any:
+    """Over a file (`model_path`), which is mapped and so shared by all over it, or over its bytes (`model_content`)."""
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_content=model, num_threads=threads)
+    interpreter = Interpreter(**model, num_threads=threads)
     interpreter.allocate_tensors()
     return interpreter
-
-
-def _float32(answer: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return answer.astype(np.float32, copy=False) if answer.dtype.kind == "f" else answer

@@ -66,6 +66,7 @@ def _rewrite(path: Path, writer: Any, kind: str) -> None:
     wanted = getattr(schema.TensorType, kind)
     if all(tensor.type != wanted for graph in model.subgraphs for tensor in graph.tensors):
         raise Unsupported(f"the model has nothing to quantise: no {kind.lower()} weights come of it")
+    path.unlink()  # and not over it: an interpreter may have it mapped
     path.write_bytes(written)
 
 

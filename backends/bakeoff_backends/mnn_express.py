@@ -26,6 +26,7 @@ from bakeoff.backends import (
     Setting,
     Unavailable,
     Unsupported,
+    owned,
     require_device,
     splits,
 )
@@ -120,7 +121,7 @@ class MnnSession(Session):
         for place, values, (kind, _) in zip(places, arrays, self._types, strict=True):
             place.write(np.ascontiguousarray(values, kind))
         answers = module.forward(places)
-        return {name: _owned(answer.read()) for name, answer in zip(self._outputs, answers, strict=True)}
+        return {name: owned(answer.read()) for name, answer in zip(self._outputs, answers, strict=True)}
 
     def close(self) -> None:
         """Drop the modules."""
@@ -172,7 +173,3 @@ def _types(dtype: str, expr: Any) -> tuple[Any, Any]:
     if kind not in kinds:
         raise Unsupported(f"MNN takes no {dtype} input")
     return kinds[kind]
-
-
-def _owned(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return np.array(values, dtype=np.float32 if values.dtype.kind == "f" else None, order="C")

@@ -12,6 +12,8 @@ from bakeoff.backends import Unavailable
 REMEDY = "run it on a machine where nvidia-smi lists a GPU"
 MAJOR, MINOR, PROCESSORS = 75, 76, 16
 """CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, _MINOR and _MULTIPROCESSOR_COUNT."""
+OUT_OF_MEMORY = 2
+"""CUDA_ERROR_OUT_OF_MEMORY."""
 NOT_BLOCKING = 1
 """CU_STREAM_NON_BLOCKING: the stream waits for no other work of the process."""
 
@@ -35,8 +37,10 @@ class Driver:
         self("cuDevicePrimaryCtxRetain", ctypes.byref(self._context), self._device)
 
     def __call__(self, function: str, *arguments: Any) -> None:
-        """Call one of the driver's functions; raises RuntimeError with its name where it fails."""
+        """Call one of the driver's functions; raises MemoryError, or RuntimeError, with its name where it fails."""
         status = getattr(self._cuda, function)(*arguments)
+        if status == OUT_OF_MEMORY:
+            raise MemoryError(f"{function} finds no GPU memory, or no pinned memory of the host")
         if status:
             raise RuntimeError(f"{function} failed: CUDA error {status}")
 

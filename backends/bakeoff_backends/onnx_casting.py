@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,13 +10,13 @@ import numpy as np
 
 from bakeoff.backends import Model, Unsupported
 from bakeoff_backends.onnx_gemm import PRODUCTS
+from bakeoff_backends.onnx_quantising import is_large
 
 if TYPE_CHECKING:
     import onnx
 
 OPERATORS = {"fp16": (*PRODUCTS, "Conv"), "bf16": PRODUCTS}
 """Conv takes bf16 from opset 22 on, which few exporters write."""
-LARGEST_PROTOBUF_BYTES = 2**31 - 2**20
 
 
 def cast_products(model: Model, precision: str, path: Path) -> None:
@@ -29,7 +30,7 @@ def cast_products(model: Model, precision: str, path: Path) -> None:
     source = onnx.load(model.file("onnx"))
     if not cast(source, precision):
         raise Unsupported(f"{precision}: none of its {len(source.graph.node)} nodes is a MatMul, Gemm or Conv")
-    large = source.ByteSize() > LARGEST_PROTOBUF_BYTES
+    large = is_large(source)
     onnx.save(source, path, save_as_external_data=large, location=path.name + ".data" if large else None)
 
 
@@ -77,7 +78,17 @@ def _constant(constant: onnx.TensorProto, name: str, element: int) -> onnx.Tenso
 
 
 def _drop_unused(model: onnx.ModelProto) -> None:
-    used = {name for node in model.graph.node for name in node.input} | {value.name for value in model.graph.output}
+    used = set(_read(model.graph))
     kept = [constant for constant in model.graph.initializer if constant.name in used]
     del model.graph.initializer[:]
     model.graph.initializer.extend(kept)
+
+
+def _read(graph: onnx.GraphProto) -> Iterator[str]:
+    """The names that a graph and the graphs inside it (the branches of an If, the body of a Loop) read."""
+    yield from (value.name for value in graph.output)
+    for node in graph.node:
+        yield from node.input
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _read(inner)

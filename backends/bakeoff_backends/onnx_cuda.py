@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from bakeoff.backends import Arrays, Artifact, Model, Resources, Session, Setting
+from bakeoff.backends import Arrays, Artifact, Model, Resources, Session, Setting, as_float32
 from bakeoff_backends import tensor_rt_plan
-from bakeoff_backends.onnx_session import CUDA, TENSORRT, engine, float32, open_session, provider
+from bakeoff_backends.onnx_session import CUDA, TENSORRT, engine, open_session, provider
 
 TF32 = "tf32"
 PROFILE, ENGINES = "tensorrt.json", "engines"
@@ -92,7 +92,7 @@ class BoundSession(Session):
             self._binding.bind_output(name, self._device, 0)
         self._session.run_with_iobinding(self._binding)
         answers = self._binding.copy_outputs_to_cpu()
-        return {name: float32(answer) for name, answer in zip(self._artifact.outputs, answers, strict=True)}
+        return {name: as_float32(answer) for name, answer in zip(self._artifact.outputs, answers, strict=True)}
 
     def lane(self, index: int) -> Session:
         """A binding of its own for each thread but the first."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bakeoff.backends import Arrays, Model, Unsupported, cpu_flags
+from bakeoff.backends import Arrays, Model, Unsupported, cpu_flags, refusing
 from bakeoff_backends.onnx_gemm import PRODUCTS
 from bakeoff_backends.onnx_session import engine
 
@@ -30,7 +30,7 @@ def quantise_dynamically(model: onnx.ModelProto, path: Path, nodes: Collection[s
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with refusing():
+    with refusals():
         quantize_dynamic(
             model,
             path,
@@ -50,7 +50,8 @@ def static(model: Model, path: Path, symmetric: bool = False) -> None:
     A range is the least and the largest value seen, and a product's result stays in fp32, as in dynamic quantisation.
     Quantised too, results cost a DLRM and MiniLM two to three times the error and saved no time; clipped to a
     percentile, activations cost MiniLM two to three times it; the entropy method found the ranges of min and max.
-    `symmetric`: activations as int8 around zero and biases left alone, which is all that TensorRT reads.
+    `symmetric`: activations as int8 around zero and biases left alone, which is all that TensorRT reads, and weights
+    of all eight bits, for it is no CPU that multiplies them.
     """
     engine()
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
@@ -58,7 +59,7 @@ def static(model: Model, path: Path, symmetric: bool = False) -> None:
     if not model.samples:
         raise Unsupported("int8-static needs sample requests to calibrate on, and this model comes without")
     source = read(model)
-    with refusing():
+    with refusals():
         quantize_static(
             source,
             path,
@@ -66,7 +67,7 @@ def static(model: Model, path: Path, symmetric: bool = False) -> None:
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(PRODUCTS),
             per_channel=True,
-            reduce_range=_int8_saturates(),
+            reduce_range=not symmetric and _int8_saturates(),
             activation_type=QuantType.QInt8 if symmetric else QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
@@ -103,13 +104,9 @@ def is_large(model: onnx.ModelProto) -> bool:
     return bool(model.ByteSize() > LARGEST_PROTOBUF_BYTES)
 
 
-@contextmanager
-def refusing() -> Iterator[None]:
+def refusals() -> AbstractContextManager[None]:
     """Whatever the engine's quantiser raises, as Unsupported."""
-    try:
-        yield
-    except Exception as error:
-        raise Unsupported(f"onnxruntime cannot quantise it: {type(error).__name__}: {error}") from error
+    return refusing("onnxruntime cannot quantise it:")
 
 
 def require_one(path: Path, operators: Collection[str], nodes: int) -> None:

@@ -81,14 +81,15 @@ class OnnxRuntime(Backend):
 
         Spinning saves the wake-ups of small operators (a small DLRM at batch 32: 75 against 113 microseconds) and
         wastes the core of whoever shares it. On request, to see what operator fusion is worth: "-nofuse" leaves the
-        graph as it is, "-basic" folds its constants and drops what is redundant.
+        graph as it is, "-basic" folds its constants and drops what is redundant, "-extended" fuses and changes no
+        layout.
         On a GPU one request at a time or as many as there are cores, by the CUDA provider or TensorRT's ("-tensorrt").
         """
         if resources.gpus:
             return onnx_cuda.settings(resources)
         plain = splits(resources)
         spinning = [Setting(f"{s.name}-spin", s.threads, s.instances, {"spin": True}) for s in plain if s.threads > 1]
-        levels = {"nofuse": "none", "basic": "basic"}
+        levels = {"nofuse": "none", "basic": "basic", "extended": "extended"}
         unfused = [
             Setting(f"{s.name}-{suffix}", s.threads, s.instances, {"optimisation": level}, on_request=True)
             for suffix, level in levels.items()

@@ -8,20 +8,23 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
-import numpy as np
-
-from bakeoff.backends import Arrays, Artifact, Session, Setting, Unavailable
+from bakeoff.backends import Arrays, Artifact, Session, Setting, Unavailable, as_float32
 
 CUDA, TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"
 REMEDIES = {
     "CPUExecutionProvider": "reinstall onnxruntime",
-    CUDA: "pip install 'onnxruntime-gpu[cuda,cudnn]', in an environment without onnxruntime",
-    TENSORRT: "pip install onnxruntime-gpu, without onnxruntime, and the TensorRT whose libnvinfer it links",
+    CUDA: "pip install 'bakeoff[onnxruntime-gpu]', in an environment without onnxruntime",
+    TENSORRT: "pip install 'bakeoff[onnxruntime-gpu]', without onnxruntime, and TensorRT 10, whose libnvinfer it links",
 }
 """What installs each execution provider."""
-LEVELS = {"all": "ORT_ENABLE_ALL", "basic": "ORT_ENABLE_BASIC", "none": "ORT_DISABLE_ALL"}
-"""ONNX Runtime's graph optimisations by the setting's option `optimisation`: the last fuses no operators, the middle
-one folds constants and drops what is redundant, but fuses next to none."""
+LEVELS = {
+    "all": "ORT_ENABLE_ALL",
+    "extended": "ORT_ENABLE_EXTENDED",
+    "basic": "ORT_ENABLE_BASIC",
+    "none": "ORT_DISABLE_ALL",
+}
+"""ONNX Runtime's graph optimisations by the setting's option `optimisation`: "extended" fuses operators and changes no
+layout, "basic" folds constants and drops what is redundant, but fuses next to none, and "none" none at all."""
 SLOWER_FUSED = "SkipLayerNormFusion;BiasGeluFusion"
 """Fusions whose CPU kernels are slower than the operators that they join: the sweep in docs/engines.md tries them."""
 
@@ -36,7 +39,7 @@ class OnnxSession(Session):
     def infer(self, inputs: Arrays) -> Arrays:
         """Run one request; the runtime hands out fresh arrays."""
         answers = self._session.run(self._outputs, inputs)
-        return {name: float32(answer) for name, answer in zip(self._outputs, answers, strict=True)}
+        return {name: as_float32(answer) for name, answer in zip(self._outputs, answers, strict=True)}
 
     def close(self) -> None:
         """Drop the session with its threads and arenas."""
@@ -101,8 +104,3 @@ def _load_libraries(onnxruntime: Any, setting: Setting) -> None:
     if setting.options.get("provider") == "tensorrt":
         with suppress(ImportError, OSError):
             import_module("tensorrt_libs")
-
-
-def float32(answer: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Floats as float32."""
-    return answer.astype(np.float32, copy=False) if answer.dtype.kind == "f" else answer

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bakeoff.backends import Model, Unsupported
 from bakeoff_backends.onnx_gemm import constant_products, unfold_gemms
-from bakeoff_backends.onnx_quantising import is_large, read, refusing
+from bakeoff_backends.onnx_quantising import is_large, read, refusals
 
 BLOCK = 32
 """Consecutive inputs of a layer that share one scale; on MiniLM in 8 bits half the error of 64."""
@@ -28,7 +28,7 @@ def weight_only(model: Model, path: Path, bits: int) -> None:
     chosen = [node.name for node in constant_products(source) if weights[node.input[1]][0] >= BLOCK]
     if not chosen:
         raise Unsupported(f"nothing to quantise: no MatMul or Gemm with constant weights has {BLOCK} inputs or more")
-    with refusing():
+    with refusals():
         from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
         quantiser = MatMulNBitsQuantizer(

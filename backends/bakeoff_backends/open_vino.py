@@ -7,8 +7,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
 from bakeoff.backends import (
     FP32,
     Arrays,
@@ -22,6 +20,7 @@ from bakeoff.backends import (
     Setting,
     Unavailable,
     has_bf16,
+    owned,
     require_device,
     splits,
 )
@@ -118,7 +117,7 @@ class OpenVinoSession(Session):
             values = inputs[name]
             request.set_tensor(port, self._tensor(values, shared_memory=values.flags.writeable))
         request.infer(share_outputs=True)
-        return {name: _owned(request.get_tensor(port).data) for name, port in self._outputs}
+        return {name: owned(request.get_tensor(port).data) for name, port in self._outputs}
 
     def lane(self, index: int) -> Session:
         """An infer request of its own for each thread but the first."""
@@ -128,7 +127,3 @@ class OpenVinoSession(Session):
         """Drop the request and the compiled model."""
         self._request = self._compiled = None
         self._inputs, self._outputs = [], []
-
-
-def _owned(result: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return np.array(result, dtype=np.float32 if result.dtype.kind == "f" else None, order="C")

@@ -21,19 +21,18 @@ from bakeoff.backends import (
     Session,
     Setting,
     Unavailable,
+    as_float32,
     require_device,
     splits,
 )
-from bakeoff_backends import aten_graph, torch_session
-from bakeoff_backends.batch_ladder import Ladder
+from bakeoff_backends import aten_graph, fixed_shapes, torch_session
+from bakeoff_backends.fixed_batches import Ladder
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 REMEDY = "pip install 'bakeoff[tensorflow]'"
 SIGNATURE, LADDER = "serving_default", "ladder.json"
-
-Array = np.ndarray[Any, Any]
 
 
 class TensorFlow(Backend):
@@ -71,20 +70,28 @@ class TensorFlow(Backend):
         """Write a SavedModel with free axes left free; raises Unsupported with the operator that has no translation."""
         self.require(precision, device)
         tensorflow = _engine(setting)
-        graph = aten_graph.read(torch_session.read(model.file(*self.formats)))
+        program = torch_session.read(model.file(*self.formats))
+        graph = aten_graph.read(program)
         path = into / "saved_model"
         _save(tensorflow, graph, model, path)
-        Ladder.of(graph, model).write(into / LADDER)
+        fixed_shapes.ladder(program, graph, model, setting).write(into / LADDER)
         return Artifact(path, precision, model.inputs, model.outputs)
 
     def load(self, artifact: Artifact, setting: Setting, device: str) -> Session:
-        """The SavedModel's signature. Threads and oneDNN are the process's: only its first load sets them."""
-        tensorflow = _engine(setting)
-        return TensorFlowSession(tensorflow, artifact, bool(setting.options.get("xla", False)))
+        """The SavedModel's signature; with XLA, which compiles it for each new size, for the sizes of a ladder alone.
+
+        Threads and oneDNN are the process's: only its first load sets them.
+        """
+        xla = bool(setting.options.get("xla", False))
+        call = Call(_engine(setting), artifact, xla)
+        ladder = Ladder.read(artifact.path.parent / LADDER) if xla else Ladder((), (), ())
+        for size in ladder.sizes:
+            call.compile(size)
+        return ladder.session(call)
 
 
-class TensorFlowSession(Session):
-    """The SavedModel's signature. XLA compiles it for each new batch size, and so gets only those of a ladder.
+class Call:
+    """The SavedModel's signature, or the same compiled by XLA.
 
     Two of its ways in are TensorFlow's own and not public: the flat call, for the public one matches every tensor with
     the signature again, and the tensors' constructor, for `tf.constant` finds the device anew each time.
@@ -93,32 +100,25 @@ class TensorFlowSession(Session):
     def __init__(self, tensorflow: Any, artifact: Artifact, xla: bool) -> None:
         self._loaded, any_tensor = tensorflow.saved_model.load(str(artifact.path)), tensorflow.constant(0)
         self._tensor, self._device = type(any_tensor), any_tensor.device
-        self._inputs, self._outputs = tuple(tensor.name for tensor in artifact.inputs), artifact.outputs
-        self._ladder = Ladder.read(artifact.path.parent / LADDER) if xla else None
+        self._outputs = artifact.outputs
         function = self._loaded.signatures[SIGNATURE]
         if xla:
             function = _compiled(tensorflow, function)
         self._call, self._captured = function._call_flat, function.captured_inputs
-        self._order = [place.name.partition(":")[0] for place in function.inputs[: len(self._inputs)]]
+        self._places = function.inputs[: len(artifact.inputs)]
+        self._order = [place.name.partition(":")[0] for place in self._places]
 
-    def infer(self, inputs: Arrays) -> Arrays:
+    def __call__(self, inputs: Arrays) -> Arrays:
         """Run one request; TensorFlow copies the arrays in, and out again."""
-        arrays = [inputs[name] for name in self._inputs]
-        if self._ladder is None or self._ladder.items(arrays) in self._ladder.sizes:
-            answers = self._run(arrays)
-        else:
-            answers = self._ladder.unpad(self._run(self._ladder.pad(arrays)), self._ladder.items(arrays))
-        return {name: _owned(values) for name, values in zip(self._outputs, answers, strict=True)}
+        given = [self._tensor(inputs[name], self._device, None) for name in self._order]
+        answers = self._call(given, self._captured)
+        return {name: as_float32(answers[name].numpy()) for name in self._outputs}
 
-    def close(self) -> None:
-        """Drop the model."""
-        self._loaded = self._call = None
-        self._captured = []
-
-    def _run(self, arrays: list[Array]) -> list[Array]:
-        given = dict(zip(self._inputs, arrays, strict=True))
-        answers = self._call([self._tensor(given[name], self._device, None) for name in self._order], self._captured)
-        return [answers[name].numpy() for name in self._outputs]
+    def compile(self, size: int) -> None:
+        """Compile for a size ahead of its first request."""
+        shapes = [[size if axis is None else axis for axis in place.shape] for place in self._places]
+        types = [place.dtype.as_numpy_dtype for place in self._places]
+        self({name: np.zeros(*each) for name, *each in zip(self._order, shapes, types, strict=True)})
 
 
 def _engine(setting: Setting) -> Any:
@@ -164,8 +164,3 @@ def _compiled(tensorflow: Any, signature: Any) -> Any:
 
     specs = signature.structured_input_signature[1]
     return tensorflow.function(call, jit_compile=True, autograph=False).get_concrete_function(**specs)
-
-
-def _owned(values: Array) -> Array:
-    """What `numpy()` copied, in the format's type."""
-    return np.asarray(values, dtype=np.float32 if values.dtype.kind == "f" else None, order="C")

@@ -54,12 +54,13 @@ class Plan:
         if free:
             config.add_optimization_profile(profile)
         place = Path(os.environ.get(CACHE_VARIABLE) or cache)
-        timings = config.create_timing_cache(place.read_bytes() if place.exists() else b"")
-        config.set_timing_cache(timings, ignore_mismatch=False)
+        _recall(config, place.read_bytes() if place.exists() else b"")
         built = builder.build_serialized_network(network, config)
         if built is None:
             raise Unsupported(f"TensorRT {trt.__version__} finds no implementation of it in {self._precision}")
-        place.write_bytes(bytes(config.get_timing_cache().serialize()))
+        written = place.with_name(f".{place.name}.{os.getpid()}")
+        written.write_bytes(bytes(config.get_timing_cache().serialize()))
+        written.replace(place)  # whole or not at all: builds side by side may share it
         return bytes(built)
 
     def _set(self, config: Any) -> None:
@@ -70,6 +71,14 @@ class Plan:
             config.set_flag(getattr(trt.BuilderFlag, BUILDER_FLAGS[self._precision]))
         if self._level is not None:
             config.builder_optimization_level = self._level
+
+
+def _recall(config: Any, stored: bytes) -> None:
+    """Give the builder the timings that are stored; none where they are another version's or another GPU's."""
+    for timings in (stored, b""):
+        cache = config.create_timing_cache(timings)
+        if cache is not None and config.set_timing_cache(cache, ignore_mismatch=False):
+            return
 
 
 def shapes(tensor: Tensor, model: Model) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:

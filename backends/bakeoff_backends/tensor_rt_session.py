@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bakeoff.backends import Arrays, Artifact, Session
+from bakeoff.backends import Arrays, Artifact, Session, Unsupported, owned
 from bakeoff_backends.nvidia_driver import Driver, Room, Stream
 
 
@@ -34,7 +34,7 @@ class TensorRtSession(Session):
         for name, host in pinned.items():
             self._rooms[name].fetch(host.nbytes, self._stream)
         self._stream.wait()
-        return {name: _owned(host) for name, host in pinned.items()}
+        return {name: owned(host) for name, host in pinned.items()}
 
     def lane(self, index: int) -> Session:
         """A context, a stream and buffers of its own for each thread but the first."""
@@ -55,8 +55,8 @@ class TensorRtSession(Session):
 
     def _give(self, name: str, values: np.ndarray[Any, Any]) -> None:
         if not self._context.set_input_shape(name, values.shape):
-            largest = self._engine.get_tensor_profile_shape(name, 0)[2]
-            raise ValueError(f"input {name} of shape {values.shape} is larger than the engine's {tuple(largest)}")
+            least, _, largest = map(tuple, self._engine.get_tensor_profile_shape(name, 0))
+            raise ValueError(f"input {name} of shape {values.shape}: the engine takes those from {least} to {largest}")
         room = self._rooms[name]
         host = room.array(values.shape, self._dtypes[name])
         host[...] = values
@@ -64,11 +64,9 @@ class TensorRtSession(Session):
         room.send(host.nbytes, self._stream)
 
     def _expect(self, name: str) -> np.ndarray[Any, Any]:
-        room = self._rooms[name]
-        host = room.array(tuple(self._context.get_tensor_shape(name)), self._dtypes[name])
+        shape, room = tuple(self._context.get_tensor_shape(name)), self._rooms[name]
+        if any(axis < 0 for axis in shape):
+            raise Unsupported(f"the size of output {name} depends on the values of a request: no memory waits for it")
+        host = room.array(shape, self._dtypes[name])
         self._context.set_tensor_address(name, room.address)
         return host
-
-
-def _owned(host: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return np.array(host, dtype=np.float32 if host.dtype.kind == "f" else None, order="C")

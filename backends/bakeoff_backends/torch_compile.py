@@ -124,14 +124,18 @@ class TorchCompile(Backend):
         def call_s() -> list[float]:
             return times_s([self.load(each, setting, device) for each in made.values()], model.samples)
 
-        on_cpu = device == "cpu"
-        for frozen in (False, True) if on_cpu and precision == FP32 else (on_cpu,):
-            add(freezing=frozen)
-        if len(made) > 1 and 0.0 < min(call_s()) < SHORT_CALL_S:
+        def attempt(**options: bool) -> None:
             try:
-                add(freezing=True, max_autotune=True)
+                add(**options)
             except Exception:
                 traceback.print_exc()
+
+        on_cpu = device == "cpu"
+        add(freezing=on_cpu and precision != FP32)
+        if on_cpu and precision == FP32:
+            attempt(freezing=True)
+        if len(made) > 1 and 0.0 < min(call_s()) < SHORT_CALL_S:
+            attempt(freezing=True, max_autotune=True)
         found_s = call_s() if len(made) > 1 else [0.0]
         kept = list(made)[found_s.index(min(found_s))]
         told = ", ".join(f"{name} {seconds * 1e6:.0f} us" for name, seconds in zip(made, found_s, strict=True))
@@ -150,10 +154,13 @@ class TorchCompile(Backend):
         """
         torch_session.set_threads(setting.threads)
         graphs = bool(setting.options.get("graphs", False))
-        model = _load(artifact.path, graphs)
+        run = _load(artifact.path, graphs).loader.boxed_run
+
+        def model(*tensors: Any) -> Any:
+            return run(list(tensors))
+
         if device == "cpu":
-            run = model.loader.boxed_run
-            return torch_session.TorchSession(lambda *tensors: run(list(tensors)), artifact, flat=True)
+            return torch_session.TorchSession(model, artifact, flat=True)
         import torch
 
         torch_cuda.multiply_in(artifact.precision)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bakeoff.backends import Unsupported
+from bakeoff.backends import Unsupported, describe, ran_out_of_memory
 from bakeoff_backends.torch_cuda import Runner, leaves
 
 if TYPE_CHECKING:
@@ -64,9 +64,9 @@ class GraphRunner(Runner):
         try:
             with torch.cuda.graph(graph, pool=self._pool):
                 answers = leaves(self._model(*inputs))
-        except torch.OutOfMemoryError:
-            raise
         except RuntimeError as error:
-            first_line = str(error).strip().partition("\n")[0]
-            raise Unsupported(f"it cannot be recorded as a CUDA graph: {first_line}") from error
+            cause = error.__context__ or error  # an error ends the recording, which then fails with words of its own
+            if ran_out_of_memory(cause):
+                raise cause from None
+            raise Unsupported(f"it cannot be recorded as a CUDA graph: {describe(cause)}") from error
         return Recorded(graph, inputs, answers)

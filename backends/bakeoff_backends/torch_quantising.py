@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
 
-from bakeoff.backends import Arrays, Model, Unsupported, cpu_flags
+from bakeoff.backends import Arrays, Model, Unsupported, cpu_flags, refusing
 from bakeoff_backends import torch_graph
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def quantised(program: ExportedProgram, model: Model, precision: str) -> Exporte
         module = _static(module, [_arguments(model, each) for each in _some(model)])
     else:
         module = _dynamic(module)
-    with _refusing():
+    with _refusals():
         made: ExportedProgram = torch_graph.again(program, module)
         return made if precision == STATIC else made.run_decompositions({})
 
@@ -89,7 +89,7 @@ def _dynamic(module: GraphModule) -> GraphModule:
         module.graph.erase_node(node)
     module.graph.eliminate_dead_code()
     module.recompile()
-    with _refusing():
+    with _refusals():
         quantize_(module, Int8DynamicActivationInt8WeightConfig())
     return module
 
@@ -101,7 +101,7 @@ def _static(module: GraphModule, requests: Sequence[tuple[Any, ...]]) -> GraphMo
     from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer
 
     scheme = x86_inductor_quantizer.get_default_x86_inductor_quantization_config()
-    with torch.no_grad(), _refusing():
+    with torch.no_grad(), _refusals():
         prepared = prepare_pt2e(module, x86_inductor_quantizer.X86InductorQuantizer().set_global(scheme))
         for arguments in requests:
             prepared(*arguments)
@@ -128,12 +128,6 @@ def _arguments(model: Model, sample: Arrays) -> tuple[Any, ...]:
     return tuple(torch.from_numpy(sample[tensor.name].copy()) for tensor in model.inputs)
 
 
-@contextmanager
-def _refusing() -> Iterator[None]:
-    """Whatever torchao or the second export raises, as Unsupported; memory that ran out stays that."""
-    try:
-        yield
-    except (Unsupported, MemoryError):
-        raise
-    except Exception as error:
-        raise Unsupported(f"torchao cannot quantise it: {type(error).__name__}: {error}") from error
+def _refusals() -> AbstractContextManager[None]:
+    """Whatever torchao or the second export raises, as Unsupported."""
+    return refusing("torchao cannot quantise it:")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bakeoff.backends import Arrays, Artifact, Facts, Session, Unavailable, require_device
+from bakeoff.backends import FP32, Arrays, Artifact, Facts, Model, Session, Unavailable, require_device
 from bakeoff_backends import torch_cuda
 
 if TYPE_CHECKING:
@@ -91,6 +91,11 @@ class TorchSession(Session):
     def close(self) -> None:
         """Drop the model."""
         self._model = None
+
+
+def called(module: Any, model: Model) -> Callable[[Arrays], Arrays]:
+    """A program's module as a call on arrays, which takes any number of items: what engines are held to."""
+    return TorchSession(module, Artifact(Path(), FP32, model.inputs, model.outputs)).infer
 
 
 def _writes_in_place(node: Node) -> bool:

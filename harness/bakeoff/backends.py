@@ -11,7 +11,8 @@ import inspect
 import json
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -29,6 +30,16 @@ Arrays = Mapping[str, np.ndarray[Any, Any]]
 Instances = Literal["threads", "streams", "processes"]
 Option = str | int | float | bool
 
+OUT_OF_MEMORY = (
+    "out of memory",
+    "failed to allocate",
+    "can't allocate memory",
+    "oom when allocating",
+    "alloc_failed",
+    "bad_alloc",
+)
+"""What engines say, in lower case, where the memory of the host or of a GPU runs out and they raise no MemoryError."""
+
 FP32 = "fp32"
 LOSSLESS = frozenset({FP32})
 
@@ -42,8 +53,39 @@ class Unavailable(Exception):  # noqa: N818 - a result, not an error
         self.remedy = remedy
 
 
+class OtherDevice(Unavailable):
+    """The engine is not made for this device, whatever is installed."""
+
+
 class Unsupported(Exception):  # noqa: N818 - a result, not an error
     """The engine is here but cannot take this model, precision or setting; the message says what it stumbled over."""
+
+
+def describe(error: BaseException) -> str:
+    """An exception as one short line: its type and the first line of its message."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}"[:300] if lines else type(error).__name__
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether it says that memory ran out, the host's or a GPU's."""
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY)
+
+
+@contextmanager
+def refusing(said: str, words: Callable[[Exception], str] = describe) -> Iterator[None]:
+    """What an engine raises over a model becomes Unsupported: `said`, and then the error's `words`.
+
+    Unsupported and Unavailable stay what they are, and memory that ran out is no refusal.
+    """
+    try:
+        yield
+    except (Unsupported, Unavailable):
+        raise
+    except Exception as error:
+        if ran_out_of_memory(error):
+            raise
+        raise Unsupported(f"{said} {words(error)}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +214,6 @@ class Session(ABC):
         """What thread `index` uses (an infer request, a VM). Default: this session, for thread-safe engines."""
         return self
 
-    def submit(self, inputs: Arrays, done: Callable[[Arrays], None]) -> None:
-        """Start a request and call `done` with its outputs; for engines and servers that are asynchronous by nature."""
-        done(self.infer(inputs))
-
     def baseline(self, inputs: Arrays) -> Session | None:
         """For a server elsewhere: a session like this one, before a stub on this machine that answers at once with what
         the server answers to `inputs`, so that its calls take what the client takes. Default: None, nothing is remote.
@@ -279,11 +317,21 @@ def thread_environment(threads: int) -> dict[str, str]:
     return dict.fromkeys(counted, str(threads)) | quiet
 
 
+def as_float32(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Floats as float32, for an answer that is the caller's already."""
+    return values.astype(np.float32, copy=False) if values.dtype.kind == "f" else values
+
+
+def owned(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A copy in C order, floats as float32 (numpy has no bf16: its kind is V), for an answer in an engine's buffer."""
+    return np.array(values, dtype=np.float32 if values.dtype.kind in "fV" else None, order="C")
+
+
 def require_device(engine: str, device: str, *devices: str) -> None:
-    """Raise Unavailable where an engine does not run on `device`, the usual one of its `devices` first."""
+    """Raise OtherDevice where an engine does not run on `device`, the usual one of its `devices` first."""
     if device not in devices:
         usual = f"set resources.device: {devices[0]}" + (" or leave it out" if devices[0] == "cpu" else "")
-        raise Unavailable(f"{engine} runs on {' and '.join(devices)} alone", usual)
+        raise OtherDevice(f"{engine} runs on {' and '.join(devices)} alone", usual)
 
 
 def cpu_flags() -> frozenset[str]:

@@ -38,6 +38,13 @@ class Absent(Least):
         raise Unavailable("the engine is not here", "pip install engine")
 
 
+class Broken(Least):
+    """Here, and its library is not."""
+
+    def probe(self, device):
+        raise OSError("libengine.so: cannot open shared object file")
+
+
 class OnGpus(Least):
     """Least, on a device that a GPU's suite must name, and with a setting that only one there has."""
 

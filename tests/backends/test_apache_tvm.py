@@ -76,6 +76,28 @@ except Unavailable as absent:
     assert child("-c", program) == "TVM finds no CUDA device"
 
 
+ON_A_GPU = """
+import sys
+from types import SimpleNamespace
+import numpy as np, tvm
+from bakeoff.backends import Unavailable
+from bakeoff_backends import apache_tvm
+tvm.target.Target.from_device = staticmethod(lambda place: place)
+apache_tvm._cuda = lambda: SimpleNamespace(compute_version="9.0", device_name="NVIDIA Fake")
+apache_tvm._one_and_one = lambda target, place: np.full(4, float(sys.argv[1]), np.float32)
+try:
+    print(apache_tvm.ApacheTvm().probe("cuda").version.partition("+")[2])
+except Unavailable as absent:
+    print(absent.reason)
+"""
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize(("answer", "told"), [("2", "sm_90"), ("3", "TVM computes 1 + 1 wrongly here")])
+def test_on_a_gpu_the_probe_computes_too(answer, told):
+    assert child("-c", ON_A_GPU, answer) == told
+
+
 ABSENT = f"""
 import sys
 sys.modules["tvm"] = None

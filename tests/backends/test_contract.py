@@ -3,6 +3,7 @@
 import sys
 from dataclasses import asdict
 
+import numpy as np
 import pytest
 
 import bakeoff.backends
@@ -15,8 +16,13 @@ from bakeoff.backends import (
     Tensor,
     Unavailable,
     Unsupported,
+    as_float32,
     build_key,
     create,
+    describe,
+    owned,
+    ran_out_of_memory,
+    refusing,
     splits,
 )
 
@@ -82,6 +88,59 @@ def test_what_is_on_request_stays_so_behind_a_batcher_and_nothing_is_by_itself()
 
 def test_unavailable_shows_its_remedy():
     assert str(Unavailable("no engine", "pip install engine")) == "no engine (pip install engine)"
+
+
+def test_an_error_is_told_in_one_short_line():
+    assert describe(ValueError("first\nsecond")) == "ValueError: first"
+    assert describe(KeyError()) == "KeyError"
+    assert len(describe(ValueError("x" * 9999))) == 300
+
+
+@pytest.mark.parametrize(
+    ("error", "memory"),
+    [
+        (MemoryError(), True),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"), True),
+        (ValueError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 8589934592 bytes."), True),
+        (ValueError("OOM when allocating tensor with shape[4096,4096]"), True),
+        (RuntimeError("Failed to allocate memory for requested buffer of size 17179869184"), True),
+        (RuntimeError("CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"), True),
+        (RuntimeError("the server: RESOURCE_EXHAUSTED: Received message larger than max"), False),
+        (KeyError("memory_format"), False),
+    ],
+)
+def test_every_engines_words_for_memory_that_ran_out_are_known(error, memory):
+    assert ran_out_of_memory(error) is memory
+    with pytest.raises(type(error) if memory else Unsupported) as raised, refusing("the engine cannot do it:"):
+        raise error
+    assert memory or str(raised.value) == f"the engine cannot do it: {describe(error)}"
+
+
+@pytest.mark.parametrize("refusal", [Unsupported("no"), Unavailable("no", "install it")])
+def test_a_refusal_stays_as_it_is(refusal):
+    with pytest.raises(type(refusal)) as raised, refusing("the engine cannot do it:"):
+        raise refusal
+    assert raised.value is refusal
+
+
+def test_answers_are_float32_and_a_copy_where_they_are_to_be_owned():
+    held = np.asfortranarray(np.ones((2, 3), np.float64))
+    answer = owned(held)
+    assert (answer.dtype, answer.flags.c_contiguous, np.shares_memory(answer, held)) == (np.float32, True, False)
+    ids = np.arange(3)
+    assert owned(ids).dtype == as_float32(ids).dtype == ids.dtype
+    assert not np.shares_memory(owned(ids), ids)
+    same = np.ones(3, np.float32)
+    assert np.shares_memory(as_float32(same), same)
+    assert as_float32(same.astype(np.float16)).dtype == np.float32
+
+
+def test_bf16_which_numpy_does_not_know_becomes_float32():
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    assert owned(np.array([1.5, 2.0], ml_dtypes.bfloat16)).tolist() == [1.5, 2.0]
+    assert owned(np.array([1.5], ml_dtypes.bfloat16)).dtype == np.float32
 
 
 PLUGIN = """

@@ -66,4 +66,4 @@ def test_torch_compile_on_a_gpu_needs_triton(monkeypatch):
 def test_an_onnxruntime_without_cuda_names_what_it_has_and_the_package():
     reason, remedy = told(create(registered()["onnxruntime"].value).probe, "cuda")
     assert reason.startswith("this onnxruntime has no CUDAExecutionProvider, only ")
-    assert remedy == "pip install 'onnxruntime-gpu[cuda,cudnn]', in an environment without onnxruntime"
+    assert remedy == "pip install 'bakeoff[onnxruntime-gpu]', in an environment without onnxruntime"

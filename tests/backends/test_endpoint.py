@@ -1,6 +1,7 @@
 """The endpoint backend before small real servers: every protocol, TLS, secrets, and what goes wrong."""
 
 import json
+import os
 import socket
 import time
 from contextlib import closing
@@ -14,6 +15,7 @@ from bakeoff.backends import Resources, Setting, Unavailable, Unsupported, confi
 from bakeoff.conformance import ranker, run
 from bakeoff_backends.endpoint_rest import TfServing, dig, filled
 from bakeoff_backends.endpoint_server import RefusedError, Server, UnreadableError
+from bakeoff_backends.endpoint_stub import Stub
 
 TARGET = "bakeoff_backends.endpoint:Endpoint"
 TEMPLATE = {
@@ -82,6 +84,17 @@ def test_its_clients_own_time_is_taken_before_a_stub_with_the_same_answer(
                 answer = baseline.infer(model.samples[0])["score"]
                 np.testing.assert_allclose(answer, tiny_score(model.samples[0]), rtol=1e-5)
         assert len(server.asked) == asked, "the server has no part in it"
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="with one CPU there is no other")
+def test_the_stub_has_the_cpus_that_its_clients_process_leaves(monkeypatch):
+    allowed = os.sched_getaffinity(0)
+    own = {min(allowed)}
+    monkeypatch.setattr(os, "getppid", os.getpid)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: allowed if pid == os.getpid() else own)
+    with closing(Stub("http", b"")) as stub:
+        monkeypatch.undo()
+        assert os.sched_getaffinity(stub._process.pid) == allowed - own
 
 
 def test_over_tls_with_an_authority_of_ones_own(tiny_score, model, tmp_path):
@@ -170,6 +183,16 @@ def test_a_server_that_misbehaves_is_unavailable(tiny_score, behave, said):
 def test_another_signature_is_unsupported_with_what_differs(server, model, tmp_path, inputs, outputs, said):
     server.inputs, server.outputs = inputs or server.inputs, outputs or server.outputs
     with pytest.raises(Unsupported, match=said):
+        backend(server).build(model, "fp32", Setting("c1"), "cpu", tmp_path)
+
+
+def test_a_server_that_is_gone_when_it_is_to_be_built_for_is_unavailable(server, model, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        nowhere = closed.getsockname()[1]
+    with pytest.raises(Unavailable, match="refuses connections"):
+        backend(server, url=f"http://127.0.0.1:{nowhere}").build(model, "fp32", Setting("c1"), "cpu", tmp_path)
+    server.behave = lambda handler: handler.wfile.write(b"SSH-2.0\r\n\r\n") and True
+    with pytest.raises(Unavailable, match="does not speak HTTP"):
         backend(server).build(model, "fp32", Setting("c1"), "cpu", tmp_path)
 
 

@@ -1,11 +1,12 @@
-"""Which batch sizes are built for, how a request goes through them, and which models cannot go that way."""
+"""Which batch sizes are built or compiled for, how a request goes through them, and which models cannot go that way."""
 
 import numpy as np
 import pytest
 
 from bakeoff.backends import Model, Tensor, Unsupported
 from bakeoff_backends import fixed_batches
-from bakeoff_backends.fixed_batches import BatchSession
+from bakeoff_backends.aten_graph import Graph
+from bakeoff_backends.fixed_batches import BatchSession, Ladder
 
 INPUTS = (Tensor("x", "float32", (None, 2)), Tensor("history", "float32", (1, 2), per="request"))
 
@@ -48,7 +49,7 @@ def test_of_many_sizes_the_powers_of_two_and_the_largest_are_built():
 def test_without_a_free_axis_there_is_one_file_and_nothing_is_padded():
     fixed = (Tensor("x", "float32", (3, 2)), INPUTS[1])
     assert fixed_batches.sizes(model(3, samples=(3,), inputs=fixed)) == (1,)
-    assert BatchSession({1: by_item}, fixed).infer(request(3))["y"].shape == (3,)
+    assert BatchSession({1: by_item}, (), ("y",)).infer(request(3))["y"].shape == (3,)
 
 
 @pytest.mark.parametrize("built", [(1,), (2,), (1, 4, 8), (3, 7)])
@@ -65,25 +66,25 @@ def test_each_item_is_answered_once_and_in_order_whatever_the_sizes(built, items
 
         return call
 
-    session = BatchSession({size: at(size) for size in built}, INPUTS)
+    session = BatchSession({size: at(size) for size in built}, ("x",), ("y",))
     assert np.array_equal(session.infer(request(items))["y"], by_item(request(items))["y"])
     assert len(seen) == 1 or items > max(built)
 
 
 @pytest.mark.parametrize("items", [1, 3, 4, 5, 11])
 def test_every_call_begins_with_the_requests_first_row(items):
-    session = BatchSession({4: after_the_first}, INPUTS)
+    session = BatchSession({4: after_the_first}, ("x",), ("y",))
     assert np.array_equal(session.infer(request(items))["y"], after_the_first(request(items))["y"])
 
 
 def test_a_request_is_left_as_it_is():
     given = request(3)
-    BatchSession({4: by_item}, INPUTS).infer(given)
+    BatchSession({4: by_item}, ("x",), ("y",)).infer(given)
     assert all(np.array_equal(values, request(3)[name]) for name, values in given.items())
 
 
 def test_a_closed_session_holds_no_engine():
-    session = BatchSession({1: by_item}, INPUTS)
+    session = BatchSession({1: by_item}, ("x",), ("y",))
     session.close()
     session.close()
     with pytest.raises(KeyError):
@@ -127,3 +128,58 @@ def test_the_files_of_an_artifact_are_found_by_size(tmp_path):
     for size in (16, 2, 1):
         fixed_batches.file(tmp_path, size, ".tflite").touch()
     assert list(fixed_batches.files(tmp_path, ".tflite")) == [1, 2, 16]
+
+
+# engines that compile for each size
+
+
+def ladder(whole=by_item, axes=(("s0", 2), (1, 2)), sizes=(1, 20), samples=(5,)):
+    graph = Graph(dict(zip(("x", "history"), axes, strict=True)), {}, (), (), (("s0",),))
+    return Ladder.of(graph, model(*sizes, samples=samples), whole)
+
+
+def test_few_sizes_are_compiled_for_as_they_are_and_many_as_powers_of_two():
+    assert ladder() == Ladder((1, 5, 20), ("x",), ("y",))
+    assert ladder(sizes=range(1, 17)).sizes == tuple(range(1, 17))
+    assert ladder(sizes=range(1, 71)).sizes == (1, 2, 4, 8, 16, 32, 64, 70)
+
+
+@pytest.mark.parametrize(
+    ("items", "size"), [(1, 1), (2, 2), (3, 4), (9, 16), (17, 20), (20, 20), (21, 32), (700, 1024)]
+)
+def test_a_request_goes_to_the_next_size_or_power_of_two(items, size):
+    seen = []
+
+    def call(inputs):
+        seen.append(len(inputs["x"]))
+        return by_item(inputs)
+
+    answer = ladder(samples=()).session(call).infer(request(items))
+    assert np.array_equal(answer["y"], by_item(request(items))["y"])
+    assert seen == [size]
+
+
+def test_an_answer_to_the_whole_request_is_not_cut():
+    session = Ladder((4,), ("x",), ("y",)).session(lambda inputs: {**by_item(inputs), "user": np.arange(4)})
+    answer = session.infer(request(3))
+    assert (answer["y"].tolist(), answer["user"].tolist()) == (by_item(request(3))["y"].tolist(), [0, 1, 2, 3])
+
+
+@pytest.mark.parametrize("axes", [((5, 2), (1, 2)), (("s0", "s1"), (1, 2)), (("s0", 2), (1, "s1"))])
+def test_without_one_free_axis_alone_nothing_is_padded(axes):
+    found = ladder(axes=axes)
+    assert found == Ladder((), (), ())
+    assert np.array_equal(found.session(by_all).infer(request(3))["y"], by_all(request(3))["y"])
+
+
+def test_items_that_look_at_each_other_are_never_padded():
+    found = ladder(by_all)
+    assert found == Ladder((1, 5, 20), (), ())
+    assert ladder(by_all, sizes=range(1, 71)).sizes == ()
+    for items in (1, 3, 5, 30):
+        assert np.array_equal(found.session(by_all).infer(request(items))["y"], by_all(request(items))["y"])
+
+
+def test_a_ladder_is_read_as_it_was_written(tmp_path):
+    ladder().write(tmp_path / "ladder.json")
+    assert Ladder.read(tmp_path / "ladder.json") == ladder()

@@ -41,6 +41,29 @@ def test_what_it_cannot_build_is_unsupported_with_the_operator(tmp_path, name, p
     assert reason in child(str(HERE / "building.py"), TARGET, name, precision, str(tmp_path))
 
 
+MAPPED = """
+import sys, warnings
+warnings.simplefilter("ignore")
+from pathlib import Path
+from bakeoff.backends import Setting
+from bakeoff.conformance import ranker
+from bakeoff_backends.lite_rt import LiteRt
+folder = Path(sys.argv[1])
+ranker.write(folder, "exported")
+artifact = LiteRt().build(ranker.model(folder, ("exported",)), "int8-dynamic", Setting("2x1"), "cpu", folder)
+session = LiteRt().load(artifact, Setting("2x1", instances=2), "cpu")
+lane = session.lane(1)
+mapped = [line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if line.endswith(".tflite")]
+print(sorted(set(mapped)) == sorted(map(str, artifact.path.iterdir())), len(mapped) // len(set(mapped)))
+"""
+
+
+@pytest.mark.engines
+@pytest.mark.slow
+def test_files_are_mapped_and_not_held_in_memory_by_every_lane(tmp_path):
+    assert child("-c", MAPPED, str(tmp_path)) == "True 2"
+
+
 @pytest.mark.engines
 @pytest.mark.slow
 def test_products_of_ids_beyond_32_bits_are_right_or_refused(tmp_path):

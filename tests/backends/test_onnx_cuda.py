@@ -81,7 +81,7 @@ def test_a_session_that_falls_back_without_a_word_is_unavailable(install, driver
     with pytest.raises(Unavailable) as fell:
         OnnxRuntime().probe("cuda")
     assert fell.value.reason == f"onnxruntime fell back from {CUDA} to {CPU}"
-    assert "onnxruntime-gpu" in fell.value.remedy
+    assert "bakeoff[onnxruntime-gpu]" in fell.value.remedy
     install(falls_back_to=CUDA)
     with pytest.raises(Unavailable, match=f"onnxruntime fell back from {TENSORRT} to {CUDA}"):
         build(model, "fp32", ENGINES, tmp_path / "built")
@@ -92,7 +92,7 @@ def test_without_tensorrts_provider_its_settings_say_what_to_install(install, mo
     with pytest.raises(Unavailable) as absent:
         build(model, "fp32", ENGINES, tmp_path / "built")
     assert absent.value.reason == f"this onnxruntime has no {TENSORRT}, only {CUDA}, {CPU}"
-    assert "the TensorRT whose libnvinfer it links" in absent.value.remedy
+    assert "and TensorRT 10, whose libnvinfer it links" in absent.value.remedy
 
 
 @pytest.mark.parametrize(("precision", "tf32"), [("fp32", "0"), ("tf32", "1"), ("fp16", "0")])

@@ -10,7 +10,10 @@ from bakeoff.backends import Resources, create, has_bf16, registered
 from bakeoff.contest.probing import ask_backend
 from bakeoff.measure.engine_room import Probed
 from bakeoff.scenario.recipe import PRECISIONS
+from bakeoff.show.recipes import _optimisation
 from bakeoff_backends import torch_quantising
+from bakeoff_backends.onnx_runtime import OnnxRuntime
+from bakeoff_backends.onnx_session import LEVELS
 
 HERE = Path(__file__).parent
 NAMES = ("onnxruntime", "openvino", "torch", "torch-compile")
@@ -100,7 +103,7 @@ def test_by_default_one_core_has_one_setting_and_two_cores_are_divided(name):
 @pytest.mark.parametrize(
     ("name", "found"),
     [
-        ("onnxruntime", ["1x1-nofuse", "1x1-basic"]),
+        ("onnxruntime", ["1x1-nofuse", "1x1-basic", "1x1-extended"]),
         ("openvino", []),
         ("torch", []),
         ("torch-compile", ["1x1-nofuse"]),
@@ -119,12 +122,19 @@ def test_further_precisions_are_on_request_and_all_that_are_offered_are_known_to
     assert offered <= set(PRECISIONS)
 
 
+def test_every_level_that_can_be_asked_for_can_be_deployed():
+    settings = OnnxRuntime().settings(Resources(1))
+    levels = {each.name: LEVELS[str(each.options["optimisation"])] for each in settings if each.on_request}
+    assert all(level in _optimisation(name) for name, level in levels.items())
+
+
 def test_what_is_on_request_is_told_from_the_backends_own_process():
     target = registered()["onnxruntime"].value
     found = ask_backend(target, "cpu", Resources(1))
     assert isinstance(found, Probed)
     assert found.on_request == create(target).on_request
-    assert [setting.name for setting in found.settings if setting.on_request] == ["1x1-nofuse", "1x1-basic"]
+    on_request = [setting.name for setting in found.settings if setting.on_request]
+    assert on_request == ["1x1-nofuse", "1x1-basic", "1x1-extended"]
 
 
 @pytest.mark.quality

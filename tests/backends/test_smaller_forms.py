@@ -168,7 +168,7 @@ def test_without_fusion_onnxruntime_gives_the_same_answers(small, tmp_path, prec
     backend = OnnxRuntime()
     artifact = built(backend, small, precision, tmp_path)
     fused = answer(backend, artifact)
-    for level in ("none", "basic"):
+    for level in ("none", "basic", "extended"):
         plain = answer(backend, artifact, Setting("1x1-other", options={"optimisation": level}))
         for name, values in plain.items():
             np.testing.assert_allclose(values, fused[name], rtol=1e-3, atol=2e-2 if precision != "fp32" else 1e-5)

@@ -25,6 +25,12 @@ def test_it_computes_real_models(tmp_path, number):
     assert all(error <= 1e-5 for error in found.values()), found
 
 
+@pytest.mark.engines
+@pytest.mark.slow
+def test_lists_whose_items_look_at_each_other_are_scored_as_they_are(tmp_path):
+    assert float(child(str(HERE / "building.py"), TARGET, "softmax-over-items", "fp32", str(tmp_path))) < 1e-6
+
+
 PROBE = """
 import sys
 {first}

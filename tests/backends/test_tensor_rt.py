@@ -178,6 +178,19 @@ def test_int8_has_symmetric_quantise_nodes_for_both_versions(install, model, tmp
     assert all(w.data_type == onnx.TensorProto.INT8 and not onnx.numpy_helper.to_array(w).any() for w in zeros)
 
 
+def test_int8_weights_have_all_their_bits_whatever_this_cpu_multiplies(model, tmp_path, monkeypatch):
+    from bakeoff_backends import onnx_quantising
+
+    monkeypatch.setattr(onnx_quantising, "cpu_flags", lambda: frozenset({"avx2"}))
+    largest = {}
+    for symmetric in (True, False):
+        onnx_quantising.static(model, tmp_path / "int8.onnx", symmetric=symmetric)
+        written = onnx.load(tmp_path / "int8.onnx").graph.initializer
+        weights = [onnx.numpy_helper.to_array(w) for w in written if w.name == "weight0_quantized"]
+        largest[symmetric] = max(int(np.abs(w.astype(int)).max()) for w in weights)
+    assert largest == {True: 127, False: 64}
+
+
 def test_the_profile_reaches_from_one_item_through_the_usual_to_what_a_batcher_makes(install, model, tmp_path):
     module = install()
     build(model, "fp32", tmp_path / "built")
@@ -216,6 +229,17 @@ def test_timings_are_kept_beside_the_engine_or_in_a_shared_file(install, model, 
     assert told(module, "config.create_timing_cache") == [(b"",), (b"from before",)]
     assert shared.read_bytes() == b"timings"
     assert not (tmp_path / "two" / "timing.cache").exists()
+
+
+def test_another_versions_timings_are_left_out_and_written_over(install, model, tmp_path, monkeypatch):
+    module = install()
+    shared = tmp_path / "shared.cache"
+    shared.write_bytes(b"from elsewhere")
+    monkeypatch.setenv("BAKEOFF_TENSORRT_TIMING_CACHE", str(shared))
+    build(model, "fp32", tmp_path / "built")
+    assert told(module, "config.create_timing_cache") == [(b"from elsewhere",), (b"",)]
+    assert [path.name for path in tmp_path.glob("*shared*")] == ["shared.cache"]
+    assert shared.read_bytes() == b"timings"
 
 
 def test_a_longer_search_is_told_to_the_builder(install, model, tmp_path):
@@ -260,11 +284,29 @@ def test_answers_are_right_owned_and_of_any_size_that_was_built(install, tmp_pat
     assert driver.calls.count("cuMemFree_v2") == driver.calls.count("cuMemAlloc_v2")
 
 
-def test_a_request_larger_than_the_engine_says_so(install, tmp_path):
+@pytest.mark.parametrize("items", [0, 9])
+def test_a_request_that_the_engine_was_not_built_for_says_so(install, tmp_path, items):
     _, built = artifact(install, tmp_path)
     session = TensorRt().load(built, Setting("1x1"), "cuda")
-    with pytest.raises(ValueError, match=r"input x of shape \(9, 4\) is larger than the engine's \(8, 4\)"):
-        session.infer({"x": np.ones((9, 4), np.float32)})
+    message = rf"input x of shape \({items}, 4\): the engine takes those from \(1, 4\) to \(8, 4\)"
+    with pytest.raises(ValueError, match=message):
+        session.infer({"x": np.ones((items, 4), np.float32)})
+
+
+def test_an_output_whose_size_the_values_decide_is_unsupported(install, tmp_path, monkeypatch):
+    _, built = artifact(install, tmp_path)
+    monkeypatch.setattr(fake_tensorrt.Context, "get_tensor_shape", lambda self, name: (-1, 4))
+    session = TensorRt().load(built, Setting("1x1"), "cuda")
+    with pytest.raises(Unsupported, match="the size of output y depends on the values of a request"):
+        session.infer({"x": np.ones((2, 4), np.float32)})
+
+
+def test_gpu_memory_that_runs_out_is_that(install, tmp_path, driver):
+    _, built = artifact(install, tmp_path)
+    session = TensorRt().load(built, Setting("1x1"), "cuda")
+    driver.do_cuMemAlloc_v2 = lambda *_: 2
+    with pytest.raises(MemoryError, match="cuMemAlloc_v2 finds no GPU memory"):
+        session.infer({"x": np.ones((2, 4), np.float32)})
 
 
 def test_an_engine_of_another_version_is_to_be_built_again(install, tmp_path):
@@ -297,3 +339,26 @@ def test_a_model_without_products_is_refused(tmp_path):
     model = Model({"onnx": tmp_path / "sum.onnx"}, (), ("y",))
     with pytest.raises(Unsupported, match="fp16: none of its 1 nodes is a MatMul, Gemm or Conv"):
         onnx_casting.cast_products(model, "fp16", tmp_path / "cast.onnx")
+
+
+def test_weights_that_a_branch_reads_too_stay_in_the_file(tmp_path):
+    node, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    x, flag = value("x", onnx.TensorProto.FLOAT, [2, 3]), value("flag", onnx.TensorProto.BOOL, [])
+    branches = {
+        name: onnx.helper.make_graph([node("MatMul", ["x", "w"], [name])], name, [], [value(name, 1, [2, 3])])
+        for name in ("then_branch", "else_branch")
+    }
+    nodes = [
+        node("MatMul", ["x", "w"], ["product"]),
+        node("If", ["flag"], ["chosen"], **branches),
+        node("Add", ["product", "chosen"], ["y"]),
+    ]
+    w = onnx.numpy_helper.from_array(np.arange(9, dtype=np.float32).reshape(3, 3), "w")
+    graph = onnx.helper.make_graph(nodes, "branching", [x, flag], [value("y", 1, [2, 3])], [w])
+    source, cast = tmp_path / "source.onnx", tmp_path / "cast.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), source)
+    onnx_casting.cast_products(Model({"onnx": source}, (), ("y",)), "fp16", cast)
+    assert {constant.name for constant in onnx.load(cast).graph.initializer} == {"w", "w_fp16"}
+    given = {"x": np.ones((2, 3), np.float32), "flag": np.array(True)}
+    found, expected = (ReferenceEvaluator(str(path)).run(None, given)[0] for path in (cast, source))
+    np.testing.assert_allclose(found, expected)

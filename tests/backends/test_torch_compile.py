@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from engine_child import child
 
-from bakeoff.backends import Session
-from bakeoff_backends import torch_quantising
+from bakeoff.backends import Model, Session, Setting
+from bakeoff_backends import torch_compile, torch_quantising, torch_session
 from bakeoff_backends.torch_compile import TorchCompile, times_s
 
 HERE = Path(__file__).parent
@@ -49,6 +49,29 @@ def test_a_pass_ends_where_its_samples_take_too_long():
     slow, slower = Sleeper(0.3, 0.0), Sleeper(0.35, 0.0)
     times_s([slow, slower], SAMPLES * 100)
     assert slower.calls < 30
+
+
+@pytest.fixture
+def without_torch(monkeypatch):
+    monkeypatch.setattr(torch_session, "set_threads", lambda threads: None)
+    monkeypatch.setattr(torch_compile, "_compiler", lambda: "c++")
+    for name in ("CXX", "TORCHINDUCTOR_CACHE_DIR", "TORCHINDUCTOR_COMPILE_THREADS"):
+        monkeypatch.setenv(name, "")
+
+
+def test_a_further_build_that_fails_leaves_the_plain_one(without_torch, monkeypatch, tmp_path):
+    def compiled(model, package, precision, device, options):
+        if options["freezing"]:
+            raise RuntimeError("no frozen weights today")
+        package.write_text("plain")
+
+    monkeypatch.setattr(torch_compile, "_compile", compiled)
+    model = Model({}, (), ("y",), SAMPLES)
+    artifact = TorchCompile().build(model, "fp32", Setting("1x1"), "cpu", tmp_path)
+    assert artifact.path.read_text() == "plain"
+    if "bf16" in TorchCompile().precisions("cpu"):
+        with pytest.raises(RuntimeError, match="no frozen weights today"):
+            TorchCompile().build(model, "bf16", Setting("1x1"), "cpu", tmp_path)
 
 
 @int8_here

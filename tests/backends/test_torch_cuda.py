@@ -9,7 +9,7 @@ import table_models
 import torch
 
 from bakeoff.backends import Resources, Setting, Unsupported
-from bakeoff_backends import torch_cuda, torch_cuda_graphs, torch_eager, torch_graph
+from bakeoff_backends import torch_compile, torch_cuda, torch_cuda_graphs, torch_eager, torch_graph, torch_session
 from bakeoff_backends.torch_compile import TorchCompile, _options
 from bakeoff_backends.torch_eager import TorchEager
 
@@ -154,9 +154,11 @@ def cuda(monkeypatch):
     @contextmanager
     def graph(_, pool):
         told.recorded += 1
-        yield
-        if told.broken:
-            raise RuntimeError(told.broken)
+        try:
+            yield
+        finally:
+            if told.broken:
+                raise RuntimeError(told.broken)
 
     @contextmanager
     def stream(_):
@@ -206,5 +208,37 @@ def test_what_a_graph_cannot_hold_is_unsupported(cuda, tmp_path):
     session = torch_cuda.CudaSession(
         torch_cuda_graphs.GraphRunner(doubled_view, table_models.CPU), table_models.artifact(tmp_path)
     )
-    with pytest.raises(Unsupported, match="it cannot be recorded as a CUDA graph: operation not permitted when stream"):
+    with pytest.raises(Unsupported, match="as a CUDA graph: RuntimeError: operation not permitted when stream"):
         session.infer(table_models.request(2))
+
+
+@pytest.mark.parametrize(
+    ("reason", "raised"),
+    [("a value is read on the host", Unsupported), ("CUDA out of memory. Tried to allocate 2 GiB", RuntimeError)],
+)
+def test_what_ended_a_recording_is_told_and_not_that_it_ended(cuda, tmp_path, reason, raised):
+    cuda.broken = "operation failed due to a previous error during capture"
+
+    def failing(dense, ids):
+        if cuda.recorded:
+            raise RuntimeError(reason)
+        return dense, ids
+
+    session = torch_cuda.CudaSession(
+        torch_cuda_graphs.GraphRunner(failing, table_models.CPU), table_models.artifact(tmp_path)
+    )
+    with pytest.raises(raised, match=reason):
+        session.infer(table_models.request(2))
+
+
+# AOTInductor
+
+
+def test_a_package_is_called_by_its_loader(monkeypatch, tmp_path):
+    """The package's own call would read its signature anew for each request: this one cannot be called."""
+    package = SimpleNamespace(loader=SimpleNamespace(boxed_run=lambda tensors: [2 * each for each in tensors]))
+    monkeypatch.setattr(torch_compile, "_load", lambda path, graphs: package)
+    monkeypatch.setattr(torch_session, "set_threads", lambda threads: None)
+    session = TorchCompile().load(table_models.artifact(tmp_path), Setting("1x1"), "cuda")
+    (doubled,) = session._runner._model(torch.ones(2))
+    assert doubled.tolist() == [2.0, 2.0]

@@ -1,14 +1,19 @@
 """The field of engines on a GPU: measured on the CPU here, told on made-up figures, and nothing where there is none."""
 
+import pickle
+import subprocess
+from dataclasses import asdict
+from types import SimpleNamespace
+
 import gpu_field
 import numpy as np
 import pytest
 import table_models
 from field import child
-from field.running import Ceilings, Row, Work
+from field.running import Ceilings, Field, Row, Work
 from field.telling import break_even, ceiling_lines, table
 
-from bakeoff.backends import Model, Tensor, Unavailable
+from bakeoff.backends import Model, Session, Setting, Tensor, Unavailable
 from bakeoff.measure import host
 
 WORK = Work((0.0, 2e6), (1e6, 1e3))
@@ -16,6 +21,7 @@ CEILINGS = {
     "cpu": Ceilings(10e9, {"fp32": 50e9}),
     "cuda": Ceilings(4e12, {"fp32": 60e12, "fp16": 900e12}, 50e9),
 }
+GIVEN = Model({}, (Tensor("x", "float32", (None, 1)),), ("y",), [{"x": np.arange(90, dtype=np.float32)[:, None]}])
 ROWS = (
     Row("ctr-dlrm", "cpu", "torch/fp32/1x1", "fp32", {1: 1e-4, 32: 2e-3, 4096: 0.2}),
     Row("ctr-dlrm", "cuda", "torch/fp32/1x1-graphs", "fp32", {1: 2e-4, 32: 2.5e-4, 4096: 1e-3}),
@@ -70,23 +76,59 @@ def test_without_a_gpu_it_says_that_nothing_was_measured(monkeypatch, capsys):
     assert told == ["Some CPU; 1 core(s); GPUs: none", "Nothing was measured: no CUDA device; run it elsewhere"]
 
 
-def test_a_request_of_any_size_is_made_of_a_samples_rows():
+def test_requests_of_any_size_are_made_of_the_samples_rows_in_turn():
     inputs = (Tensor("x", "float32", (None, 2)), Tensor("user", "int64", (1, 3), "request"))
-    sample = {"x": np.arange(6, dtype=np.float32).reshape(3, 2), "user": np.ones((1, 3), np.int64)}
-    made = child.request_of(Model({}, inputs, (), [sample]), 4)
-    assert made["x"].tolist() == [[0, 1], [2, 3], [4, 5], [0, 1]]
-    assert made["user"] is sample["user"]
+    samples = [
+        {"x": np.arange(6, dtype=np.float32).reshape(3, 2) + 6 * k, "user": np.full((1, 3), k)} for k in range(2)
+    ]
+    first, second, third = child.requests_of(Model({}, inputs, (), samples), 4, 3)
+    assert first["x"].tolist() == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    assert second["x"].tolist() == [[8, 9], [10, 11], [0, 1], [2, 3]]
+    assert [each["user"][0, 0] for each in (first, second, third)] == [0, 1, 0]
 
 
 def test_a_call_that_is_too_slow_ends_the_row(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(child.time, "perf_counter", lambda: now[0])
-    model = Model({}, (Tensor("x", "float32", (None, 1)),), (), [{"x": np.zeros((1, 1), np.float32)}])
+    seen = []
 
     def infer(request):
+        seen.append(request["x"][0, 0])
         now[0] += len(request["x"]) / 4
 
-    assert dict(child.timed(infer, model, (1, 8, 32, 64))) == {1: 0.25, 8: 2.0}
+    assert dict(child.timed(infer, GIVEN, (1, 8, 32, 64))) == {1: 0.25, 8: 2.0}
+    assert seen[:8] == [0, 1, 2, 0, 1, 2, 3, 4], "every timed call has another request"
+
+
+class Wrong(Session):
+    """Answers rightly up to 8 items."""
+
+    def infer(self, inputs):
+        return {"y": inputs["x"][:, 0] if len(inputs["x"]) <= 8 else np.zeros(len(inputs["x"]), np.float32)}
+
+
+def test_answers_are_held_to_torchs_at_the_largest_size_too(monkeypatch, tmp_path):
+    monkeypatch.setattr(child, "CALLS_S", 0.01)
+    monkeypatch.setattr(child, "create", lambda target: SimpleNamespace(load=lambda *_: Wrong()))
+    (tmp_path / "artifact").write_bytes(pickle.dumps(None))
+    (tmp_path / "model").write_bytes(pickle.dumps(GIVEN))
+    right = {items: child.requests_of(GIVEN, items, 1)[0]["x"][:, 0] for items in (1, 8, 64)}
+    np.savez(tmp_path / "expected.npz", **{f"y-{items}": values for items, values in right.items()})
+    order = {"model": tmp_path / "model", "into": tmp_path, "expected": tmp_path / "expected.npz", "target": "x"}
+    order |= {"setting": asdict(Setting("1x1")), "device": "cpu"}
+    assert child.serve(order | {"batches": [1, 8]})["error"] == 0.0
+    found = child.serve(order | {"batches": [1, 8, 64]})
+    assert found["error"] == 1.0
+    assert list(found["seconds"]) == [1, 8, 64]
+
+
+def test_a_child_that_takes_too_long_is_a_refusal(monkeypatch, tmp_path):
+    def endless(*_, timeout, **__):
+        raise subprocess.TimeoutExpired("python", timeout)
+
+    monkeypatch.setattr(subprocess, "run", endless)
+    field = Field(("cpu",), ("fp32",), 1, tmp_path)
+    assert field._child("build", "cpu", {}) == {"refused": "build: no answer within 1800 s"}
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ from bakeoff.measure.batching import (
     batched_loop,
     filled,
     fillings,
+    joined_sizes,
     require_joinable,
     require_rows,
 )
@@ -207,6 +208,22 @@ def test_joined_calls_are_filled_with_referenced_requests(tiny_prepared, tmp_pat
     assert fillings(make_pool(tmp_path, [40, 40]), 64) == [], "no two of them fit"
 
 
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=12), st.integers(2, 512))
+@settings(max_examples=40, deadline=None)
+def test_joined_calls_go_down_by_powers_of_two_to_the_two_smallest_requests(tmp_path_factory, rows, most):
+    pool = make_pool(tmp_path_factory.mktemp("pool"), rows)
+    sizes = [int(pool.items[call].sum()) for call in joined_sizes(pool, most)]
+    limits = [most, *(2**k for k in reversed(range(9)) if 2**k < most)]
+    assert all(size <= limit for size, limit in zip(sizes, limits, strict=False))
+    two = sum(sorted(rows)[:2])
+    assert len(sizes) == (len([limit for limit in limits if limit >= two]) if len(rows) > 1 else 0)
+
+
+def test_joined_calls_are_as_full_as_they_can_be(tmp_path):
+    pool = make_pool(tmp_path, [3, 40] * 20)
+    assert [int(pool.items[call].sum()) for call in joined_sizes(pool, 64)] == [60, 30, 15, 6]
+
+
 @given(st.lists(st.integers(1, 40), max_size=50), st.integers(1, 64))
 def test_calls_hold_all_requests_in_order_and_as_many_as_fit(items, most_items):
     calls = filled(items, range(len(items)), most_items)
@@ -293,6 +310,12 @@ def test_joining_carries_what_one_at_a_time_cannot(bench):
         over = engine.open(poisson(4000, 0.3, 1), grace_s=0.3)
         assert 0.01 < over.error_rate() < 1, "what is too much is dropped"
         assert engine.open(poisson(20, 0.3, 1), grace_s=5.0).answered.all(), "and nothing of it is left over"
+
+
+def test_no_size_of_call_is_new_in_a_block(bench):
+    with bench.start("Compiles", setting=Setting("1x1").batched(Batching(64, 5.0))) as engine:
+        block = engine.open(poisson(400, 1.0, 1), grace_s=5.0)
+    assert block.service_ms().max() < 350
 
 
 def test_the_replay_of_a_batchers_queue_is_near_what_was_measured(bench):

@@ -169,6 +169,7 @@ def test_a_build_that_fails_says_why(tiny_prepared, tmp_path, name, outcome, rea
     ("name", "stage", "outcome", "reason"),
     [
         ("RaisesInLoad", "load", "failed", "ValueError: bad artifact"),
+        ("FindsNoGpuMemory", "load", "out-of-memory", "RuntimeError: CUDA out of memory. Tried to allocate 2.00 GiB"),
         ("RaisesInInfer", "verify", "failed", "RuntimeError: infer went wrong"),
         ("Aborts", "verify", "crashed", "killed by SIGABRT: assertion failed: x > 0"),
         ("Segfaults", "verify", "crashed", "killed by SIGSEGV"),
@@ -238,7 +239,7 @@ def test_an_engine_above_its_memory_limit_is_ended(bench):
 
 
 def test_two_engines_start_at_once_and_take_turns(bench):
-    engines = [Engine.launch(bench.order("Honest")) for _ in range(2)]
+    engines = [Engine.launch(bench.order("Honest"), 60) for _ in range(2)]
     try:
         for engine in engines:
             engine.ready(60)

@@ -73,6 +73,16 @@ def test_the_backends_that_a_project_belongs_to() -> None:
     assert environments.backends_of("onnxruntime==1.30.0") == ["onnxruntime"]
     assert environments.backends_of("Torch>=2.9") == ["torch", "torch-compile"], "others need it to build alone"
     assert environments.backends_of("apache-tvm") == ["tvm"]
+    assert environments.backends_of("onnxruntime-gpu==1.30.0") == ["onnxruntime"]
+    assert environments.backends_of("tensorflow<3") == ["tensorflow"], "the build for GPUs, whose CPU build it needs"
     assert environments.backends_of("numpy<3") == []
     with pytest.raises(ValueError, match="Expected"):
         environments.backends_of("onnxruntime=1.30")
+
+
+def test_the_build_for_gpus_comes_in_place_of_the_one_for_cpus(point) -> None:
+    ours = environments.needed(point)
+    assert [each for each in ours if each.startswith("onnxruntime")]
+    assert environments.wanted(point, [ANOTHER]) == [ANOTHER, *ours]
+    gpu = environments.wanted(point, ["onnxruntime-gpu==1.30.0"])
+    assert gpu == ["onnxruntime-gpu==1.30.0", *(each for each in ours if not each.startswith("onnxruntime"))]

@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from bakeoff.measure.serve import STOP, Left, closed_loop, describe, fetcher, open_loop
+from bakeoff.measure.serve import STOP, Left, closed_loop, fetcher, open_loop
 from bakeoff.measure.stamps import FAILED, Stamps
 from bakeoff.measure.walk import Walk
 
@@ -85,9 +85,3 @@ def test_fetcher_walks_the_pool_and_joins_requests(tiny_prepared):
     joined = fetcher(pool.get, Walk(np.array([[5, 9], [1, 2]], np.int32), np.zeros(2, np.uint8)))(1)
     assert joined["dense"].shape == (12, 8)
     np.testing.assert_array_equal(joined["ids"][8:], pool.get(2)["ids"])
-
-
-def test_describe_is_one_short_line():
-    assert describe(ValueError("first\nsecond")) == "ValueError: first"
-    assert describe(KeyError()) == "KeyError"
-    assert len(describe(ValueError("x" * 9999))) == 300

@@ -32,7 +32,7 @@ engines = []
 for name in given["names"]:
     order = Order("naughty_backends:" + name, artifact_of(given["artifact"]), Setting("1x1"), "cpu", "threads", (0,),
                   None, Path(given["prepared"]), Path(given["log"]))
-    engines.append(Engine.launch(order))
+    engines.append(Engine.launch(order, 60))
 for engine in engines:
     if not engine.order.target.endswith("Hangs"):
         engine.ready(60)

@@ -95,6 +95,13 @@ class RaisesInLoad(Honest):
         raise ValueError("bad artifact\nsecond line")
 
 
+class FindsNoGpuMemory(Honest):
+    name = "naughty-finds-no-gpu-memory"
+
+    def load(self, artifact, setting, device):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
 class _InInfer(Honest):
     """Does `self.deed(inputs, outputs, calls)` to each answer."""
 
@@ -130,6 +137,28 @@ class RaisesLater(_InInfer):
         if calls % 10 == 0 and os.path.exists(os.environ["NAUGHTY_CUE"]):  # noqa: PTH110 - called in a hot loop
             raise RuntimeError("one in ten")
         return outputs
+
+
+class Compiles(Honest):
+    """Takes 0.4 s more for the first call of as many rows as the next power of two holds."""
+
+    name = "naughty-compiles"
+
+    def session(self, engine):
+        return CompilingSession(engine)
+
+
+class CompilingSession(HonestSession):
+    def __init__(self, engine):
+        super().__init__(engine)
+        self.compiled = set()
+
+    def infer(self, inputs):
+        power = (len(inputs["ids"]) - 1).bit_length()
+        if power not in self.compiled:
+            self.compiled.add(power)
+            time.sleep(0.4)
+        return super().infer(inputs)
 
 
 class Sluggish(_InInfer):

@@ -7,9 +7,10 @@ import pickle
 import sys
 import time
 
-from bakeoff.backends import Facts, Model, Unavailable, Unsupported, registered
+from bakeoff.backends import Backend, Facts, Model, OtherDevice, Unavailable, Unsupported, registered
 from bakeoff.conformance import ranker
 from bakeoff.conformance.bench import Bench, NotConforming, Seen, require
+from bakeoff.conformance.stages import DEVICES
 
 CORES = (1, 2, 4)
 
@@ -92,6 +93,24 @@ def precisions(bench: Bench) -> str:
     return ", ".join(named) or "none, it is unavailable"
 
 
+def devices(bench: Bench) -> str:
+    """Those that the engine is made for, here or on another machine: for any other its probe raises OtherDevice."""
+    here = {bench.device} if bench.folder.precisions() else set()
+    found = [device for device in DEVICES if device in here or _is_made_for(bench.backend, device)]
+    require(bool(found), f"its probe says of {' and '.join(DEVICES)} that it runs on another")
+    return Seen(", ".join(found), ", ".join(found))
+
+
+def _is_made_for(backend: Backend, device: str) -> bool:
+    try:
+        backend.probe(device)
+    except OtherDevice:
+        return False
+    except Exception:  # missing here, or broken
+        return True
+    return True
+
+
 # model
 
 
@@ -150,7 +169,7 @@ def _digests(model: Model) -> dict[str, str]:
 
 
 CONTRACT = (constructs, is_registered, settings_fit, imports_late)
-PROBE = (probe, precisions)
+PROBE = (probe, precisions, devices)
 MODEL = (writes_model,)
 REFUSAL = (refuses_unknown_precision,)
 BUILD = (builds, writes_inside)

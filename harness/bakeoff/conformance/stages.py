@@ -8,7 +8,7 @@ from pathlib import Path
 
 NAMES: dict[str, tuple[str, ...]] = {
     "contract": ("constructs", "is registered by its name", "settings fit the cores", "imports its engine late"),
-    "probe": ("probe", "precisions"),
+    "probe": ("probe", "precisions", "devices"),
     "model": ("test model is written",),
     "refusal": ("refuses an unknown precision",),
     "build": ("builds", "writes only into its folder"),
@@ -27,6 +27,8 @@ NAMES: dict[str, tuple[str, ...]] = {
     "apart": ("how it takes inputs", "the GIL is as its instances say"),
     "together": ("how many threads it uses",),
 }
+DEVICES = ("cpu", "cuda")
+"""What the suite runs on, and asks every backend about."""
 HABITS = ("heavy", "apart", "together")
 """Those that look at what an engine does on two heavy models, at its first precision, once it has passed all before."""
 

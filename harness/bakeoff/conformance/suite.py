@@ -16,11 +16,10 @@ from pathlib import Path
 
 from bakeoff.backends import registered, thread_environment
 from bakeoff.conformance.bench import CPUS
-from bakeoff.conformance.stages import HABITS, NAMES, Folder
+from bakeoff.conformance.stages import DEVICES, HABITS, NAMES, Folder
 from bakeoff.errors import UserError
 
 LIMIT_S = 300.0
-DEVICES = ("cpu", "cuda")
 
 
 @dataclass(frozen=True, slots=True)

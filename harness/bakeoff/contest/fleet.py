@@ -97,9 +97,10 @@ class Fleet:
         gpu_bytes = (gpu.least_memory_bytes(device) or math.inf) * MEMORY_SHARE
         while waiting:
             starting, waiting = waiting[:AT_ONCE], waiting[AT_ONCE:]
-            for name, engine in self._launched(starting).items():
+            limit_s = min(START_LIMIT_S, max(10.0, START_SHARE * self._budget.left))
+            for name, engine in self._launched(starting, limit_s).items():
                 try:
-                    engines[name] = engine.ready(min(START_LIMIT_S, max(10.0, START_SHARE * self._budget.left)))
+                    engines[name] = engine.ready(limit_s)
                     self._starts_s[name] = engine.loaded.ready_s
                     self._notebook.loaded(name, engine.loaded)
                 except StageFailed as failed:
@@ -108,12 +109,12 @@ class Fleet:
                 break
         engines.waiting = waiting
 
-    def _launched(self, names: Iterable[str]) -> Engines:
+    def _launched(self, names: Iterable[str], limit_s: float) -> Engines:
         engines = Engines()
         for name in names:
             try:
                 log = log_path(self._logs, self._scenario.name, name, "serve")
-                engines[name] = Engine.launch(order(self._question, name, self._places[name], log))
+                engines[name] = Engine.launch(order(self._question, name, self._places[name], log), limit_s)
             except StageFailed as failed:
                 self._notebook.failed(name, failed)
         return engines

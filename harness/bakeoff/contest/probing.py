@@ -23,6 +23,8 @@ from bakeoff.scenario.environment import APART, Environment
 from bakeoff.workloads.prepared import Refusal
 
 LISTS = "`bakeoff run --dry-run` lists them"
+MOST_PRINTED = 4000
+"""Characters of a failed probe's output that its row keeps: the file is gone with the probe."""
 
 
 class Probes:
@@ -109,11 +111,14 @@ class Probes:
 def ask_backend(
     target: str, device: str, resources: Resources, interpreter: Interpreter = HERE
 ) -> Probed | StageFailed:
-    """What one backend says of itself; a failure is an answer too."""
+    """What one backend says of itself; a failure is an answer too, with the end of what the probe printed."""
     with tempfile.TemporaryDirectory(prefix="bakeoff-probe-") as folder:
+        log = Path(folder) / "probe.log"
         try:
-            return probe(target, device, resources, Path(folder) / "probe.log", interpreter=interpreter)
+            return probe(target, device, resources, log, interpreter=interpreter)
         except StageFailed as failed:
+            printed = log.read_text(errors="replace")[-MOST_PRINTED:]
+            failed.facts = {"printed": "".join(c for c in printed if c.isprintable() or c == "\n")}
             return failed
 
 

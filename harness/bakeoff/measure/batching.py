@@ -210,6 +210,20 @@ def fillings(requests: Requests, most_items: int) -> list[list[int]]:
     return [batch for batch in filled(requests.items, indices, most_items) if len(batch) > 1]
 
 
+def joined_sizes(requests: Requests, most_items: int) -> list[list[int]]:
+    """Pool indices of joined calls of two or more requests, one as near as can be to `most_items` and to each power of
+    two below: a batcher makes calls of any size, down to two of the smallest requests."""
+    items = requests.items[: requests.references or requests.count]
+    ascending = np.argsort(items, kind="stable").tolist()
+    least = max(2, int(items[ascending[:2]].sum()))
+    found, limit = [], most_items
+    while limit >= least and len(items) > 1:
+        calls = [call for call in filled(items, ascending, limit) if len(call) > 1]
+        found.append(max(calls, key=lambda call: int(items[call].sum())))
+        limit = 1 << ((limit - 1).bit_length() - 1)
+    return found
+
+
 def filled(items: Sequence[int] | np.ndarray[Any, Any], indices: Sequence[int], most_items: int) -> list[list[int]]:
     """`indices` in order, cut into calls as full as `most_items` lets them be; `items[i]` is what request i scores.
 

@@ -117,11 +117,12 @@ class Engine:
             fcntl.fcntl(self._pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
     @classmethod
-    def launch(cls, order: Order) -> Self:
-        """Start the worker processes and return; several engines can start at once so. `ready` comes next."""
+    def launch(cls, order: Order, limit_s: float) -> Self:
+        """Start the worker processes and return; several engines can start at once so. `ready` comes next, with this
+        limit or a later one: half of what loading and verifying leave of it may go into warming up to all sizes."""
         engine = cls(order)
         try:
-            engine._start()
+            engine._start(limit_s)
         except BaseException:
             engine.close()
             raise
@@ -142,7 +143,7 @@ class Engine:
     @classmethod
     def start(cls, order: Order, limit_s: float) -> Self:
         """Launch it and wait until it is ready."""
-        return cls.launch(order).ready(limit_s)
+        return cls.launch(order, limit_s).ready(limit_s)
 
     @property
     def lanes(self) -> int:
@@ -239,7 +240,7 @@ class Engine:
     ) -> None:
         self.close()
 
-    def _start(self) -> None:
+    def _start(self, limit_s: float) -> None:
         order, baton = self.order, self._baton.ends if self._baton else ()
         launch = Launch(
             order.log,
@@ -261,6 +262,7 @@ class Engine:
             "variant": order.variant,
             "pipe": self._read_end,
             "baton": baton,
+            "limit_s": limit_s,
         }
         for _ in range(order.processes):
             self._children.append(Child("serve", self._key, launch, inherit=[self._read_end, *baton]))

@@ -44,7 +44,7 @@ def interpreter(point: EntryPoint, python: str | None, requirements: Sequence[st
 def environment(point: EntryPoint, requirements: Sequence[str]) -> Path:
     """The folder of the environment, made by uv where there is none."""
     with _told():
-        return venvs.made(point.name, [*requirements, *needed(point)])
+        return venvs.made(point.name, wanted(point, requirements))
 
 
 def locked(point: EntryPoint, python: str, packages: Sequence[str], limit_s: float = venvs.MAKING_LIMIT_S) -> Path:
@@ -59,7 +59,18 @@ def locked(point: EntryPoint, python: str, packages: Sequence[str], limit_s: flo
 
 def folder(point: EntryPoint, requirements: Sequence[str]) -> Path:
     """Where the environment is kept, or will be."""
-    return venvs.folder(point.name, [*requirements, *needed(point)])
+    return venvs.folder(point.name, wanted(point, requirements))
+
+
+def wanted(point: EntryPoint, requirements: Sequence[str]) -> list[str]:
+    """What an environment is made of: the `requirements`, and all that the plugin needs and none of them replaces.
+
+    Builds of one engine for CPUs and for GPUs share a package folder: onnxruntime-gpu comes in place of onnxruntime.
+    """
+    asked = {_project(each) for each in requirements}
+    builds = {_plain(project) for project in asked}
+    replaced = {each for each in needed(point) if _plain(_project(each)) in builds and _project(each) not in asked}
+    return [*requirements, *(each for each in needed(point) if each not in replaced)]
 
 
 @contextmanager
@@ -88,14 +99,24 @@ def backends_of(requirement: str) -> list[str]:
     """The registered backends whose engine is the project that a requirement such as "onnxruntime==1.30.0" names.
 
     A plugin's engine is the project among what it needs that has its name in its own: tvm's is apache-tvm, not torch.
+    onnxruntime-gpu is onnxruntime, and so on.
     """
-    project = canonicalize_name(Requirement(requirement).name)
+    project = _plain(_project(requirement))
     return [name for name, point in registered().items() if project in _engines(point)]
 
 
 def _engines(point: EntryPoint) -> set[str]:
-    projects = {canonicalize_name(Requirement(each).name) for each in needed(point)}
-    return {project for project in projects if point.name.partition("-")[0] in project.split("-")}
+    projects = {_project(each) for each in needed(point)}
+    return {_plain(each) for each in projects if point.name.partition("-")[0] in each.split("-")}
+
+
+def _project(requirement: str) -> str:
+    return canonicalize_name(Requirement(requirement).name)
+
+
+def _plain(project: str) -> str:
+    """The project's name without what kind of machine it is built for."""
+    return project.removesuffix("-gpu").removesuffix("-cpu")
 
 
 def needed(point: EntryPoint) -> list[str]:

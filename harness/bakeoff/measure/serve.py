@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from bakeoff.backends import Arrays
+from bakeoff.backends import Arrays, describe
 from bakeoff.measure.stamps import FAILED, Stamps
 from bakeoff.measure.walk import Walk
 
@@ -40,12 +40,6 @@ class Left:
         """Count an exception of the engine, by the requests that it cost."""
         self.errors += requests
         self.first_error = self.first_error or describe(error)
-
-
-def describe(error: BaseException) -> str:
-    """An exception as one short line: its type and the first line of its message."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}"[:300] if lines else type(error).__name__
 
 
 def fetcher(get: Fetch, walk: Walk) -> Fetch:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bakeoff.backends import Session, Unsupported, create
+from bakeoff.backends import Session, Unsupported, create, refusing
 from bakeoff.measure import procs
-from bakeoff.measure.batching import Batcher, Baton, Joiner, fillings, require_joinable, require_rows
+from bakeoff.measure.batching import Batcher, Baton, Joiner, fillings, joined_sizes, require_joinable, require_rows
 from bakeoff.measure.crew import Crew, Lane, together
 from bakeoff.measure.playing import play, score
 from bakeoff.measure.preparing import require_inputs
-from bakeoff.measure.serve import describe, median_ns
+from bakeoff.measure.serve import median_ns
 from bakeoff.measure.verify import Verifier, WrongOutput
 from bakeoff.measure.walk import walk
 from bakeoff.measure.wire import Channel, Message, artifact_of, setting_of
@@ -29,9 +29,6 @@ LEAST_VERIFIED = 8
 """However slow the engine is."""
 WARM_UP_S = 0.5
 WARM_UP_CALLS = 20
-WARM_UP_PARTS = (1, 2, 3, 4, 6, 8)
-"""A batcher is warmed up with calls of these parts of its largest batch."""
-SIZES_S = 5.0
 CLIENT_CALLS, CLIENT_NS = 300, 500_000_000
 """How often, and how long, a client of a server elsewhere is timed before a stub that answers at once."""
 PAGE_BYTES = 4096
@@ -42,20 +39,26 @@ def serve(channel: Channel, order: Message) -> None:
 
     The parent hears of each stage as it ends, so that it knows in which one a silent worker died or hangs.
     """
+    deadline_ns = time.monotonic_ns() + round(order["limit_s"] * 1e9)
     crew, session, facts = _load(order)
     channel.send(facts | {"peak_memory_bytes": procs.peak_resident_bytes(os.getpid())})
     facts = _verify(crew)
     if crew.batcher:
         _verify_joined(crew, crew.batcher.batching.most_items)
-    facts |= _warm_up(crew)
+    facts |= _warm_up(crew, _half_way_ns(deadline_ns))
     if crew.batcher:
-        facts["warmup_requests"] += _warm_up_joined(crew, crew.batcher.batching.most_items)
+        facts["warmup_requests"] += _warm_up_joined(crew, crew.batcher.batching.most_items, _half_way_ns(deadline_ns))
     facts |= _client(crew, session)
     facts |= {"memory_bytes": crew.memory().bytes, "threads": procs.threads(os.getpid())}
     channel.send(facts | {"affinity": crew.affinity(), "ready_ns": time.monotonic_ns()})
     while (message := channel.receive()) is not None and message["do"] != "close":
         channel.send(score(crew, message) if message["do"] == "score" else play(crew, channel, message))
     session.close()
+
+
+def _half_way_ns(deadline_ns: int) -> int:
+    """When half of what is left of the start limit is over: warming up to all sizes may take no longer."""
+    return (time.monotonic_ns() + deadline_ns) // 2
 
 
 def _load(order: Message) -> tuple[Crew, Session, Message]:
@@ -108,11 +111,8 @@ def _verify_joined(crew: Crew, most_items: int) -> None:
         until = time.monotonic() + VERIFY_S
         for batch in fillings(requests, most_items):
             rows = joiner.rows(batch)
-            try:
+            with refusing(f"{len(batch)} requests joined ({rows} rows) fail where one alone does not:"):
                 outputs = lane.infer(joiner.join(batch))
-            except Exception as error:
-                calls = f"{len(batch)} requests joined ({rows} rows) fail where one alone does not"
-                raise Unsupported(f"{calls}: {describe(error)}") from error
             require_rows(outputs, rows)
             for index, answer in zip(batch, joiner.split(outputs, batch), strict=True):
                 errors.append(crew.verifier.error([index], answer))
@@ -128,8 +128,9 @@ def _verify_joined(crew: Crew, most_items: int) -> None:
         ) from error
 
 
-def _warm_up(crew: Crew) -> Message:
-    """Every size of request once, then a walk, on all lanes at once; `service_ns` is what a call takes by then."""
+def _warm_up(crew: Crew, until_ns: int) -> Message:
+    """Every size of request once, as far as that goes until then, for engines prepare themselves for each; then a walk:
+    on all lanes at once. `service_ns` is what a call takes by then."""
     requests, get = crew.requests, crew.get
     _touch(requests)
     sizes = np.unique(requests.items, return_index=True)[1][::-1].tolist()
@@ -137,12 +138,10 @@ def _warm_up(crew: Crew) -> Message:
     service_ns: list[int] = []
 
     def warm(lane: Lane, seed: int) -> None:
-        begun_ns, count = time.monotonic_ns(), 0
         for index in sizes:
-            if time.monotonic_ns() - begun_ns < SIZES_S * 1e9:
+            if time.monotonic_ns() < until_ns:
                 lane.infer(get(index))
-                count += 1
-        calls.append(count)
+                calls.append(1)
         begun_ns, elapsed_ns, count = time.monotonic_ns(), 0, 0
         tour = walk(requests.count, 0, 1000, seed).order[:, 0].tolist()
         while elapsed_ns < WARM_UP_S * 1e9 or (count < WARM_UP_CALLS and elapsed_ns < 4 * WARM_UP_S * 1e9):
@@ -156,21 +155,20 @@ def _warm_up(crew: Crew) -> Message:
     return {"service_ns": max(1, min(service_ns)), "warmup_requests": sum(calls)}
 
 
-def _warm_up_joined(crew: Crew, most_items: int) -> int:
-    """Joined calls of many sizes on all lanes at once, for engines prepare themselves for each; how many requests."""
+def _warm_up_joined(crew: Crew, most_items: int, until_ns: int) -> int:
+    """Joined calls of many sizes on all lanes at once, each of them once as far as that goes until then; how many
+    requests."""
     requests = crew.requests
     joiner = Joiner(requests, np.arange(requests.count))
-    largest = int(requests.items.max())
-    limits = sorted({min(most_items, max(2 * largest, most_items // part)) for part in WARM_UP_PARTS}, reverse=True)
-    batches = [batch for limit in limits for batch in fillings(requests, limit)[:2]]
+    batches = joined_sizes(requests, most_items)
     warmed: list[int] = []
 
     def warm(lane: Lane) -> None:
-        until = time.monotonic() + WARM_UP_S
-        for batch in itertools.cycle(batches):
+        enough_ns = time.monotonic_ns() + round(WARM_UP_S * 1e9)
+        for number, batch in enumerate(itertools.cycle(batches), start=1):
             lane.infer(joiner.join(batch))
             warmed.append(len(batch))
-            if time.monotonic() > until:
+            if time.monotonic_ns() > (enough_ns if number >= len(batches) else until_ns):
                 break
 
     together((lane, partial(warm, lane)) for lane in crew.lanes)

@@ -14,9 +14,19 @@ import traceback
 from dataclasses import asdict
 from pathlib import Path
 
-from bakeoff.backends import Resources, Unavailable, Unsupported, build_key, create
+from bakeoff.backends import (
+    Backend,
+    Facts,
+    Resources,
+    Unavailable,
+    Unsupported,
+    build_key,
+    create,
+    describe,
+    ran_out_of_memory,
+    registered,
+)
 from bakeoff.measure import procs
-from bakeoff.measure.serve import describe
 from bakeoff.measure.serving import serve
 from bakeoff.measure.verify import WrongOutput
 from bakeoff.measure.wire import Channel, Message, artifact_message, setting_of
@@ -31,7 +41,7 @@ def probe(channel: Channel, order: Message) -> None:
         traceback.print_exc()
         channel.send({"outcome": "failed", "reason": f"cannot be imported: {describe(error)}"})
         return
-    facts = backend.probe(order["device"])
+    facts = _probed(backend, order["target"], order["device"])
     settings = backend.settings(Resources(**order["resources"]))
     channel.send(
         {
@@ -43,6 +53,29 @@ def probe(channel: Channel, order: Message) -> None:
             "on_request": sorted(backend.on_request),
         }
     )
+
+
+def _probed(backend: Backend, target: str, device: str) -> Facts:
+    """What the backend's probe finds. An engine may break in any way when it is imported or first computes: whatever it
+    raises says that it cannot be used here, unless memory ran out."""
+    try:
+        return backend.probe(device)
+    except Unavailable:
+        raise
+    except Exception as error:
+        if ran_out_of_memory(error):
+            raise
+        raise Unavailable(f"its probe fails: {describe(error)}", _installing(target)) from error
+
+
+def _installing(target: str) -> str:
+    """What installs a registered backend's engine: the extra of its name, where its distribution has one."""
+    point = next((each for each in registered().values() if each.value == target.partition("?")[0]), None)
+    if point is None or point.dist is None:
+        return "install its engine again"
+    extras = point.dist.metadata.get_all("Provides-Extra") or []
+    extra = next((each for each in (point.name, point.name.partition("-")[0]) if each in extras), "")
+    return f"pip install '{point.dist.name}[{extra}]'" if extra else f"pip install {point.dist.name}"
 
 
 def build(channel: Channel, order: Message) -> None:
@@ -65,7 +98,7 @@ def outcome_of(error: BaseException) -> Message:
         return {"outcome": "unsupported", "reason": str(error) or "not supported"}
     if isinstance(error, WrongOutput):
         return {"outcome": "wrong-output", "reason": str(error)}
-    if isinstance(error, MemoryError):
+    if ran_out_of_memory(error):
         return {"outcome": "out-of-memory", "reason": describe(error)}
     return {"outcome": "failed", "reason": describe(error)}
 

@@ -10,6 +10,7 @@ from bakeoff.show.markdown import code, escape
 COLUMNS = {
     "installs here": "probe",
     "formats": "constructs",
+    "devices": "devices",
     "threads used of 2": "how many threads it uses",
     "zero-copy inputs": "how it takes inputs",
     "releases the GIL": "the GIL is as its instances say",

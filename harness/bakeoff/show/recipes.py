@@ -95,7 +95,7 @@ def _instances(knobs: Mapping[str, Any]) -> str:
     return "one instance" if count == "1" else f"{count} instances side by side, each with:"
 
 
-_LEVELS = {"-nofuse": "ORT_DISABLE_ALL", "-basic": "ORT_ENABLE_BASIC"}
+_LEVELS = {"-nofuse": "ORT_DISABLE_ALL", "-basic": "ORT_ENABLE_BASIC", "-extended": "ORT_ENABLE_EXTENDED"}
 _KNOWN: Mapping[str, Callable[[Judgement, Mapping[str, Any]], str]] = {
     "onnxruntime": _onnxruntime,
     "openvino": _openvino,

@@ -111,14 +111,17 @@ class Field:
 
     def _child(self, task: str, device: str, order: Mapping[str, Any]) -> dict[str, Any]:
         asked = {"device": device, "model": str(self._model), "expected": str(self._expected), **order}
-        done = subprocess.run(
-            children.python("-W", "ignore", "-m", "field.child", task),
-            env=children.environment() | thread_environment(self._cpus) | gpu.environment(device),
-            input=json.dumps(asked),
-            capture_output=True,
-            text=True,
-            timeout=CHILD_LIMIT_S,
-        )
+        try:
+            done = subprocess.run(
+                children.python("-W", "ignore", "-m", "field.child", task),
+                env=children.environment() | thread_environment(self._cpus) | gpu.environment(device),
+                input=json.dumps(asked),
+                capture_output=True,
+                text=True,
+                timeout=CHILD_LIMIT_S,
+            )
+        except subprocess.TimeoutExpired:
+            return {"refused": f"{task}: no answer within {CHILD_LIMIT_S} s"}
         if done.returncode:
             return {"refused": f"{task}: {(done.stderr.strip().splitlines() or ['died without a word'])[-1][:200]}"}
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
