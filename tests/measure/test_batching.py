@@ -313,7 +313,7 @@ def test_joining_carries_what_one_at_a_time_cannot(bench):
 
 
 def test_no_size_of_call_is_new_in_a_block(bench):
-    with bench.start("Compiles", setting=Setting("1x1").batched(Batching(64, 5.0))) as engine:
+    with bench.start("Compiles", setting=Setting("1x1").batched(Batching(512, 5.0))) as engine:
         block = engine.open(poisson(400, 1.0, 1), grace_s=5.0)
     assert block.service_ms().max() < 350
 
