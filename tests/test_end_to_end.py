@@ -142,6 +142,7 @@ def test_a_stored_run_can_be_planned_for_a_fleet(finished):
     assert "--fleet-qps: missing" in bakeoff("plan", "--candidate", known, folder=finished, code=2).stderr
 
 
+@pytest.mark.engines
 @pytest.mark.alone
 @pytest.mark.slow
 def test_how_much_can_it_take_is_answered_between_a_rate_that_holds_and_one_that_fails(workplace):
@@ -269,6 +270,7 @@ def test_an_engine_with_more_threads_than_its_budget_or_on_other_cpus_cannot_win
     assert answer["choice"] is None
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_every_misbehaving_engine_gets_its_row_and_all_others_finish(workplace, tmp_path):
     install = Path(__file__).parent / "naughty" / "install.py"

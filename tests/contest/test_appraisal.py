@@ -49,6 +49,7 @@ def scored(asked, workplace):
     return {(row["variant"], row["precision"]): row for row in json.loads(done.stdout)["rows"]}
 
 
+@pytest.mark.engines
 def test_the_base_loses_nothing_and_what_is_cut_deeper_loses_more(rows):
     deltas = [rows[name, "fp32"]["quality"]["auc"]["delta"] for name in ("base", "prune:0.3", "prune:0.8")]
     assert abs(deltas[0]) < 1e-6
@@ -60,6 +61,7 @@ def test_the_base_loses_nothing_and_what_is_cut_deeper_loses_more(rows):
             assert figures["value"] == pytest.approx(figures["base"] + figures["delta"])
 
 
+@pytest.mark.engines
 def test_a_chain_ends_with_the_precision_that_it_names(rows):
     assert ("prune:0.8", "int8-dynamic") in rows
     assert rows["prune:0.8", "int8-dynamic"]["asked"] == "prune:0.8+int8-dynamic"
@@ -78,6 +80,7 @@ def test_what_was_trained_on_is_held_against_the_base_trained_alike(workplace):
     assert "against_control" not in base
 
 
+@pytest.mark.engines
 def test_a_row_tells_parameters_bytes_and_seconds(rows):
     dense, pruned = rows["base", "fp32"]["model"], rows["prune:0.8", "fp32"]["model"]
     assert dense["parameters"] == pruned["parameters"] == 40 * 4 + 7 * 32 + 32 + 32 + 1
@@ -87,6 +90,7 @@ def test_a_row_tells_parameters_bytes_and_seconds(rows):
     assert all(math.isfinite(pruned[name]) for name in ("load_s", "build_s", "compress_s"))
 
 
+@pytest.mark.engines
 def test_asked_again_it_answers_from_the_cache(workplace, rows):
     done = bakeoff("quality", "shop:Shop", "--variants", "base,prune:0.3", "--json", folder=workplace)
     assert "scoring" not in done.stderr
@@ -138,6 +142,7 @@ traffic: {kind: single_stream, batch_size: 64}
 """
 
 
+@pytest.mark.engines
 def test_a_scenarios_recipes_are_scored_at_the_precisions_that_they_end_with(workplace, rows):
     (workplace / "shop.yaml").write_text(SHOP_SCENARIO)
     found = json.loads(bakeoff("quality", "shop.yaml", "--json", folder=workplace).stdout)["rows"]
@@ -204,6 +209,7 @@ def own(tmp_path_factory):
     return folder
 
 
+@pytest.mark.engines
 def test_ones_own_files_are_scored_by_default_however_far_they_are_from_the_base(own):
     found = json.loads(bakeoff("quality", "own.yaml", "--json", folder=own).stdout)["rows"]
     assert [row["variant"] for row in found] == ["base", "student", "Worse_1.0", "finetune"]

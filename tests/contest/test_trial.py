@@ -55,6 +55,7 @@ def test_an_artifact_is_built_once_and_told_of(tiny_prepared, tmp_path, monkeypa
     assert told == ["building onnxruntime/fp32/1x1"]
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_each_block_of_a_round_that_was_disturbed_is_measured_again(held):
     _, places = held(STOLEN)
@@ -63,6 +64,7 @@ def test_each_block_of_a_round_that_was_disturbed_is_measured_again(held):
     assert len(again) >= trial.FEWEST_ROUNDS
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_nothing_is_measured_again_where_the_engine_itself_is_behind_and_its_capacity_is_bracketed_after(held):
     candidate, places = held(FULL_PIPE)
@@ -145,6 +147,7 @@ def test_those_that_the_memory_does_not_hold_together_take_turns(tiny_prepared, 
         assert {row.outcome for row in each.ledger} == {"ok"}, "nobody is left out"
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_a_run_that_goes_on_plays_rounds_of_its_own(tiny_prepared, tmp_path, monkeypatch):
     """What one round measures is compared as of one time: who comes later has no part in earlier rounds."""
