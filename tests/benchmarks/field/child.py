@@ -72,7 +72,8 @@ def serve(order: Mapping[str, Any]) -> dict[str, Any]:
     model: Model = pickle.loads(Path(order["model"]).read_bytes())
     artifact: Artifact = pickle.loads((Path(order["into"]) / "artifact").read_bytes())
     session = create(order["target"]).load(artifact, Setting.of(order["setting"]), order["device"])
-    seconds, errors = dict(timed(session.infer, model, order["batches"])), []
+    seconds = dict(timed(session.infer, model, order["batches"]))
+    errors: list[float] = []
     with np.load(order["expected"]) as expected:
         for items in checked(order["batches"]):
             if items in seconds or not errors:
