@@ -219,10 +219,9 @@ def check(
     """Compare what is here now with the baseline that `pin` pinned, side by side, and give the night.
 
     `scenarios` are pinned ones, by name, file or folder (default: all in the folder `baseline`); `candidates` narrows
-    them. Where
-    `baseline` is a file of pytest-benchmark's, its figures stand in for the baseline, and `scenarios` are files and
-    folders as `run` takes them (default: the folder scenarios/). With `bisect`, what is left of the budget goes into
-    naming what a regression came with. Raises UserError.
+    them. Where `baseline` is a file of pytest-benchmark's, its figures stand in for the baseline, and `scenarios` are
+    files and folders as `run` takes them (default: the folder scenarios/). With `bisect`, what is left of the budget
+    goes into naming what a regression came with. Raises UserError.
     """
     from bakeoff.nightly import checking
 

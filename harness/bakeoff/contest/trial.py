@@ -17,7 +17,7 @@ from bakeoff.contest import artifacts
 from bakeoff.contest.budget import Budget
 from bakeoff.contest.capacities import Capacities
 from bakeoff.contest.fleet import Engines, Fleet, log_path
-from bakeoff.contest.load import SPRINT_S, ClosedLoop, OpenLoop, load_for
+from bakeoff.contest.load import SPRINT_S, load_for
 from bakeoff.contest.notebook import Notebook
 from bakeoff.contest.pace import blocks_in
 from bakeoff.contest.plan import Question
@@ -156,7 +156,7 @@ class Trial:
             loads = {
                 name: load for name in self._judged_contenders() if (load := self.capacities.load_of(name)) is not None
             }
-            start_s, turn_s = self.fleet.start_s(loads), sum(self._turn_s(load) for load in loads.values())
+            start_s, turn_s = self.fleet.start_s(loads), sum(self.turns.seconds(*each) for each in loads.items())
             if number == max(begun, FEWEST_ROUNDS) + 1 and not asks_capacity:
                 done = self.budget.left < start_s + turn_s or self._settled()
                 self.capacities.find(list(loads), 1.0 if done else CAPACITY_SHARE)
@@ -248,11 +248,9 @@ class Trial:
         return contenders(self.notebook.record()).contenders
 
     def _fewest_rounds_s(self, rivals: Collection[str]) -> float:
-        return FEWEST_ROUNDS * (self.fleet.start_s(rivals) + len(rivals) * self._turn_s(self.load))
-
-    def _turn_s(self, load: OpenLoop | ClosedLoop) -> float:
-        """What a block takes with what is beside it."""
-        return load.seconds + (SPRINT_S if isinstance(load, OpenLoop) else 0.0)
+        return FEWEST_ROUNDS * (
+            self.fleet.start_s(rivals) + sum(self.turns.seconds(name, self.load) for name in rivals)
+        )
 
     def _most_contenders(self) -> int:
         """As many as the time left sees through, at least two; more would see no one through."""

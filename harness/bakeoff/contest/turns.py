@@ -33,6 +33,10 @@ class Turns:
         self._notebook = notebook
         self._budget = budget
 
+    def seconds(self, name: str, load: OpenLoop | ClosedLoop) -> float:
+        """What a block of one candidate takes with what goes beside it."""
+        return load.seconds + sum(each.seconds for each in beside(load, self._scenario, self._candidates[name]))
+
     def screen(self, name: str, engines: Engines, load: OpenLoop | ClosedLoop) -> None:
         """The blocks that one candidate is screened with, but those that are there."""
         loads = screening_loads(load, self._scenario, self._candidates[name])

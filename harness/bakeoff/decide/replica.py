@@ -112,11 +112,11 @@ def drawn(values: Numbers, count: int, rng: np.random.Generator) -> Numbers:
 def read(blocks: Sequence[Block], setting: Setting, lanes: int) -> Replica:
     """What these blocks of one candidate say. Where there are closed loops among them, these say what calls take: it is
     full replicas that are replayed. Raises ValueError where a batcher's hold no answer."""
-    batching, busy = setting.batching, stamps.busy(blocks)
+    batching = setting.batching
     if batching is None:
         dispatch_s = float(np.median([stamps.dispatch_s(block, setting.instances) for block in blocks]))
-        return Alone(lanes, dispatch_s, _services_s(blocks, busy))
-    blocks = busy
+        return Alone(lanes, dispatch_s, _services_s(blocks))
+    blocks = stamps.busy(blocks)
     started, done, items = (
         stamps.joined([getattr(block, name) for block in blocks]) for name in ("started_ns", "done_ns", "items")
     )
@@ -125,8 +125,11 @@ def read(blocks: Sequence[Block], setting: Setting, lanes: int) -> Replica:
     return Batched(lanes, dispatch_s, fit_service(started, done, items), sizes, batching)
 
 
-def _services_s(blocks: Sequence[Block], busy: Sequence[Block]) -> Floats:
-    """What calls took in all blocks, on the level of the busy ones: a hiccup is a smaller part of more calls."""
-    mine = stamps.joined([stamps.service_s(block) for block in busy])
-    others = stamps.joined([stamps.service_s(block) for block in blocks if not any(block is each for each in busy)])
-    return mine if not len(others) or not len(mine) else np.concatenate([mine, others * (mine.mean() / others.mean())])
+def _services_s(blocks: Sequence[Block]) -> Floats:
+    """What calls took in all blocks, on the level of the closed loops: a hiccup is a smaller part of more calls."""
+    live, closed = (
+        stamps.joined([stamps.service_s(block) for block in blocks if block.kind == kind])
+        for kind in ("open", "closed")
+    )
+    level = closed.mean() / live.mean() if len(live) and len(closed) else 1.0
+    return np.concatenate([closed, live * level])
