@@ -3,12 +3,11 @@
 import json
 import os
 import shutil
-import sys
 import time
+from functools import partial
 
 import pytest
 
-from bakeoff.cli import main
 from bakeoff.workloads import housekeeping
 from bakeoff.workloads.cache import marked, used
 from bakeoff.workloads.locking import made_once
@@ -39,18 +38,9 @@ def names(cache):
 
 
 @pytest.fixture
-def bakeoff(monkeypatch, capsys):
-    """The command line: what it prints, or its complaint where it ends badly."""
-
-    def run(*words, code=0):
-        monkeypatch.setattr(sys, "argv", ["bakeoff", "cache", *words])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        assert (ended.value.code or 0) == code
-        told = capsys.readouterr()
-        return told.err if code else told.out
-
-    return run
+def bakeoff(command):
+    """The verb."""
+    return partial(command, "cache")
 
 
 def test_each_kind_has_a_row_and_shared_files_count_once(bakeoff, cache):

@@ -1,14 +1,12 @@
 """`bakeoff join` and `bakeoff compare`, as a person runs them on stores of two hosts."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
 
 from bakeoff.backends import Setting
 from bakeoff.candidates import Candidate
-from bakeoff.cli import main
 from bakeoff.measure.block import Block
 from bakeoff.scenario import from_dict
 from bakeoff.store.record import LedgerRow
@@ -18,19 +16,10 @@ ASKED = {"name": "night", "workload": "ctr-dlrm", "traffic": {"kind": "offline",
 
 
 @pytest.fixture
-def bakeoff(stores, monkeypatch, capsys):
-    """The command line in the folder of the stores: what it prints, and its complaint where it ends badly."""
+def bakeoff(stores, monkeypatch, command):
+    """The command line in the folder of the stores."""
     monkeypatch.chdir(stores[0])
-
-    def run(*words, code=0):
-        monkeypatch.setattr(sys, "argv", ["bakeoff", *words])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        assert (ended.value.code or 0) == code
-        told = capsys.readouterr()
-        return told.err if code else told.out
-
-    return run
+    return command
 
 
 def block(service_ms, seed, count=400):

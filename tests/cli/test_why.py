@@ -1,7 +1,6 @@
 """`bakeoff why`, as a person runs it on a stored run."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -9,7 +8,6 @@ import pytest
 from bakeoff import api
 from bakeoff.backends import Setting
 from bakeoff.candidates import Candidate
-from bakeoff.cli import main
 from bakeoff.measure.block import Block
 from bakeoff.scenario import from_dict
 from bakeoff.store.record import LedgerRow
@@ -47,18 +45,9 @@ def store(tmp_path_factory):
 
 
 @pytest.fixture
-def bakeoff(store, monkeypatch, capsys):
-    """The command line: what it prints, and its complaint where it ends badly."""
-
-    def run(*words, code=0):
-        monkeypatch.setattr(sys, "argv", ["bakeoff", *words, "--store", store])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        assert (ended.value.code or 0) == code
-        told = capsys.readouterr()
-        return told.err if code else told.out
-
-    return run
+def bakeoff(store, command):
+    """The command line on that store."""
+    return lambda *words, code=0: command(*words, "--store", store, code=code)
 
 
 def test_a_part_of_the_name_is_enough(bakeoff, store):
