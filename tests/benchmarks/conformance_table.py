@@ -12,6 +12,7 @@ from pathlib import Path
 from marked import rewrite_file
 
 from bakeoff import conformance
+from bakeoff.measure.host import cpu_flags
 from bakeoff.show.field import field
 
 MARK = "engines"
@@ -23,6 +24,7 @@ def main() -> None:
     parser.add_argument("--into", type=Path, metavar="FILE")
     asked = parser.parse_args()
     table = field({backend: conformance.run(backend) for backend in conformance.named(())})
+    table += f"\n\nSeen on a CPU with {', '.join(cpu_flags())}."
     if asked.into:
         rewrite_file(asked.into, MARK, lambda _: table)
     sys.stdout.write(table + "\n")
