@@ -130,6 +130,9 @@ def test_hours_are_told_from_the_lines_of_a_file(kept, tmp_path):
     assert not told.held
     assert hours.judged(read[:1], repeats=1).held
     assert hours.read(tmp_path / "none.csv") == []
+    assert told.claim.startswith(f"{FAST}, chosen once, against")
+    moved = [read[0], replace(read[1], cpu="another: avx2", choice=SLOW)]
+    assert hours.judged(moved, repeats=2).claim.startswith(f"{FAST} and {SLOW}, chosen once on each of 2 CPUs, against")
 
 
 def test_another_hour_has_to_come_first(tmp_path):
@@ -206,15 +209,14 @@ def test_a_race_and_another_hour_are_run_where_the_store_has_them_not(tiny_prepa
         hours=tmp_path / "hours.csv",
     )
     given.hold("race-0", asking.seeded(given.question(), 7), None)
-    for step in ("exhaustive-0", "choice"):
-        shutil.copy(given.store / "race-0.db", given.store / f"{step}.db")
+    shutil.copy(given.store / "race-0.db", given.store / "exhaustive-0.db")
     raced = race.race(given)
     assert raced.figures["choice_0"] == raced.figures["best_0"] == "onnxruntime/fp32/1x1"
     assert raced.measured.startswith("1 of 1 (largest regret 0.0%")
     assert not raced.held, "one candidate, and no time saved"
     assert given.kept("race-0").record().scenarios[0].definition["seed"] == 7
     assert " of 1 over 0.0 h" in hours.hours(given).measured
-    for place in given.store.glob("[ce]*.db"):
+    for place in given.store.glob("[re]*.db"):
         place.unlink()
     assert " of 2 over 0.0 h" in hours.hours(given).measured, "the file holds what another hour needs"
     for place in given.store.glob("hour-*.db"):

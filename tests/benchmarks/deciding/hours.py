@@ -1,6 +1,7 @@
 """A choice held against later hours: all contenders measured again, and what the choice loses against the best then.
 
-A line of text a repeat, so that the hours may lie days apart, and a later checkout goes on with the same choice.
+A line of text a repeat, so that the hours may lie days apart, and a later checkout goes on with the same choice; on
+another CPU, where another engine may be the best, a choice of its own is made first.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Self
 from proofs.proof import Proof
 
 from bakeoff.decide.court import convene
+from bakeoff.measure import host
 from bakeoff.store.record import ScenarioRecord
 from deciding.asked import Asked
 from deciding.regrets import regret
@@ -30,10 +32,11 @@ BETWEEN = "; "
 
 @dataclass(frozen=True, slots=True)
 class Hour:
-    """A repeat: when it `began`, the choice and all `contenders` measured there, the `best` of them and by how much the
-    choice is dearer (a fraction, with its interval; infinite where `why` says what the choice missed)."""
+    """A repeat: when it `began` and on which CPU, the choice and all `contenders` measured there, the `best` of them
+    and by how much the choice is dearer (a fraction, with its interval; infinite where `why` says what it missed)."""
 
     began: datetime
+    cpu: str
     choice: str
     contenders: tuple[str, ...]
     best: str
@@ -46,29 +49,36 @@ class Hour:
     def of(cls, record: ScenarioRecord, began: datetime, choice: str, contenders: Sequence[str]) -> Self:
         """What a run of the contenders says."""
         found = regret(record, choice)
-        return cls(began, choice, tuple(contenders), found.best or "", found.value, found.low, found.high, found.why)
+        figures = (found.value, found.low, found.high)
+        return cls(began, cpu(), choice, tuple(contenders), found.best or "", *figures, found.why)
 
     @classmethod
     def read(cls, row: dict[str, str]) -> Self:
         """A line of the file."""
         began, names = datetime.fromisoformat(row["began"]), tuple(row["contenders"].split(BETWEEN))
         value, low, high = (float(row[name]) for name in ("regret", "low", "high"))
-        return cls(began, row["choice"], names, row["best"], value, low, high, row["why"])
+        return cls(began, row["cpu"], row["choice"], names, row["best"], value, low, high, row["why"])
 
     def row(self) -> list[str]:
         """Its line in the file."""
-        began, choice, names, best, *numbers, why = astuple(self)
-        return [began.isoformat(timespec="seconds"), choice, BETWEEN.join(names), best, *map("{:.4f}".format, numbers),
-                why]  # fmt: skip
+        began, there, choice, names, best, *numbers, why = astuple(self)
+        figures = map("{:.4f}".format, numbers)
+        return [began.isoformat(timespec="seconds"), there, choice, BETWEEN.join(names), best, *figures, why]
+
+
+def cpu() -> str:
+    """The CPU here, and the instruction sets that decide what is the soonest on it."""
+    return f"{host.cpu_model()}: {' '.join(host.cpu_flags())}"
 
 
 def hours(asked: Asked) -> Proof:
     """One repeat more (or all of them, with a time between), and the regrets of all so far."""
     found = read(asked.hours)
-    if found:
-        choice, names, last = found[0].choice, list(found[0].contenders), found[-1].began
+    here = [hour for hour in found if hour.cpu == cpu()]
+    if here:
+        choice, names, last = here[0].choice, list(here[0].contenders), here[-1].began
     else:
-        first = asked.kept("choice") or asked.hold("choice", asked.question(), asked.budget_s)
+        first = asked.kept("race-0") or asked.kept("choice") or asked.hold("choice", asked.question(), asked.budget_s)
         (verdict,), (record,) = first.verdict(), first.record().scenarios
         if verdict.choice is None:
             raise SystemExit(f"the first run chose nothing: {verdict.headline}")
@@ -87,7 +97,7 @@ def judged(found: Sequence[Hour], repeats: int) -> Proof:
     good, span_h = sum(value <= LIKE for value in values), (max(begun) - min(begun)).total_seconds() / 3600.0
     enough = math.ceil(AT_LEAST * repeats)
     return Proof(
-        f"{found[0].choice}, chosen once, against the best of all contenders at other hours",
+        f"{_choices(found)}, against the best of all contenders at other hours",
         f"at most {LIKE:.0%} regret in {enough} of {repeats} hours",
         f"{good} of {len(found)} over {span_h:.1f} h (regret {statistics.median(values):.1%} in the median,"
         f" {max(values):.1%} at most; the best itself in {sum(hour.best == hour.choice for hour in found)})",
@@ -96,6 +106,12 @@ def judged(found: Sequence[Hour], repeats: int) -> Proof:
         | {f"best_{number}": hour.best for number, hour in enumerate(found)}
         | {f"why_{number}": hour.why for number, hour in enumerate(found) if hour.why},
     )
+
+
+def _choices(found: Sequence[Hour]) -> str:
+    made = {hour.cpu: hour.choice for hour in found}
+    told = " and ".join(sorted(set(made.values())))
+    return f"{told}, chosen once" if len(made) == 1 else f"{told}, chosen once on each of {len(made)} CPUs"
 
 
 def contenders(record: ScenarioRecord, choice: str, most: int) -> list[str]:
