@@ -20,7 +20,7 @@ NAMES = ("onnxruntime", "openvino", "torch", "torch-compile")
 LOSSY = {
     "bf16": 0.02,
     "fp16": 0.002,
-    "int8-dynamic": 0.05,
+    "int8-dynamic": 0.1,  # 0.07 by torch on a CPU without VNNI
     "int8-static": 0.3,
     "int8-mixed": 0.05,
     "int8-weight-only": 0.05,
@@ -42,6 +42,7 @@ def models(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize(
     ("name", "model"),
     [(name, model) for name in NAMES[:3] for model in ("dlrm", "titles", "images")]

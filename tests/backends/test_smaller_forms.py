@@ -12,13 +12,13 @@ from bakeoff_backends.onnx_runtime import OnnxRuntime
 from bakeoff_backends.open_vino import OpenVino
 
 SETTING = Setting("1x1")
-LARGEST_ERROR = {
-    "onnxruntime/int8-dynamic": 0.02,
+LARGEST_ERROR = {  # on CPUs without VNNI too, where weights keep seven bits
+    "onnxruntime/int8-dynamic": 0.03,
     "onnxruntime/int8-static": 0.04,
     "onnxruntime/int8-mixed": 0.02,
     "onnxruntime/int8-weight-only": 0.02,
     "onnxruntime/int4-weight-only": 0.15,
-    "openvino/int8-static": 0.1,
+    "openvino/int8-static": 0.15,
     "openvino/fp16": 0.002,
 }
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -16,9 +16,7 @@ from bakeoff_backends.torch_compile import TorchCompile, times_s
 HERE = Path(__file__).parent
 TARGET = "bakeoff_backends.torch_compile:TorchCompile"
 INT8 = ("int8-dynamic", "int8-static")
-int8_here = pytest.mark.skipif(
-    torch_quantising.precisions() != INT8, reason="int8 takes torchao and a CPU that multiplies bytes (VNNI)"
-)
+takes_torchao = pytest.mark.skipif(find_spec("torchao") is None, reason="int8 takes torchao")
 SAMPLES = [{"items": np.zeros(items)} for items in (1, 8, 1)]
 
 
@@ -74,7 +72,8 @@ def test_a_further_build_that_fails_leaves_the_plain_one(without_torch, monkeypa
             TorchCompile().build(model, "bf16", Setting("1x1"), "cpu", tmp_path)
 
 
-@int8_here
+@takes_torchao
+@pytest.mark.vnni
 @pytest.mark.quality
 def test_int8_is_near_to_fp32_at_sizes_that_no_sample_has_and_is_refused_without_int8_kernels(tmp_path):
     """A build without int8 kernels would be refused, so that answers are int8's; they differ from fp32 for that."""
@@ -86,7 +85,8 @@ def test_int8_is_near_to_fp32_at_sizes_that_no_sample_has_and_is_refused_without
     assert found["refusal"] == "Inductor has int8 kernels for 0 of 3 quantised aten.linear.default"
 
 
-@int8_here
+@takes_torchao
+@pytest.mark.vnni
 @pytest.mark.parametrize("precision", INT8)
 @pytest.mark.slow
 def test_a_model_without_a_weight_to_quantise_is_unsupported(tmp_path, precision):
@@ -108,6 +108,7 @@ except Unsupported as refusal:
 """
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_static_int8_without_samples_is_unsupported():
     assert child("-c", UNCALIBRATED) == (
@@ -133,7 +134,8 @@ except Exception as error:
 """
 
 
-@pytest.mark.skipif(find_spec("torchao") is None, reason="int8 takes torchao")
+@pytest.mark.engines
+@takes_torchao
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("where", "raised", "told"),

@@ -20,6 +20,7 @@ def sides(tmp_path):
     return Sides(from_dict(asked | {"resources": {"cpus": 1}}), now, replace(now, log=tmp_path / "baseline.log"))
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_sessions_are_recorded_once_each_with_all_calls_of_both_sides(sides, tmp_path):
     file = tmp_path / "aa.csv"

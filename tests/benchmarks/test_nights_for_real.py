@@ -136,6 +136,7 @@ def test_extra_work_takes_the_stated_share_of_each_call(share):
     assert np.median(ratios) < 1.0 + share + 0.05
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_real_processes_are_slower_by_extra_work(case, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", nights_for_real.children.environment()["PYTHONPATH"])

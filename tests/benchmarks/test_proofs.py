@@ -109,6 +109,7 @@ def test_a_saturated_engine_is_compared_with_its_closed_loop(tmp_path, monkeypat
         assert pair["cpu_ratio"] > 0.5
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_twins_go_through_the_whole_contest(tiny_prepared, tmp_path, monkeypatch):
     monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))

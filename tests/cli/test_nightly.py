@@ -191,6 +191,7 @@ def with_output(slower, *words, **streams):
     return subprocess.Popen(command, env=environment, text=True, **streams)
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize(("slower", "code"), [(0.0, 2), (0.5, 1)])
 @pytest.mark.parametrize("words", [("--json",), (), ("--write", "summary=-")])
 def test_a_full_disk_behind_the_output_is_a_line_and_a_regression_stays_one(shop, slower, code, words):
@@ -205,6 +206,7 @@ def test_a_full_disk_behind_the_output_is_a_line_and_a_regression_stays_one(shop
     assert "Traceback" not in err
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize("words", [("--json",), ()])
 def test_a_reader_that_ends_early_is_no_regression(shop, words):
     shop.remember()
@@ -271,6 +273,7 @@ def test_history_reads_what_checks_left(check, shop):
     assert "service time over 6 nights" in out
 
 
+@pytest.mark.engines
 @pytest.mark.alone
 @pytest.mark.parametrize(
     ("number", "code", "line"),

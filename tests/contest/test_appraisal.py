@@ -114,6 +114,7 @@ def test_seeds_train_other_models_and_judge_them_on_the_same_data(workplace):
         assert value - delta == pytest.approx(own_base)
 
 
+@pytest.mark.engines
 def test_a_technique_that_does_not_apply_is_a_row_with_its_reason(workplace):
     words = ("quality", "shop:Shop", "--variants", "base,prune-layers:0.5", "--json")
     _, refused = json.loads(bakeoff(*words, folder=workplace).stdout)["rows"]
@@ -122,6 +123,7 @@ def test_a_technique_that_does_not_apply_is_a_row_with_its_reason(workplace):
     assert refused["quality"] == {}
 
 
+@pytest.mark.engines
 def test_a_technique_whose_environment_cannot_be_made_is_a_row_with_a_remedy(tmp_path, monkeypatch):
     (tmp_path / "shop.py").write_text(SHOP.replace("width=32", "width=64"))
     monkeypatch.setenv("UV_OFFLINE", "1")
@@ -225,6 +227,7 @@ def test_ones_own_files_are_scored_by_default_however_far_they_are_from_the_base
         assert "control" not in row
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 def test_a_file_goes_before_a_technique_of_its_name_and_may_end_with_a_precision(own, backend):
     asked = "student,finetune,student > int8,Worse_1.0+fp32"

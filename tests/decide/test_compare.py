@@ -80,6 +80,7 @@ def test_the_other_way_round_says_the_same(ratio, one, other):
     assert there.low <= there.value <= there.high
 
 
+@pytest.mark.engines
 def test_the_regret_is_exceeded_as_seldom_as_is_claimed_and_sharper_than_intervals():
     """Eight candidates, three of them near each other: the cheapest by the rounds is chosen."""
     dice = np.random.default_rng(7)

@@ -94,6 +94,7 @@ def failing(side, since=0):
     return play
 
 
+@pytest.mark.engines
 def test_a_baseline_that_fails_half_way_leaves_what_was_measured_beside_it(shop, quick):
     shop.remember()
     quick(failing(BASELINE, since=2))
@@ -196,6 +197,7 @@ def test_a_second_check_at_the_same_time_is_refused_and_the_next_is_not(shop, qu
     assert api.check().status == "finished"
 
 
+@pytest.mark.engines
 def test_a_clock_set_back_changes_neither_the_order_nor_the_answers(shop, quick, monkeypatch):
     shop.remember()
     first = api.check()

@@ -30,6 +30,7 @@ def sides(shop, tmp_path):
     return found
 
 
+@pytest.mark.engines
 @pytest.mark.alone
 @pytest.mark.slow
 def test_a_model_that_takes_half_as_long_again_is_slower_and_its_twin_is_not(shop, sides):
@@ -68,6 +69,7 @@ def test_where_p99_decides_the_open_loop_is_long_enough_to_have_one_and_a_capaci
     ), "less capacity is worse"
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_the_side_that_does_not_start_is_blamed_and_the_other_ended(sides, monkeypatch):
     started, ended = [], []

@@ -157,6 +157,7 @@ def test_it_takes_no_parameter():
         techniques(Recipe.parse("embed-int4:0.5"))
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize("name", SHARES)
 @pytest.mark.parametrize(
     "engine", ["onnxruntime", "openvino", "torch", pytest.param("torch-compile", marks=pytest.mark.quality)]

@@ -65,6 +65,7 @@ def test_fine_tuning_keeps_the_zeros_and_moves_the_rest(technique):
         assert layer.weight.grad is None or not layer.weight._backward_hooks, "no hook stays behind"
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize("technique", [Prune(0.5), PruneSensitive(0.5), Prune2of4()])
 def test_pruned_models_export(technique, tmp_path):
     case = CASES["sasrec"]

@@ -21,6 +21,7 @@ SMALLER = {
 }
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize(("recipe", "share"), SMALLER.items())
 def test_model_and_files_are_smaller_and_answer_alike(dlrm, compress, files, held_bytes, recipe, share) -> None:
     small = compress(dlrm, recipe)

@@ -23,6 +23,7 @@ PAIRS = [
 ]
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize(("kind", "technique"), PAIRS)
 def test_half_is_smaller_and_exports(kind, technique, tmp_path):
     case = CASES[kind]

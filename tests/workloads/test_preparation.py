@@ -117,6 +117,7 @@ def test_the_search_models_requests_are_prepared_from_texts(tmp_path: Path) -> N
     assert b" " in query
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_the_category_models_requests_are_prepared_from_texts(tmp_path: Path) -> None:
     from bakeoff.workloads.product_category import ProductCategory
@@ -238,6 +239,7 @@ class Scaled(Preparation):
 """
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_a_workload_of_ones_own_brings_its_preparation(scenario_of, tmp_path, monkeypatch) -> None:
     (tmp_path / "shop.py").write_text(SHOP)

@@ -122,6 +122,7 @@ class OfDict(torch.nn.Module):
 """
 
 
+@pytest.mark.engines
 def test_an_exported_file_runs_as_it_is_and_as_onnx(scenario_of, tmp_path) -> None:
     run(EXPORT, tmp_path)
     prepared = prepare(scenario_of(tmp_path / "two.pt2"), 1 << 16)

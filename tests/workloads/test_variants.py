@@ -100,6 +100,7 @@ save(export(Two(), (x, x), dynamic_shapes=({0: n}, {0: n})), "two.pt2")
 """
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_exported_programs_are_variants_with_answers_of_their_own(models, scenario_of, tmp_path) -> None:
     subprocess.run([sys.executable, "-c", EXPORT], cwd=tmp_path, check=True, timeout=120)

@@ -125,6 +125,7 @@ def noisier(spread, times, seed, slower=0.0):
     return "ok" if answer.status == "improved" else answer.status, answer.figures[0].mde
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("spread", "slower", "least"),
