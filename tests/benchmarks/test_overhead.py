@@ -1,7 +1,9 @@
-"""Measuring costs little: in single_stream, our time per request beside a bare loop around the same call.
+"""Measuring costs little: in single_stream, our time per request beside a loop by hand around the same call.
 
-Both loops run in this process, in turn and many times, over the same inputs; what counts is the median of the
-differences, so that the machine's other work hits both alike.
+Beside an engine that does nothing the loop by hand does nothing else either; beside a real one it takes the requests
+from the pool and reads the clock, since any work between two calls makes the second slower, by how much is the CPU's
+affair. The loops run in this process, in turn and many times, over the same inputs; what counts is the median of the
+differences in readings of the clock, so that neither the machine's other work nor its speed decides.
 """
 
 import itertools
@@ -23,7 +25,8 @@ pytestmark = pytest.mark.alone
 
 CALLS = 500
 REPEATS = 61
-LIMIT_US = 5.0
+LIMIT_READINGS = 50
+"""Of the clock: 3 to 7 microseconds on the machines seen."""
 NEVER_ENDS_NS = 1 << 62
 
 
@@ -51,18 +54,31 @@ def _untraced():
 
 
 @pytest.mark.usefixtures("_untraced")
-@pytest.mark.parametrize("make_infer", [no_op_infer, onnxruntime_infer])
-def test_single_stream_costs_at_most_5_us_a_request(benchmark, tiny_prepared, tmp_path, make_infer):
+@pytest.mark.parametrize(("make_infer", "does_more"), [(no_op_infer, False), (onnxruntime_infer, True)])
+def test_single_stream_costs_little_a_request(benchmark, tiny_prepared, tmp_path, make_infer, does_more):
     infer = make_infer(tiny_prepared)
     pool = tiny_prepared.requests()
     steps = walk(pool.count, pool.references, CALLS, seed=1)
-    inputs = [pool.get(index) for index in steps.order[:, 0].tolist()]
+    order = steps.order[:, 0].tolist()
+    inputs = [pool.get(index) for index in order]
     fetch, sampled = fetcher(pool.get, steps), steps.sampled.tobytes()
-    numbers = itertools.count()
+    clock, numbers = time.monotonic_ns, itertools.count()
 
     def bare() -> None:
         for request in inputs:
             infer(request)
+
+    def by_hand() -> None:
+        spent_ns = []
+        for index in order:
+            request = pool.get(index)
+            begun = clock()
+            infer(request)
+            spent_ns.append(clock() - begun)
+
+    def readings() -> None:
+        for _ in order:
+            clock()
 
     def ours(stamps: Stamps, left: Left) -> None:
         closed_loop(infer, fetch, sampled, stamps, left, NEVER_ENDS_NS, range(CALLS))
@@ -71,20 +87,18 @@ def test_single_stream_costs_at_most_5_us_a_request(benchmark, tiny_prepared, tm
         stamps = Stamps.create(Path(tmp_path) / str(next(numbers)), CALLS)
         return stamps, Left()
 
-    def measured() -> tuple[float, float]:
+    def measured() -> list[float]:
         block = fresh()
-        times_ns = [time.perf_counter_ns()]
-        bare()
-        times_ns.append(time.perf_counter_ns())
-        ours(*block)
-        times_ns.append(time.perf_counter_ns())
-        bare_ns, ours_ns = np.diff(times_ns) / CALLS
-        return float(bare_ns) / 1e3, float(ours_ns) / 1e3
+        times_ns = [clock()]
+        for loop in (by_hand if does_more else bare, lambda: ours(*block), readings):
+            loop()
+            times_ns.append(clock())
+        return [each / CALLS for each in np.diff(times_ns).tolist()]
 
-    pairs = [measured() for _ in range(REPEATS)]
-    overhead_us = statistics.median(with_us - bare_us for bare_us, with_us in pairs)
-    benchmark.extra_info["bare_us"] = statistics.median(bare_us for bare_us, _ in pairs)
-    benchmark.extra_info["ours_us"] = statistics.median(with_us for _, with_us in pairs)
-    benchmark.extra_info["overhead_us"] = overhead_us
+    beside_ns, ours_ns, reading_ns = zip(*(measured() for _ in range(REPEATS)), strict=True)
+    overhead_ns = statistics.median(a - b for a, b in zip(ours_ns, beside_ns, strict=True))
+    found = {"beside_us": beside_ns, "ours_us": ours_ns, "reading_us": reading_ns}
+    benchmark.extra_info.update({name: statistics.median(values) / 1e3 for name, values in found.items()})
+    benchmark.extra_info["overhead_us"] = overhead_ns / 1e3
     benchmark.pedantic(ours, setup=lambda: (fresh(), {}), rounds=5)
-    assert overhead_us <= LIMIT_US
+    assert overhead_ns <= LIMIT_READINGS * statistics.median(reading_ns)

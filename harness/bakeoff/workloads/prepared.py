@@ -73,6 +73,7 @@ class Requests:
         self.items: Array = np.load(folder / "items.npy")
         self.count = len(self.items)
         self.offsets: Array = np.concatenate([[0], np.cumsum(np.load(folder / "rows.npy"))]).astype(np.int64)
+        self._bounds = self.offsets.data  # gives Python's numbers, which slice sooner than numpy's
         self._arrays = tuple(mapped(folder / f"input.{i}.npy") for i in range(len(inputs)))
         self._raw = tuple(mapped(folder / f"raw.{i}.npy") for i in range(len(raw_inputs)))
         self._references = tuple(_Pieces.read(references or folder, j) for j in range(len(outputs)))
@@ -112,7 +113,7 @@ class Requests:
 
     def _slice(self, tensor: Tensor, array: Array, index: int) -> Array:
         if tensor.per == "item":
-            return array[self.offsets[index] : self.offsets[index + 1]]
+            return array[self._bounds[index] : self._bounds[index + 1]]
         if not tensor.shape:
             return array[index : index + 1].reshape(())
         rows = len(array) // self.count
