@@ -13,6 +13,8 @@ from bakeoff.conformance.stages import HABITS, NAMES
 from bakeoff.errors import UserError
 from bakeoff.show.field import field
 
+pytestmark = pytest.mark.engines
+
 TESTS = Path(__file__).parent
 CONTRIBUTING = TESTS.parent / "CONTRIBUTING.md"
 EXAMPLE = TESTS / "example_plugin"

@@ -314,35 +314,6 @@ def test_the_version_is_told(workplace):
     assert bakeoff("--version", folder=workplace).stdout == f"bakeoff {bakeoff_version}\n"
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (("run", "nowhere.yaml"), "nowhere.yaml"),
-        (("run", "nowhere.onnx", "--qps", "5", "--p99", "20ms"), "nowhere.onnx"),
-        (("run", "model.onnx", "--qps", "5", "--p99", "20"), "p99"),
-        (("run", "model.onnx", "--qps", "-5", "--p99", "20ms"), "qps"),
-        (("run", "model.onnx", "--qps", "nan", "--p99", "20ms"), "qps"),
-        (("run", "model.onnx", "--qps", "most", "--p99", "20ms"), "or max"),
-        (("run", "model.onnx", "--budget", "soon"), "--budget"),
-        (("run", "model.onnx", "--backend", "onnxruntimes"), "onnxruntime"),
-        (("run", "--resume", "latest", "model.onnx"), "--resume"),
-        (("run", "--resume", "latest"), "bakeoff.db"),
-        (("run", "model.onnx", "--versus", "onnxruntime=1.30"), "must be a requirement such as onnxruntime==1.30.0"),
-        (("run", "model.onnx", "--versus", "leftpad==1"), "no installed backend needs that project"),
-        (("verdict", "--fail-on", "rain"), "infeasible"),
-        (("verdict", "--store", "none.db"), "none.db"),
-        (("plan", "--store", "none.db", "--fleet-qps", "1M"), "none.db"),
-        (("run",), "bakeoff init"),
-    ],
-)
-def test_bad_input_is_one_clear_line_and_writes_nothing(tmp_path, workplace, words, said):
-    (tmp_path / "model.onnx").write_bytes((workplace / "model.onnx").read_bytes())
-    done = bakeoff(*words, folder=tmp_path, code=2)
-    assert said in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
-
-
 def test_init_writes_starters_that_load_and_overwrites_nothing(tmp_path):
     done = bakeoff("init", folder=tmp_path)
     assert "scenarios/ctr-ranking.yaml" in done.stdout

@@ -177,6 +177,7 @@ def test_beside_other_workers_each_runs_once_untimed_as_other_benchmarks_do(plac
     assert not (place / "n.json").exists()
 
 
+@pytest.mark.engines
 def test_a_scenario_that_is_none_is_one_line(place, tmp_path):
     (tmp_path / "bad.yaml").write_text("workload: ctr-dlrm\ntraffic: {kind: tidal}\n")
     told = ran(place, "--bakeoff", str(tmp_path / "bad.yaml"), code=2)
@@ -218,6 +219,7 @@ def test_a_stored_runs_candidates_are_those_that_passed_every_gate(place, store)
     assert re.search(r"^--candidate gone/fp32/1x1: no such candidate", told, re.MULTILINE)
 
 
+@pytest.mark.engines
 def test_a_run_without_the_scenario_or_without_a_run_is_one_line(place, store, tmp_path):
     (tmp_path / "other.yaml").write_text("workload: ctr-dlrm\ntraffic: {kind: single_stream}\n")
     words = ("--bakeoff", str(tmp_path / "other.yaml"), "--bakeoff-store")

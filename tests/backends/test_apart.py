@@ -12,6 +12,7 @@ from bakeoff.measure.engine_room import Probed
 ENGINES = ("onnxruntime", "openvino", "torch", "jax", "tensorflow", "tvm", "ai_edge_litert", "executorch", "MNN")
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_asking_every_backend_leaves_this_process_as_it_was():
     before, imported = dict(os.environ), {name for name in ENGINES if name in sys.modules}

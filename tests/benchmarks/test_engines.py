@@ -15,6 +15,8 @@ from proofs import children
 from bakeoff.backends import Artifact, Setting, registered
 from bakeoff.measure.engine_room import StageFailed
 
+pytestmark = pytest.mark.engines
+
 HERE = Path(__file__).resolve().parent
 ENGINES = ("executorch", "jax", "litert", "mnn", "tensorflow", "tvm")
 ITEMS = (4, 8)
@@ -119,7 +121,6 @@ def test_a_slow_plugin_misses_the_bar(built, monkeypatch):
 SLOW = "bakeoff_onnx_reference:OnnxReference"
 
 
-@pytest.mark.engines
 def test_a_sweep_tries_every_setting_and_says_which_is_best(built, monkeypatch):
     knobs = loop.Knobs({"graph": ("ALL", "BASIC")}, {"UNUSED": ("", "1")}, offered=({"graph": "BASIC"},))
     assert [each.name for each in sweep.choices(knobs)] == [
@@ -179,7 +180,6 @@ def test_every_engine_has_a_loop_and_knobs_that_start_with_the_preset(engine):
     assert not module.KNOBS.build or module.build.__doc__
 
 
-@pytest.mark.engines
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_bare_loop_answers_on_the_plugins_artifact(engine, tmp_path):
     words = ["-W", "ignore", "-m", "bare.trying", engine, str(tmp_path)]

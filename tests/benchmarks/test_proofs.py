@@ -21,6 +21,8 @@ from bakeoff.measure import procs
 from bakeoff.measure.engine_room import Engine
 from bakeoff.scenario import from_dict
 
+pytestmark = pytest.mark.engines
+
 
 @pytest.mark.parametrize("kind", SERVICES)
 def test_the_exact_tails_are_those_of_the_simulated_queues(kind):
@@ -109,7 +111,6 @@ def test_a_saturated_engine_is_compared_with_its_closed_loop(tmp_path, monkeypat
         assert pair["cpu_ratio"] > 0.5
 
 
-@pytest.mark.engines
 @pytest.mark.slow
 def test_twins_go_through_the_whole_contest(tiny_prepared, tmp_path, monkeypatch):
     monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))

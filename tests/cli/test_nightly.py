@@ -262,6 +262,7 @@ def test_sigterm_is_nobodys_mistake_whatever_goes_on(check, shop, monkeypatch):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.engines
 def test_history_reads_what_checks_left(check, shop):
     for _ in range(3):
         check()

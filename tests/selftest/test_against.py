@@ -10,7 +10,7 @@ from bakeoff.errors import UserError
 from bakeoff.selftest import against, driving, telling
 from bakeoff.selftest.reading import _traced
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.engines, pytest.mark.alone]
 
 
 @pytest.fixture(scope="module")

@@ -107,6 +107,7 @@ def test_the_click_models_requests_are_prepared_from_the_shops_ids(tmp_path: Pat
     assert (stranger["sparse"][:, 6] == items).all(), "the row of no product"
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_the_search_models_requests_are_prepared_from_texts(tmp_path: Path) -> None:
     from bakeoff.workloads.search_biencoder import SearchBiencoder

@@ -99,6 +99,7 @@ def {name}():
 '''
 
 
+@pytest.mark.engines
 @pytest.mark.slow
 def test_a_factory_that_crashes_or_raises_is_one_line(scenario_of, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)

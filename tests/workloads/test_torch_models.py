@@ -61,6 +61,7 @@ def run(code: str, folder: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.engines
 def test_a_factory_from_the_current_folder(scenario_of, tmp_path, monkeypatch) -> None:
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "models.py").write_text(SHOP)

@@ -15,6 +15,8 @@ from bakeoff.store.nights import Nights
 from bakeoff.store.record import SessionRecord
 from bakeoff.workloads import venvs
 
+pytestmark = pytest.mark.engines
+
 STEP = np.where(np.arange(60) < 30, 0.0, np.log(1.05))
 
 
@@ -47,7 +49,6 @@ def test_what_creeps_in_is_found_after_it_begins():
     assert all(change.size > 0 for each in found for change in each)
 
 
-@pytest.mark.engines
 @pytest.mark.slow
 @pytest.mark.parametrize(("every", "session_sd"), [(0, 0.014), (0, 0.036), (5, 0.014), (30, 0.014)])
 def test_identical_code_has_no_change_points(every, session_sd):

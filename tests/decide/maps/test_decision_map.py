@@ -119,6 +119,7 @@ def test_a_candidate_that_misses_the_sla_may_win_with_a_longer_one_and_a_lossy_o
     assert at(found, 6000.0, 100, 80.0).winner == "late/fp32/1x1"
 
 
+@pytest.mark.engines
 def test_whom_the_race_dropped_may_win_elsewhere_by_its_screen(scenario, engine):
     dropped = (LedgerRow("race", "eliminated", "40 % dearer in the screening block"),)
     field = {
