@@ -13,6 +13,7 @@ from hypothesis import settings
 from onnx import TensorProto, helper, numpy_helper
 
 from bakeoff.backends import Tensor, cpu_flags
+from bakeoff.cli import main
 from bakeoff.workloads.prepared import Prepared
 from bakeoff.workloads.writing import write_holdout, write_manifest, write_references, write_requests
 
@@ -40,6 +41,21 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         report.outcome = "failed"
         report.longrepr = f"skipped in CI: {report.longrepr}"
     return report
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """What `bakeoff WORDS` prints in this process, or its complaint where it ends badly."""
+
+    def run(*words: str, code: int = 0) -> str:
+        monkeypatch.setattr(sys, "argv", ["bakeoff", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert (ended.value.code or 0) == code
+        told = capsys.readouterr()
+        return told.err if code else told.out
+
+    return run
 
 
 @pytest.fixture(autouse=True)

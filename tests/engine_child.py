@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-LIMIT_S = 300
+LIMIT_S = 900
 
 
 def child(*words: str, **environment: str) -> str:

@@ -46,10 +46,17 @@ def finished(workplace) -> Path:
     return workplace
 
 
+@pytest.fixture
+def verb(finished, command, monkeypatch):
+    """What reads a run is run in this process."""
+    monkeypatch.chdir(finished)
+    return command
+
+
 @pytest.mark.alone
 @pytest.mark.slow
-def test_one_command_gives_a_verdict_and_a_page_for_ones_own_file(finished):
-    (answer,) = json.loads(bakeoff("verdict", "--json", folder=finished).stdout)["scenarios"]
+def test_one_command_gives_a_verdict_and_a_page_for_ones_own_file(finished, verb):
+    (answer,) = json.loads(verb("verdict", "--json"))["scenarios"]
     decided = answered(answer)
     assert answer["provisional"] is True
     by_id = {each["candidate"]: each for each in answer["candidates"]}
@@ -77,8 +84,8 @@ def answered(answer) -> bool:
 
 @pytest.mark.alone
 @pytest.mark.slow
-def test_a_run_tells_of_its_machine_and_its_measuring(finished):
-    found = json.loads(bakeoff("verdict", "--json", folder=finished).stdout)
+def test_a_run_tells_of_its_machine_and_its_measuring(finished, verb):
+    found = json.loads(verb("verdict", "--json"))
     assert [look["when"] for look in found["host"]["noise"]] == ["before", "after"]
     assert found["host"]["container"]
     assert found["environment"]["packages"]["onnxruntime"]
@@ -88,7 +95,7 @@ def test_a_run_tells_of_its_machine_and_its_measuring(finished):
     text = next((finished / "reports").glob("*/index.html")).read_text(encoding="utf-8")
     assert "The machine and the measuring" in text
     assert "The load generator" in text
-    facts = json.loads(bakeoff("table", "--json", folder=finished).stdout)
+    facts = json.loads(verb("table", "--json"))
     blocks = [row for row in facts if row["round"] is not None]
     assert all(row["fact_over_budget"] == 0 for row in blocks), "honest engines keep to their CPUs"
     assert all(row["fact_busy_threads"] >= 1 for row in blocks)
@@ -96,50 +103,50 @@ def test_a_run_tells_of_its_machine_and_its_measuring(finished):
 
 @pytest.mark.alone
 @pytest.mark.slow
-def test_a_stored_run_can_be_tabled_and_reported_again(finished):
-    bakeoff("table", "--csv", "out.csv", "--parquet", "out.parquet", folder=finished)
+def test_a_stored_run_can_be_tabled_and_reported_again(finished, verb):
+    verb("table", "--csv", "out.csv", "--parquet", "out.parquet")
     header, *rows = (finished / "out.csv").read_text(encoding="utf-8").splitlines()
     assert "candidate" in header
     assert rows
     assert (finished / "out.parquet").stat().st_size > 0
-    assert json.loads(bakeoff("table", "--json", folder=finished).stdout)
-    told = bakeoff("export", "--to", "again", folder=finished).stdout.splitlines()
+    assert json.loads(verb("table", "--json"))
+    told = verb("export", "--to", "again").splitlines()
     summaries = sorted((finished / "logs").rglob("mlperf_log_summary.txt"))
     assert len(told) == len(summaries) >= 2
     assert all("Scenario : Server" in path.read_text(encoding="utf-8") for path in summaries)
-    bakeoff("export", "--format", "pytest-benchmark", "--output", "bench.json", folder=finished)
+    verb("export", "--format", "pytest-benchmark", "--output", "bench.json")
     stored = read_pytest_benchmark(finished / "bench.json")
     assert {figures.load for figures in stored.values()} == {"closed loop, one lane"}
     assert {name.split("/")[0] for name in stored} == {"model: onnxruntime", "model: openvino"}
-    bakeoff("report", "--to", "elsewhere", folder=finished)
+    verb("report", "--to", "elsewhere")
     names = {path.suffix for path in (finished / "elsewhere").iterdir()}
     assert {".html", ".png", ".svg", ".md"} <= names
 
 
 @pytest.mark.alone
 @pytest.mark.slow
-def test_a_stored_run_has_a_map(finished):
-    told = json.loads(bakeoff("map", "latest", "--json", "--to", "drawn", folder=finished).stdout)
+def test_a_stored_run_has_a_map(finished, verb):
+    told = json.loads(verb("map", "latest", "--json", "--to", "drawn"))
     assert {point["sla_ms"] for point in told["map"]} == {1000.0, 2000.0, 4000.0, 8000.0}
     assert {point["extrapolated"] for point in told["map"] if point["batch_size"] != 4} == {True}, "4 were measured"
     assert {path.suffix for path in (finished / "drawn").iterdir()} == {".png", ".svg"}
-    wrong = bakeoff("map", "--scenario", "other", folder=finished, code=2).stderr
+    wrong = verb("map", "--scenario", "other", code=2)
     assert "--scenario other: not in run" in wrong
 
 
 @pytest.mark.alone
 @pytest.mark.slow
-def test_a_stored_run_can_be_planned_for_a_fleet(finished):
-    (answer,) = json.loads(bakeoff("verdict", "--json", folder=finished).stdout)["scenarios"]
+def test_a_stored_run_can_be_planned_for_a_fleet(finished, verb):
+    (answer,) = json.loads(verb("verdict", "--json"))["scenarios"]
     known = next(each["candidate"] for each in answer["candidates"] if each["capacity_qps"])
     words = ("plan", "--candidate", known, "--fleet-qps", "1M", "--lost", "2")
-    told = json.loads(bakeoff(*words, "--to", "charts", "--json", folder=finished).stdout)
+    told = json.loads(verb(*words, "--to", "charts", "--json"))
     assert (told["candidate"], told["fleet_qps"], told["lost"]) == (known, 1e6, 2)
     assert told["peak"]["replicas"] == told["formula"] > told["fewest"]["replicas"] > 1
     assert told["without"]["replicas"] == told["formula"] - 2
     assert (finished / "charts" / "fleet-model.png").stat().st_size > 0
-    assert "scaled by the hour" in bakeoff(*words, folder=finished).stdout
-    assert "--fleet-qps: missing" in bakeoff("plan", "--candidate", known, folder=finished, code=2).stderr
+    assert "scaled by the hour" in verb(*words)
+    assert "--fleet-qps: missing" in verb("plan", "--candidate", known, code=2)
 
 
 @pytest.mark.engines
