@@ -23,9 +23,15 @@ class Regret:
 
 
 def regret(record: ScenarioRecord, choice: str | None) -> Regret:
-    """Against the cheapest of those that passed every gate there; a choice that missed one has no excuse."""
+    """Against the cheapest of those that passed every gate there, or that more time might have let pass; a choice that
+    missed one has no excuse."""
     court = convene(record)
-    best = court.accepted[0] if court.accepted else None
+    costs = {
+        name: score
+        for name, one in court.evidence.items()
+        if court.gates[name].status in ("ok", "open") and (score := one.mean_score) is not None
+    }
+    best = min(costs, key=costs.__getitem__, default=None)
     if best is None or choice is None:
         return _unknown(best, "nothing was chosen" if choice is None else "nothing passed every gate")
     if best == choice:
@@ -34,9 +40,7 @@ def regret(record: ScenarioRecord, choice: str | None) -> Regret:
     if found is None or found.status == "failed":
         return _unknown(best, "it was not measured" if found is None else found.reason)
     both = {name: court.evidence[name].round_scores for name in (choice, best)}
-    loss = (
-        court.loss(choice, best) if choice in court.accepted else Field(both, bounds=court.field.bounds).dearer(*both)
-    )
+    loss = Field(both, bounds=court.field.bounds).dearer(choice, best)
     if loss is None:
         return _unknown(best, "too few rounds had both")
     return Regret(best, max(0.0, loss.value), loss.low, loss.high)
