@@ -183,7 +183,7 @@ def test_a_killed_run_resumes_without_measuring_anything_twice(workplace):
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     before = _blocks_with_times(store)
-    bakeoff("run", "--resume", "latest", "--budget", "40s", "--store", str(store), folder=workplace)
+    bakeoff("run", "--resume", "latest", "--budget", "60s", "--store", str(store), folder=workplace)
     after = _blocks_with_times(store)
     assert before <= after, "a block measured before the kill was lost or measured again"
     assert len(after) > len(before)
