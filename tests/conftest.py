@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 from onnx import TensorProto, helper, numpy_helper
 
-from bakeoff.backends import Tensor, cpu_flags
+from bakeoff.backends import Tensor, has_vnni
 from bakeoff.cli import main
 from bakeoff.workloads.prepared import Prepared
 from bakeoff.workloads.writing import write_holdout, write_manifest, write_references, write_requests
@@ -22,12 +22,11 @@ settings.load_profile("bakeoff")
 
 IN_CI = bool(os.environ.get("CI"))
 """Asked before any engine is imported: OpenVINO's telemetry is off where CI is set, and our plugin sets it for that."""
-VNNI = frozenset({"avx512_vnni", "avx_vnni"})
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What takes a CPU that multiplies bytes is no test of another: nothing that could be installed is missing."""
-    if VNNI.isdisjoint(cpu_flags()):
+    if not has_vnni():
         of_others = [item for item in items if item.get_closest_marker("vnni")]
         config.hook.pytest_deselected(items=of_others)
         items[:] = [item for item in items if item not in of_others]

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bakeoff.backends import Arrays, Model, Unsupported, cpu_flags, refusing
+from bakeoff.backends import Arrays, Model, Unsupported, cpu_flags, has_vnni, refusing
 from bakeoff_backends.onnx_gemm import PRODUCTS
 from bakeoff_backends.onnx_session import engine
 
@@ -134,5 +134,4 @@ def _reader(samples: Sequence[Arrays]) -> Any:
 
 def _int8_saturates() -> bool:
     """x86 without VNNI adds pairs of byte products in 16 bits: weights keep seven bits there, as documented."""
-    flags = cpu_flags()
-    return "avx2" in flags and flags.isdisjoint({"avx512_vnni", "avx_vnni"})
+    return "avx2" in cpu_flags() and not has_vnni()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
 
-from bakeoff.backends import Arrays, Model, Unsupported, cpu_flags, refusing
+from bakeoff.backends import Arrays, Model, Unsupported, has_vnni, refusing
 from bakeoff_backends import torch_graph
 
 if TYPE_CHECKING:
@@ -28,8 +28,7 @@ INT8_PRODUCT, WIDENED = "aten._int_mm.default", "quantized_decomposed.dequantize
 
 def precisions() -> tuple[str, ...]:
     """Those that this machine runs: torchao is here, and the CPU multiplies bytes (VNNI); without, fp32 is sooner."""
-    vnni = not cpu_flags().isdisjoint({"avx512_vnni", "avx_vnni"})
-    return PRECISIONS if vnni and find_spec("torchao") is not None else ()
+    return PRECISIONS if has_vnni() and find_spec("torchao") is not None else ()
 
 
 def quantised(program: ExportedProgram, model: Model, precision: str) -> ExportedProgram:

@@ -349,6 +349,11 @@ def has_bf16() -> bool:
     return not cpu_flags().isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})
 
 
+def has_vnni() -> bool:
+    """Whether this CPU adds products of bytes in 32 bits (VNNI): without, engines keep to seven bits or saturate."""
+    return not cpu_flags().isdisjoint({"avx512_vnni", "avx_vnni"})
+
+
 def registered() -> dict[str, EntryPoint]:
     """Every installed backend by name, unimported: a broken one must not hide the others."""
     return {point.name: point for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name)}

@@ -198,6 +198,12 @@ def test_bf16_goes_by_the_flags_of_the_cpu(monkeypatch, tmp_path, text, expected
     assert bakeoff.backends.has_bf16() is expected
 
 
+@pytest.mark.parametrize(("flags", "expected"), [("avx2 avx512_vnni", True), ("avx2 avx_vnni", True), ("avx2", False)])
+def test_vnni_goes_by_the_flags_of_the_cpu(monkeypatch, flags, expected):
+    monkeypatch.setattr(bakeoff.backends, "cpu_flags", lambda: frozenset(flags.split()))
+    assert bakeoff.backends.has_vnni() is expected
+
+
 def test_a_system_that_tells_no_flags_has_none(monkeypatch, tmp_path):
     monkeypatch.setattr(bakeoff.backends, "Path", lambda _: tmp_path / "missing")
     assert bakeoff.backends.cpu_flags() == frozenset()

@@ -182,6 +182,7 @@ def test_int8_weights_have_all_their_bits_whatever_this_cpu_multiplies(model, tm
     from bakeoff_backends import onnx_quantising
 
     monkeypatch.setattr(onnx_quantising, "cpu_flags", lambda: frozenset({"avx2"}))
+    monkeypatch.setattr(onnx_quantising, "has_vnni", lambda: False)
     largest = {}
     for symmetric in (True, False):
         onnx_quantising.static(model, tmp_path / "int8.onnx", symmetric=symmetric)

@@ -153,11 +153,11 @@ def test_what_torchao_raises_is_unsupported_but_memory_that_ran_out_and_slips_of
 def test_without_torchao_or_vnni_int8_is_not_offered(monkeypatch):
     backend = TorchCompile()
     assert backend.on_request == set(INT8)
-    monkeypatch.setattr(torch_quantising, "cpu_flags", lambda: frozenset({"avx2", "avx512_vnni"}))
+    monkeypatch.setattr(torch_quantising, "has_vnni", lambda: True)
     monkeypatch.setattr(torch_quantising, "find_spec", lambda name: object())
     assert set(INT8) < set(backend.precisions("cpu"))
     monkeypatch.setattr(torch_quantising, "find_spec", lambda name: None)
     assert set(INT8).isdisjoint(backend.precisions("cpu"))
     monkeypatch.setattr(torch_quantising, "find_spec", lambda name: object())
-    monkeypatch.setattr(torch_quantising, "cpu_flags", lambda: frozenset({"avx2"}))
+    monkeypatch.setattr(torch_quantising, "has_vnni", lambda: False)
     assert set(INT8).isdisjoint(backend.precisions("cpu"))
