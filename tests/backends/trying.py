@@ -1,6 +1,7 @@
 """`python trying.py BACKEND FOLDER MODEL...`: run every precision; prints {model/precision: worst error} as JSON.
 
-BACKEND is a name or "module:Class"; SETTING in the environment numbers one core's settings (default: the first). The
+BACKEND is a name or "module:Class"; SETTING in the environment numbers one core's settings (default: the first), and
+SIZES are the sample requests' batch sizes (default: 1,5,20), for which an engine of fixed shapes compiles. The
 error is the Euclidean distance to torch's fp32 answer over that answer's size, the worst over batch sizes.
 """
 
@@ -40,11 +41,12 @@ def main(backend_name, folder, names):
     backend = create(registered()[backend_name].value if backend_name in registered() else backend_name)
     backend.probe("cpu")
     setting = backend.settings(Resources(cpus=1))[int(os.environ.get("SETTING", "0"))]
+    sizes = [int(size) for size in os.environ.get("SIZES", "1,5,20").split(",")]
     found = {}
     for name in names:
-        samples = [request(name, size, seed) for seed in range(1, 7) for size in (1, 5, 20)]
+        samples = [request(name, size, seed) for seed in range(1, 7) for size in sizes]
         files = {"onnx": folder / f"{name}.onnx", "exported": folder / f"{name}.pt2"}
-        model = Model(files, signature(name), OUTPUTS[name], samples, (1, 20))
+        model = Model(files, signature(name), OUTPUTS[name], samples, (sizes[0], sizes[-1]))
         expected = np.load(folder / f"{name}.npz")
         for precision in backend.precisions("cpu"):
             into = folder / backend_name / name / precision

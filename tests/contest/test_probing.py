@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from bakeoff.backends import Resources, registered
-from bakeoff.contest.probing import ask_backend
+from bakeoff.contest.probing import Probes, ask_backend
+from bakeoff.contest.reporter import Silent
+from bakeoff.errors import UserError
 from bakeoff.measure.engine_room import StageFailed
 from bakeoff.measure.worker import _installing
+from bakeoff.scenario import from_dict
 
 OFFENDERS = Path(__file__).parents[1] / "backends"
 
@@ -34,3 +37,28 @@ def test_the_remedy_is_the_extra_of_the_backends_name():
         "torch-compile": "pip install 'bakeoff[torch]'",
         "endpoint": "pip install 'bakeoff[endpoint]'",
     }
+
+
+class Told(Silent):
+    """Keeps the stages that it is told of."""
+
+    def __init__(self):
+        self.stages = []
+
+    def stage(self, what):
+        self.stages.append(what)
+
+
+def test_only_the_backends_of_named_candidates_are_asked_unless_one_is_unknown():
+    traffic = {"kind": "server", "qps": 100, "batch_size": 4}
+    filters = {"backends": ["onnxruntime", "openvino"], "precisions": ["fp16", "fp32"]}
+    scenario = from_dict(
+        {"name": "asked", "workload": "ctr-dlrm", "traffic": traffic, "sla": {"p99": "20ms"}, "candidates": filters}
+    )
+    told = Told()
+    (entry,) = Probes(told).entries(scenario, ["base"], ["onnxruntime/fp32/1x1"])
+    assert entry.candidate.id == "onnxruntime/fp32/1x1"
+    assert told.stages == ["asking what they can do here: onnxruntime"]
+    with pytest.raises(UserError, match="no such candidate; did you mean openvino/fp32/"):
+        Probes(told).entries(scenario, ["base"], ["openvin/fp32/1x1"])
+    assert told.stages[1:] == ["asking what they can do here: onnxruntime, openvino"]

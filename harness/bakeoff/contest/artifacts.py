@@ -13,6 +13,7 @@ from typing import Any
 
 from bakeoff.backends import Artifact, Tensor
 from bakeoff.candidates import Candidate
+from bakeoff.contest.budget import within
 from bakeoff.contest.plan import Entry
 from bakeoff.measure import gpu, host
 from bakeoff.measure.engine_room import HERE, Built, Loaded, StageFailed, build
@@ -131,10 +132,7 @@ def make(prepared: Prepared, entry: Entry, place: Path, log: Path, limit_s: floa
         )
         _keep(built, into, place)
     except StageFailed as failed:
-        if failed.outcome != "timeout" or limit_s >= BUILD_LIMIT_S:
-            raise
-        reason = f"the build takes longer than the {limit_s:.0f} s that the budget leaves it"
-        raise StageFailed("build", "over-budget", reason, "`bakeoff prepare` builds ahead") from None
+        raise within(limit_s, BUILD_LIMIT_S, failed, "the build", "`bakeoff prepare` builds ahead") from None
     finally:
         shutil.rmtree(into, ignore_errors=True)
 

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bakeoff.measure.engine_room import StageFailed
+
 Clock = Callable[[], float]
 
 
@@ -41,3 +43,12 @@ class Budget:
     def share(self, parts: int) -> Budget:
         """A budget of its own for the first of `parts` equal parts of what is left."""
         return Budget(None if self.seconds is None else self.left / max(1, parts), self.clock)
+
+
+def within(limit_s: float, usual_s: float, failed: StageFailed, doing: str, remedy: str) -> StageFailed:
+    """A failure with its true cause: where the budget left less than `usual_s`, a timeout is the budget's fault,
+    "over-budget", so that a resumed run tries again; all else stays what it is."""
+    if failed.outcome != "timeout" or limit_s >= usual_s:
+        return failed
+    reason = f"{doing} takes longer than the {limit_s:.0f} s that the budget leaves it"
+    return StageFailed(failed.stage, "over-budget", reason, remedy)

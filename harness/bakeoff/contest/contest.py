@@ -60,15 +60,15 @@ def resume(
         raise UserError(f"run {run}: was stopped before it measured anything; run it anew: {record.command}")
     _same_ground(record)
     reporter = reporter or Silent()
-    probes = Probes(reporter)
+    probes = Probes(reporter, gaps=True, vanished=True)
     questions = []
     for each in record.scenarios:
         scenario = restore(dict(each.definition), f"run {run}")
         _same_trace(record, scenario)
-        question = _question(scenario, probes, (), reporter)
+        planned = {candidate.id for candidate in each.candidates}
+        question = _question(scenario, probes, sorted(planned), reporter)
         if question.prepared.key != each.workload.get("key"):
             raise UserError(f"run {run}: {each.name}: its workload has changed since; run it anew: {record.command}")
-        planned = {candidate.id for candidate in each.candidates}
         entries = tuple(entry for entry in question.entries if entry.candidate.id in planned)
         questions.append(replace(question, entries=entries))
     store.set_status(run, "running")

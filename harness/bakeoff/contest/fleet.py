@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bakeoff.backends import LOSSLESS
 from bakeoff.contest import artifacts
-from bakeoff.contest.budget import Budget
+from bakeoff.contest.budget import Budget, within
 from bakeoff.contest.load import ClosedLoop, OpenLoop
 from bakeoff.contest.notebook import Notebook
 from bakeoff.contest.plan import Question
@@ -23,7 +23,8 @@ AT_ONCE = 2
 """Engines that start at the same time: nothing is measured meanwhile."""
 START_LIMIT_S = 120.0
 START_SHARE = 0.25
-"""The share of the budget left that one start may take before the engine counts as hanging (but never under 10 s)."""
+"""The share of the budget left that one start may take, but never under LEAST_START_S."""
+LEAST_START_S = 10.0
 START_GUESS_S = 3.0
 MEMORY_SHARE = 0.6
 """The share of the free memory that engines loaded together may take."""
@@ -97,14 +98,15 @@ class Fleet:
         gpu_bytes = (gpu.least_memory_bytes(device) or math.inf) * MEMORY_SHARE
         while waiting:
             starting, waiting = waiting[:AT_ONCE], waiting[AT_ONCE:]
-            limit_s = min(START_LIMIT_S, max(10.0, START_SHARE * self._budget.left))
+            limit_s = min(START_LIMIT_S, max(LEAST_START_S, START_SHARE * self._budget.left))
             for name, engine in self._launched(starting, limit_s).items():
                 try:
                     engines[name] = engine.ready(limit_s)
                     self._starts_s[name] = engine.loaded.ready_s
                     self._notebook.loaded(name, engine.loaded)
                 except StageFailed as failed:
-                    self._notebook.failed(name, failed)
+                    remedy = "a larger `--budget` waits longer"
+                    self._notebook.failed(name, within(limit_s, START_LIMIT_S, failed, "its start", remedy))
             if _bytes(engines) > free_bytes or _gpu_bytes(engines) > gpu_bytes:
                 break
         engines.waiting = waiting

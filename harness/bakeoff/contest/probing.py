@@ -50,13 +50,17 @@ class Probes:
         provisional: bool = False,
         refused: Mapping[str, Refusal] | None = None,
     ) -> tuple[Entry, ...]:
-        """The scenario's plan, narrowed to `candidates` where any are named."""
+        """The scenario's plan, narrowed to `candidates` where any are named: no other backends are asked then."""
         device, asked = scenario.resources.device, scenario.resources
         resources = Resources(len(host.engine_cpus(asked.cpus)[0]), asked.memory_bytes, asked.gpus)
-        rivals = self._rivals(self._asked_for(scenario), device, resources)
+        everybody = self._asked_for(scenario)
+        named = {candidate.partition("/")[0] for candidate in candidates} or everybody.keys()
+        some = {name: where for name, where in everybody.items() if name in named or not named <= everybody.keys()}
+        gaps = self._gaps or len(some) < len(everybody)
+        rivals = self._rivals(some, device, resources)
         own, servers = scenario.candidates.environments, scenario.candidates.servers
         installed = [*(name for name in self.points if name != ENDPOINT), *own, *servers]
-        entries = plan(scenario, variants, rivals, installed, provisional, refused, candidates, self._gaps)
+        entries = plan(scenario, variants, rivals, installed, provisional, refused, candidates, gaps)
         if self._vanished:
             return tuple(entry for entry in entries if entry.failure or entry.candidate.id in candidates)
         return _narrowed(entries, candidates)

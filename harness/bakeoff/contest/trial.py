@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from bakeoff.contest import artifacts
-from bakeoff.contest.budget import Budget
+from bakeoff.contest.budget import Budget, within
 from bakeoff.contest.capacities import Capacities
 from bakeoff.contest.fleet import Engines, Fleet, log_path
 from bakeoff.contest.load import SPRINT_S, load_for
@@ -210,10 +210,8 @@ class Trial:
                 half.rename(self.scores_of(name))
                 artifacts.keep_load(self.places[name], engine.loaded)
         except StageFailed as failed:
-            short = failed.outcome == "timeout" and limit_s < artifacts.SCORE_LIMIT_S
             remedy = "`bakeoff prepare` scores ahead"
-            failed = StageFailed("quality", "over-budget", "the budget ended first", remedy) if short else failed
-            self.notebook.failed(name, failed)
+            self.notebook.failed(name, within(limit_s, artifacts.SCORE_LIMIT_S, failed, "scoring", remedy))
         finally:
             half.unlink(missing_ok=True)
 
