@@ -163,7 +163,7 @@ def test_a_scenarios_recipes_are_scored_at_the_precisions_that_they_end_with(wor
     "asked",
     [
         pytest.param("base,prune:0.3,prune:0.3 > int4-weight-only", marks=pytest.mark.quality),
-        "int4-weight-only",
+        pytest.param("int4-weight-only", marks=pytest.mark.engines),
     ],
 )
 def test_a_precision_that_the_backend_lacks_is_a_row_beside_the_others(workplace, asked):
