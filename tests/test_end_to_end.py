@@ -36,7 +36,7 @@ def bakeoff(*words: str, folder: Path, code: int = 0, **environment: str) -> sub
 
 
 ASKED = ("run", "model.onnx", "--qps", "400", "--p99", "2s", "--batch-size", "4", "--budget")
-RUN = (*ASKED, "20s")
+RUN = (*ASKED, "14s")
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +183,7 @@ def test_a_killed_run_resumes_without_measuring_anything_twice(workplace):
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     before = _blocks_with_times(store)
-    bakeoff("run", "--resume", "latest", "--budget", "15s", "--store", str(store), folder=workplace)
+    bakeoff("run", "--resume", "latest", "--budget", "10s", "--store", str(store), folder=workplace)
     after = _blocks_with_times(store)
     assert before <= after, "a block measured before the kill was lost or measured again"
     assert len(after) > len(before)

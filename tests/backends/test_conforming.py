@@ -1,4 +1,4 @@
-"""Every registered backend passes the conformance suite: onnxruntime in `make test`, all in `make conformance`."""
+"""Every registered backend passes the conformance suite."""
 
 import pytest
 
@@ -9,12 +9,10 @@ FEWEST = {"endpoint": 5, "executorch": 25, "litert": 40, "mnn": 30, "tensorrt": 
 """Checks that there must be more of than this: an engine that is not here has few."""
 
 
-def marked(name):
-    return pytest.param(name, marks=[] if name == "onnxruntime" else [pytest.mark.engines, pytest.mark.alone])
-
-
+@pytest.mark.engines
+@pytest.mark.alone
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [marked(name) for name in registered()])
+@pytest.mark.parametrize("name", registered())
 def test_it_conforms(name):
     checks = run(name)
     assert [check for check in checks if not check.ok] == []

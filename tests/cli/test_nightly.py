@@ -62,7 +62,11 @@ def test_what_is_as_it_was_pinned_is_ok(check, shop):
 
 @pytest.mark.parametrize(
     ("served", "told"),
-    [({"rows": 5000}, "artifact size"), ({"noise": 0.3}, "auc lost"), ({}, "service time 6")],
+    [
+        pytest.param({"rows": 5000}, "artifact size", marks=pytest.mark.engines),
+        ({"noise": 0.3}, "auc lost"),
+        ({}, "service time 6"),
+    ],
 )
 def test_what_grew_ranks_worse_or_is_slower_is_a_regression(check, shop, monkeypatch, served, told):
     shop.remember()

@@ -175,7 +175,6 @@ def test_a_run_that_goes_on_plays_rounds_of_its_own(tiny_prepared, tmp_path, mon
 @pytest.mark.slow
 def test_a_start_that_the_budget_was_too_short_for_is_tried_again(tiny_prepared, tmp_path, monkeypatch):
     monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(trial, "MOST_ROUNDS", 1)
     monkeypatch.setattr(fleet, "LEAST_START_S", 0.01)
     traffic = {"kind": "server", "qps": 100, "duration": "200ms", "batch_size": 4}
     scenario = from_dict({"name": "tried", "workload": "ctr-dlrm", "traffic": traffic, "sla": {"p50": "1s"}})
@@ -186,6 +185,6 @@ def test_a_start_that_the_budget_was_too_short_for_is_tried_again(tiny_prepared,
         for share, outcome in ((0.0, "over-budget"), (0.25, "ok")):
             monkeypatch.setattr(fleet, "START_SHARE", share)
             asked = Question(scenario, tiny_prepared, (ENTRY,))
-            trial.Trial(asked, store, run, tmp_path, Budget(60.0), Silent()).hold()
+            trial.Trial(asked, store, run, tmp_path, Budget(60.0), Silent()).make_ready()
             (candidate,) = store.load(run).scenarios[0].candidates
             assert candidate.row("load").outcome == outcome

@@ -1,3 +1,5 @@
+import resource
+
 import numpy as np
 import onnx.reference
 import pytest
@@ -75,6 +77,22 @@ def test_request_inputs_scalars_and_outputs_of_unlike_shapes(tmp_path) -> None:
     assert pool.references == 2
     assert pool.reference(1)["a"].shape == (2, 3)
     assert pool.reference(1)["b"].shape == ()
+
+
+def test_what_was_touched_is_mapped_by_then(tmp_path) -> None:
+    mib, inputs = 64, (Tensor("item", "float32", (None, 64)),)
+    rows = mib * 2**20 // 256
+    write_requests(tmp_path, inputs, {"item": np.zeros((rows, 64), np.float32)}, [1] * rows)
+
+    def faults(pool: Requests) -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for index in range(0, rows, 16):
+            assert not pool.get(index)["item"][0, 0]
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    touched = Requests(tmp_path, inputs, ())
+    touched.touch()
+    assert 10 * faults(touched) < faults(Requests(tmp_path, inputs, ()))
 
 
 def test_a_folder_of_another_format_is_refused(tmp_path) -> None:

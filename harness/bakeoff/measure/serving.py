@@ -21,7 +21,7 @@ from bakeoff.measure.verify import Verifier, WrongOutput
 from bakeoff.measure.walk import walk
 from bakeoff.measure.wire import Channel, Message, artifact_of, setting_of
 from bakeoff.workloads.preparation import preparation_of
-from bakeoff.workloads.prepared import Prepared, Requests
+from bakeoff.workloads.prepared import Prepared
 
 VERIFIED = 32
 VERIFY_S = 1.0
@@ -31,7 +31,6 @@ WARM_UP_S = 0.5
 WARM_UP_CALLS = 20
 CLIENT_CALLS, CLIENT_NS = 300, 500_000_000
 """How often, and how long, a client of a server elsewhere is timed before a stub that answers at once."""
-PAGE_BYTES = 4096
 
 
 def serve(channel: Channel, order: Message) -> None:
@@ -132,7 +131,7 @@ def _warm_up(crew: Crew, until_ns: int) -> Message:
     """Every size of request once, as far as that goes until then, for engines prepare themselves for each; then a walk:
     on all lanes at once. `service_ns` is what a call takes by then."""
     requests, get = crew.requests, crew.get
-    _touch(requests)
+    requests.touch()
     sizes = np.unique(requests.items, return_index=True)[1][::-1].tolist()
     calls: list[int] = []
     service_ns: list[int] = []
@@ -188,10 +187,3 @@ def _client(crew: Crew, session: Session) -> Message:
     finally:
         baseline.close()
     return {"client_ns": spent_ns[0]}
-
-
-def _touch(requests: Requests) -> None:
-    """Read one number of every page of the pool, so that no measured request waits for the disk or for a mapping."""
-    for index in range(requests.count):
-        for array in [*requests.get(index).values(), *requests.raw(index).values()]:
-            array.reshape(-1)[:: max(1, PAGE_BYTES // array.itemsize)].copy()

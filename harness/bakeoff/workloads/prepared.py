@@ -39,6 +39,7 @@ REFERENCE = "reference"
 """What the names of files with a model's own answers begin with."""
 SAMPLES = 64
 """How many requests of the pool a model takes along for calibration."""
+_PAGE_BYTES = 4096
 
 Array = np.ndarray[Any, Any]
 Data = Literal["real", "recorded", "generated"]
@@ -92,6 +93,11 @@ class Requests:
     def input_bytes(self) -> int:
         """The size of all inputs together."""
         return sum(array.nbytes for array in self._arrays)
+
+    def touch(self) -> None:
+        """Read one number of every page of all inputs, so that no request waits for the disk or for a mapping later."""
+        for array in [*self._arrays, *self._raw]:
+            array.reshape(-1)[:: max(1, _PAGE_BYTES // array.itemsize)].copy()
 
     def get(self, index: int) -> dict[str, Array]:
         """The inputs of request `index`, each C-contiguous."""
