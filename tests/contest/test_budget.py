@@ -1,6 +1,9 @@
 import math
 
-from bakeoff.contest.budget import Budget
+import pytest
+
+from bakeoff.contest.budget import Budget, blame_budget
+from bakeoff.measure.engine_room import StageFailed
 
 
 class Hand:
@@ -51,3 +54,15 @@ def test_no_budget_has_no_end():
     budget.start()
     assert budget.left == math.inf
     assert budget.share(3).seconds is None
+
+
+@pytest.mark.parametrize(
+    ("outcome", "limit_s", "found"),
+    [("timeout", 9.0, "over-budget"), ("timeout", 120.0, "timeout"), ("crashed", 9.0, "crashed")],
+)
+def test_the_budget_is_to_blame_where_it_left_less_time_than_usual(outcome, limit_s, found):
+    failed = StageFailed("load", outcome, "no answer within the time limit")
+    said = blame_budget(failed, limit_s, 120.0, "its start", "a larger `--budget` waits longer")
+    assert (said.stage, said.outcome) == ("load", found)
+    assert (said is failed) == (found == outcome)
+    assert found == outcome or said.reason == "its start takes longer than the 9 s that the budget leaves it"

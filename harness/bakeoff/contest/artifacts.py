@@ -13,7 +13,7 @@ from typing import Any
 
 from bakeoff.backends import Artifact, Tensor
 from bakeoff.candidates import Candidate
-from bakeoff.contest.budget import within
+from bakeoff.contest.budget import blame_budget
 from bakeoff.contest.plan import Entry
 from bakeoff.measure import gpu, host
 from bakeoff.measure.engine_room import HERE, Built, Loaded, StageFailed, build
@@ -132,7 +132,7 @@ def make(prepared: Prepared, entry: Entry, place: Path, log: Path, limit_s: floa
         )
         _keep(built, into, place)
     except StageFailed as failed:
-        raise within(limit_s, BUILD_LIMIT_S, failed, "the build", "`bakeoff prepare` builds ahead") from None
+        raise blame_budget(failed, limit_s, BUILD_LIMIT_S, "the build", "`bakeoff prepare` builds ahead") from None
     finally:
         shutil.rmtree(into, ignore_errors=True)
 

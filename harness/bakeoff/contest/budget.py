@@ -45,7 +45,7 @@ class Budget:
         return Budget(None if self.seconds is None else self.left / max(1, parts), self.clock)
 
 
-def within(limit_s: float, usual_s: float, failed: StageFailed, doing: str, remedy: str) -> StageFailed:
+def blame_budget(failed: StageFailed, limit_s: float, usual_s: float, doing: str, remedy: str) -> StageFailed:
     """A failure with its true cause: where the budget left less than `usual_s`, a timeout is the budget's fault,
     "over-budget", so that a resumed run tries again; all else stays what it is."""
     if failed.outcome != "timeout" or limit_s >= usual_s:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bakeoff.backends import LOSSLESS
 from bakeoff.contest import artifacts
-from bakeoff.contest.budget import Budget, within
+from bakeoff.contest.budget import Budget, blame_budget
 from bakeoff.contest.load import ClosedLoop, OpenLoop
 from bakeoff.contest.notebook import Notebook
 from bakeoff.contest.plan import Question
@@ -106,7 +106,7 @@ class Fleet:
                     self._notebook.loaded(name, engine.loaded)
                 except StageFailed as failed:
                     remedy = "a larger `--budget` waits longer"
-                    self._notebook.failed(name, within(limit_s, START_LIMIT_S, failed, "its start", remedy))
+                    self._notebook.failed(name, blame_budget(failed, limit_s, START_LIMIT_S, "its start", remedy))
             if _bytes(engines) > free_bytes or _gpu_bytes(engines) > gpu_bytes:
                 break
         engines.waiting = waiting

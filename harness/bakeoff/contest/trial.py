@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from bakeoff.contest import artifacts
-from bakeoff.contest.budget import Budget, within
+from bakeoff.contest.budget import Budget, blame_budget
 from bakeoff.contest.capacities import Capacities
 from bakeoff.contest.fleet import Engines, Fleet, log_path
 from bakeoff.contest.load import SPRINT_S, load_for
@@ -211,7 +211,7 @@ class Trial:
                 artifacts.keep_load(self.places[name], engine.loaded)
         except StageFailed as failed:
             remedy = "`bakeoff prepare` scores ahead"
-            self.notebook.failed(name, within(limit_s, artifacts.SCORE_LIMIT_S, failed, "scoring", remedy))
+            self.notebook.failed(name, blame_budget(failed, limit_s, artifacts.SCORE_LIMIT_S, "scoring", remedy))
         finally:
             half.unlink(missing_ok=True)
 
