@@ -29,7 +29,7 @@ from proofs import shop
 from bakeoff.contest.contest import ask
 from bakeoff.decide import stamps
 from bakeoff.decide.fleet.simulation import Fleet, Served
-from bakeoff.decide.noise import FULL_PIPE, disturbed
+from bakeoff.decide.noise import worth_again
 from bakeoff.decide.replica import read
 from bakeoff.decide.sla import Percentile, percentile_ms
 from bakeoff.measure.block import Block
@@ -60,7 +60,7 @@ class Row:
     p50_ms: float
     p99: Percentile
     simulated: Served
-    late: int = 0
+    late: int
 
 
 def model(folder: Path) -> Path:
@@ -112,7 +112,7 @@ def rows(engine: str, instances: int, loads: Sequence[float], seconds: float, bl
             busy_s = float(stamps.service_s(started.closed(CLOSED_S)).mean())
 
             def late(block: Block) -> bool:
-                return disturbed(block, LIMIT_CALLS * busy_s * 1e3) not in ("", FULL_PIPE)
+                return worth_again(block, LIMIT_CALLS * busy_s * 1e3)
 
             def play(load: float, seed: int) -> Block:
                 qps = load * instances / busy_s

@@ -14,5 +14,5 @@ def test_a_row_sets_the_simulated_beside_the_measured():
     assert told[4:9] == ["1.40 ms", "1.50 ms", "5.00 ms (4.80 ms to 5.30 ms)", "4.50 ms", "-10%"]
     assert told[9] == "3"
     assert len(told) == len(fleet.TITLES)
-    overloaded = fleet.Row(1, 0.99, 990.0, 80.0, Percentile(None, None, None), Served(1, 990.0, 0.99))
+    overloaded = fleet.Row(1, 0.99, 990.0, 80.0, Percentile(None, None, None), Served(1, 990.0, 0.99), 0)
     assert fleet.line("onnxruntime", overloaded, "python x").count("| - ") == 4

@@ -13,6 +13,7 @@ from bakeoff.contest.contest import hold
 from bakeoff.contest.fleet import Fleet
 from bakeoff.contest.plan import Entry, Question
 from bakeoff.contest.reporter import Silent
+from bakeoff.decide import noise
 from bakeoff.decide.noise import FULL_PIPE, STOLEN
 from bakeoff.decide.quality import evaluate
 from bakeoff.scenario import from_dict
@@ -28,7 +29,7 @@ def held(tiny_prepared, tmp_path, monkeypatch):
     monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
 
     def run(cause):
-        monkeypatch.setattr(turns, "disturbed", lambda *_: cause)
+        monkeypatch.setattr(noise, "disturbed", lambda *_: cause)
         traffic = {"kind": "server", "qps": 100, "duration": "500ms", "batch_size": 4}
         scenario = from_dict(
             {"name": "tried", "workload": "ctr-dlrm", "traffic": traffic, "sla": {"p50": "1s", "error_rate": "50%"}}

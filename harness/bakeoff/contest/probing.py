@@ -26,6 +26,9 @@ LISTS = "`bakeoff run --dry-run` lists them"
 MOST_PRINTED = 4000
 """Characters of a failed probe's output that its row keeps: the file is gone with the probe."""
 
+Plugin = tuple[str, Environment | None]
+"""A backend's target, and the environment of its own that it runs in, if any."""
+
 
 class Probes:
     """What each backend says of itself, in a child process of its own; asked once for each device and CPU budget.
@@ -54,10 +57,9 @@ class Probes:
         device, asked = scenario.resources.device, scenario.resources
         resources = Resources(len(host.engine_cpus(asked.cpus)[0]), asked.memory_bytes, asked.gpus)
         everybody = self._asked_for(scenario)
-        named = {candidate.partition("/")[0] for candidate in candidates} or everybody.keys()
-        some = {name: where for name, where in everybody.items() if name in named or not named <= everybody.keys()}
-        gaps = self._gaps or len(some) < len(everybody)
-        rivals = self._rivals(some, device, resources)
+        taking_part = _of(everybody, candidates)
+        gaps = self._gaps or taking_part != everybody
+        rivals = self._rivals(taking_part, device, resources)
         own, servers = scenario.candidates.environments, scenario.candidates.servers
         installed = [*(name for name in self.points if name != ENDPOINT), *own, *servers]
         entries = plan(scenario, variants, rivals, installed, provisional, refused, candidates, gaps)
@@ -65,9 +67,9 @@ class Probes:
             return tuple(entry for entry in entries if entry.failure or entry.candidate.id in candidates)
         return _narrowed(entries, candidates)
 
-    def _asked_for(self, scenario: Scenario) -> dict[str, tuple[str, Environment | None]]:
+    def _asked_for(self, scenario: Scenario) -> dict[str, Plugin]:
         """By name the plugins that take part: here, in environments of their own, and before servers."""
-        found: dict[str, tuple[str, Environment | None]] = {}
+        found: dict[str, Plugin] = {}
         for name in wanted_backends(scenario, self.points):
             found[name] = self._target(name), None
         for name, environment in scenario.candidates.environments.items():
@@ -82,9 +84,7 @@ class Probes:
     def _target(self, name: str) -> str:
         return self._point(name).value
 
-    def _rivals(
-        self, asked: Mapping[str, tuple[str, Environment | None]], device: str, resources: Resources
-    ) -> dict[str, Rival]:
+    def _rivals(self, asked: Mapping[str, Plugin], device: str, resources: Resources) -> dict[str, Rival]:
         """Each by its name; those not asked before are asked now, together."""
         keys = {name: (name, *where, device, resources) for name, where in asked.items()}
         runners: dict[str, Interpreter] = {}
@@ -137,6 +137,15 @@ def ask_backends(
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         return dict(zip(asked, pool.map(answer, asked.values()), strict=True))
+
+
+def _of(everybody: Mapping[str, Plugin], candidates: Sequence[str]) -> Mapping[str, Plugin]:
+    """The backends of the named candidates; everybody where none is named, or where one's backend is unknown, so that
+    the likes of it can be suggested."""
+    named = {candidate.partition("/")[0] for candidate in candidates}
+    if not named or not named <= everybody.keys():
+        return everybody
+    return {name: where for name, where in everybody.items() if name in named}
 
 
 def _narrowed(entries: tuple[Entry, ...], candidates: Sequence[str]) -> tuple[Entry, ...]:

@@ -11,7 +11,7 @@ from bakeoff.contest.load import ClosedLoop, OpenLoop, beside, screening_loads
 from bakeoff.contest.notebook import Notebook
 from bakeoff.contest.pace import MOST_BLOCKS_A_ROUND
 from bakeoff.contest.plan import Question
-from bakeoff.decide.noise import FULL_PIPE, disturbed
+from bakeoff.decide.noise import worth_again
 from bakeoff.measure.block import Block
 from bakeoff.store.record import SCREEN_ROUND
 
@@ -77,6 +77,5 @@ class Turns:
                 self._fleet.measure(engines, name, loads[name], number, AGAIN + position)
 
     def _was_disturbed(self, block: Block) -> bool:
-        """Whether the generator was too late, and another block is worth its time: not where the engine is behind."""
         sla = self._scenario.sla
-        return sla is not None and disturbed(block, sla.limit_ms, sla.percentile) not in ("", FULL_PIPE)
+        return sla is not None and worth_again(block, sla.limit_ms, sla.percentile)

@@ -44,6 +44,11 @@ def disturbed(block: Block, limit_ms: float, percentile: float = 99.0) -> str:
     return " and ".join(_causes(block, EXPLAINS * late)) or UNSEEN
 
 
+def worth_again(block: Block, limit_ms: float, percentile: float = 99.0) -> bool:
+    """Whether the generator was too late, and another block is worth its time: not where the engine is behind."""
+    return disturbed(block, limit_ms, percentile) not in ("", FULL_PIPE)
+
+
 def _causes(block: Block, enough: float) -> list[str]:
     """The causes whose share of the block's time is at least `enough`."""
     facts = block.facts
