@@ -3,6 +3,7 @@
 import subprocess
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import engines
@@ -134,6 +135,14 @@ def test_a_sweep_tries_every_setting_and_says_which_is_best(built, monkeypatch):
     row = sweep.knobs("onnxruntime", "tiny", 2)
     assert row.cells[0] == "4"
     assert len(row.cells) == 1 + len(ITEMS)
+
+
+def test_the_first_setting_can_be_held_against_another_that_is_offered(built):
+    knobs = loop.Knobs({"graph": ("ALL", "BASIC")}, {"UNUSED": ("", "1")}, offered=({"graph": "BASIC"},))
+    with ExitStack() as stack:
+        field = sweep.Field(built, sweep.choices(knobs), ITEMS[0], stack)
+        ratio, _ = field.final(["graph=BASIC", "preset", "UNUSED=1", "graph=BASIC, UNUSED=1"], 2)
+    assert ratio.value > 0
 
 
 def test_what_an_engine_refuses_is_told_and_the_child_goes_on(built):

@@ -19,6 +19,9 @@ from bare.measuring import BLOCK_S, Row, alternate, cpus
 from bare.player import Failed, Player
 
 LOOKS, FINALISTS, LOADS = 2, 3, 5
+BESIDE = "beside"
+"""What the session that the others are held against is called in its process: no choice's name, as with several
+settings offered the first choice can be held against another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ def knobs(engine: str, workload: str, repeats: int) -> Row:
     for items in ground.ITEMS:
         built = ground.built(engine, workload, ground.preset(engine), (items,))
         with ExitStack() as stack:
-            field = _Field(built, every, items, stack)
+            field = Field(built, every, items, stack)
             looks = sorted(field.looks())
             tried |= {name for _, name in looks}
             found.append(field.final([name for _, name in looks], repeats))
@@ -68,7 +71,7 @@ def knobs(engine: str, workload: str, repeats: int) -> Row:
     return Row((counted, *cells), all(ratio.value <= KNOB_RATIO for ratio, _ in found))
 
 
-class _Field:
+class Field:
     """Processes by their environment, with the preset loaded in its own; the others' settings come and go."""
 
     def __init__(self, built: ground.Built, every: Sequence[Choice], items: int, stack: ExitStack) -> None:
@@ -110,14 +113,14 @@ class _Field:
 
     def _load_preset(self, preset: Choice) -> None:
         """In place of the one that is loaded."""
-        self._player(preset).load("preset", preset.session, self._file(preset))
+        self._player(preset).load(BESIDE, preset.session, self._file(preset))
 
     def _beside(self, choice: Choice, preset: Choice, repeats: int) -> Sequence[tuple[float, float]]:
         mine, presets, items = self._player(choice), self._player(preset), self._items
         if mine is presets:
-            return alternate(mine, (choice.name, "preset"), items, repeats)
+            return alternate(mine, (choice.name, BESIDE), items, repeats)
         return [
-            (mine.p50_us(choice.name, items, BLOCK_S), presets.p50_us("preset", items, BLOCK_S)) for _ in range(repeats)
+            (mine.p50_us(choice.name, items, BLOCK_S), presets.p50_us(BESIDE, items, BLOCK_S)) for _ in range(repeats)
         ]
 
     def _loaded(self, choice: Choice) -> ExitStack:
