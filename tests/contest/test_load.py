@@ -80,6 +80,11 @@ def test_beside_live_traffic_goes_what_shows_how_long_calls_take():
     assert beside(live, asked, replace(ALONE, backend="endpoint@today")) == []
 
 
+def test_a_sprints_legs_are_as_long_as_it_together():
+    assert SPRINT.leg == ClosedLoop(0.05, fewest=3)
+    assert replace(SPRINT, fewest=32, join=4).leg == ClosedLoop(0.05, fewest=4, join=4)
+
+
 @pytest.mark.parametrize(
     ("asked", "load"),
     [

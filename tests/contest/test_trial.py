@@ -1,6 +1,7 @@
 """One engine through a whole trial, in its parts: which blocks are taken, and when."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,11 +12,14 @@ from bakeoff.contest import artifacts, capacities, fleet, trial, turns
 from bakeoff.contest.budget import Budget
 from bakeoff.contest.contest import hold
 from bakeoff.contest.fleet import Fleet
+from bakeoff.contest.load import LEGS, ClosedLoop
 from bakeoff.contest.plan import Entry, Question
 from bakeoff.contest.reporter import Silent
 from bakeoff.decide import noise
 from bakeoff.decide.noise import FULL_PIPE, STOLEN
 from bakeoff.decide.quality import evaluate
+from bakeoff.measure.block import Block
+from bakeoff.measure.engine_room import StageFailed
 from bakeoff.scenario import from_dict
 from bakeoff.store.record import CAPACITY_ROUND, SCREEN_ROUND
 from bakeoff.store.store import Store
@@ -75,6 +79,44 @@ def test_nothing_is_measured_again_where_the_engine_itself_is_behind_and_its_cap
     tried = {entry.block.offered_qps for entry in candidate.blocks if entry.round == CAPACITY_ROUND}
     assert tried
     assert 100 not in tried
+
+
+def test_sprints_are_run_in_legs_by_turns_and_who_fails_drops_out(tmp_path):
+    legs, written, failed = [], [], []
+
+    class Runner:
+        loaded = SimpleNamespace(details={"service_ns": 1})
+        lanes = 1
+
+        def __init__(self, name, falls_at=99):
+            self.name, self.falls_at = name, falls_at
+
+        def closed(self, seconds, seed, **_):
+            legs.append((self.name, seconds, seed))
+            if [name for name, *_ in legs].count(self.name) == self.falls_at:
+                raise StageFailed("serve", "crashed", "fell")
+            three = np.arange(3)
+            facts = {"lanes": 1, "cpus": 1, "busy_threads": 1}
+            return Block("closed", None, three, three, three, three, three, three + 1, 9, 9, facts)
+
+        def close(self):
+            legs.append((self.name, "closed"))
+
+    notebook = SimpleNamespace(
+        block=lambda *words: written.append(words), failed=lambda name, failure: failed.append((name, failure.outcome))
+    )
+    question = SimpleNamespace(scenario=SimpleNamespace(name="tried", seed=1))
+    engines = fleet.Engines(one=Runner("one"), two=Runner("two"), falls=Runner("falls", falls_at=2))
+    held = Fleet(question, {}, notebook, tmp_path, Budget(None), Silent())
+    held.relay(engines, dict.fromkeys(engines, ClosedLoop(1.0)), 3, 64)
+    assert [each[0] for each in legs[:7]] == ["one", "two", "falls", "falls", "falls", "two", "one"]
+    assert legs[4] == ("falls", "closed")
+    assert [leg[1:] for leg in legs if leg[0] == "one"] == [leg[1:] for leg in legs if leg[0] == "two"]
+    assert sum(leg[1] for leg in legs if leg[0] == "one") == pytest.approx(1.0)
+    assert len({leg[2] for leg in legs if leg[0] == "one"}) == LEGS, "each leg walks the pool in another order"
+    assert failed == [("falls", "crashed")]
+    assert [words[:3] for words in written] == [("one", 3, 64), ("two", 3, 64)]
+    assert [len(words[3]) for words in written] == [3 * LEGS] * 2
 
 
 LOSSY = "int8-dynamic"

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bakeoff.measure import assembly
 from bakeoff.measure.block import NEVER, Block
 from bakeoff.measure.traffic import poisson
 
@@ -51,6 +52,28 @@ def test_what_never_happened_never_flatters():
     )  # fmt: skip
     assert np.isnan(none.error_rate())
     assert len(Block.from_bytes(none.to_bytes())) == 0
+
+
+def test_what_one_leg_found_the_whole_block_tells():
+    ms = 1_000_000
+    stamps = np.array([0, ms], np.int64)
+    common = {"lanes": 1, "cpus": 1, "busy_threads": 1, "affinity_kept": 1, "steal": 0.0, "errors": 0}
+
+    def leg(cpu_ms, wall_ms, **facts):
+        done = np.array([ms, NEVER], np.int64)
+        two = np.arange(2, dtype=np.int32)
+        return Block("closed", None, two, two, stamps, stamps, stamps, done, wall_ms * ms, cpu_ms * ms, common | facts)
+
+    quiet, odd = leg(50, 50), leg(100, 150, steal=0.2, errors=1, first_error="no", affinity_kept=0, worker_1_cpu_ns=7)
+    facts = assembly.put_together([quiet, odd]).facts
+    assert facts["steal"] == pytest.approx(0.15), "the mean by time"
+    assert (facts["errors"], facts["first_error"], facts["affinity_kept"], facts["worker_1_cpu_ns"]) == (1, "no", 0, 7)
+    assert assembly.put_together([quiet, odd]).done_ns.tolist() == [ms, NEVER, 51 * ms, NEVER]
+    assert not facts["over_budget"]
+    legs = [leg(90, 50, busy_threads=busy) for busy in (1, 3, 3)]
+    assert not any(assembly.over_cpu(each.cpu_ns, each.wall_ns, 1) for each in legs), "each within the ticks' slack"
+    facts = assembly.put_together(legs).facts
+    assert (facts["busy_threads"], facts["over_threads"], facts["over_cpu"], facts["over_budget"]) == (3, 1, 1, 1)
 
 
 @given(st.lists(st.lists(st.integers(-1, 2**62), min_size=6, max_size=6), max_size=20))

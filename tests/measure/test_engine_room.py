@@ -251,6 +251,23 @@ def test_two_engines_start_at_once_and_take_turns(bench):
             engine.close()
 
 
+def test_the_legs_of_a_sprint_are_put_together_without_their_pauses(bench):
+    with Engine.start(bench.order("Honest"), 60) as engine:
+        legs = [engine.closed(0.02, seed=seed) for seed in range(3)]
+    whole = assembly.put_together(legs)
+    sound(whole)
+    assert len(whole) == sum(map(len, legs))
+    assert whole.service_ms() == pytest.approx(np.concatenate([leg.service_ms() for leg in legs]))
+    assert np.all(np.diff(whole.started_ns) > 0)
+    assert whole.done_ns.max() <= whole.wall_ns == sum(leg.wall_ns for leg in legs)
+    assert whole.cpu_ns == sum(leg.cpu_ns for leg in legs)
+    for name in ("verified", "warmup_requests", "involuntary_switches"):
+        assert whole.facts[name] == sum(leg.facts[name] for leg in legs), name
+    assert whole.facts["peak_memory_bytes"] == max(leg.facts["peak_memory_bytes"] for leg in legs)
+    assert min(leg.facts["steal"] for leg in legs) <= whole.facts["steal"] <= max(leg.facts["steal"] for leg in legs)
+    assert whole.facts.keys() == legs[0].facts.keys()
+
+
 def test_more_cpu_than_the_budget_is_marked():
     second = 10**9
     assert not assembly.over_cpu(2 * second, second, 2)

@@ -11,11 +11,12 @@ from pathlib import Path
 from bakeoff.backends import LOSSLESS
 from bakeoff.contest import artifacts
 from bakeoff.contest.budget import Budget, blame_budget
-from bakeoff.contest.load import ClosedLoop, OpenLoop
+from bakeoff.contest.load import LEGS, ClosedLoop, OpenLoop
 from bakeoff.contest.notebook import Notebook
 from bakeoff.contest.plan import Question
 from bakeoff.contest.reporter import Reporter
 from bakeoff.measure import gpu, gpu_memory, host
+from bakeoff.measure.assembly import put_together
 from bakeoff.measure.block import Block
 from bakeoff.measure.engine_room import Engine, Order, StageFailed
 
@@ -80,17 +81,33 @@ class Fleet:
         self, engines: Engines, name: str, load: OpenLoop | ClosedLoop, number: int, position: int
     ) -> Block | None:
         """Measure one block into the notebook; a candidate that fails leaves the engines and gets its row (None)."""
+        block = self._play(engines, name, load, f"{number}/{position}")
+        if block is not None:
+            self._notebook.block(name, number, position, block)
+        return block
+
+    def relay(self, engines: Engines, loads: Mapping[str, ClosedLoop], number: int, position: int) -> None:
+        """Measure a block of each candidate, leg by leg in turn, there and back; one that fails drops out."""
+        turns, legs = list(loads), {name: list[Block]() for name in loads}
+        for leg in range(LEGS):
+            for name in [name for name in turns if name in engines]:
+                block = self._play(engines, name, loads[name].leg, f"{number}/{position}/{leg}")
+                legs[name] += [] if block is None else [block]
+            turns.reverse()
+        for name in [name for name in loads if name in engines]:
+            self._notebook.block(name, number, position, put_together(legs[name]))
+
+    def _play(self, engines: Engines, name: str, load: OpenLoop | ClosedLoop, which: str) -> Block | None:
+        """`which` block it is makes its seed, the same for every candidate."""
         self._reporter.measuring(f"{self._scenario.name}: {name}", self._budget.left_or_none)
-        seed = random.Random(f"{self._scenario.seed}/{self._scenario.name}/{number}/{position}").getrandbits(32)
+        seed = random.Random(f"{self._scenario.seed}/{self._scenario.name}/{which}").getrandbits(32)
         try:
             with self._reporter.quiet():
-                block = load.play(engines[name], seed)
+                return load.play(engines[name], seed)
         except StageFailed as failed:
             engines.pop(name).close()
             self._notebook.failed(name, failed)
             return None
-        self._notebook.block(name, number, position, block)
-        return block
 
     def _bring_up(self, waiting: list[str], engines: Engines) -> None:
         device = self._scenario.resources.device

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Self
 
 from bakeoff.candidates import Candidate
 from bakeoff.decide.capacity import FEWEST_SERVICES, made_up
@@ -18,6 +19,9 @@ from bakeoff.scenario.traffic import FEWEST_REQUESTS
 
 LEAST_GRACE_S = 0.5
 SPRINT_S = 0.5
+LEGS = 10
+"""The parts of a sprint, one candidate's after another's: what the machine does for some tenths of a second then hits
+all alike, and no one's sprint alone (docs/measurement.md: how that steadies comparisons)."""
 SHORTEST_S = 1.0
 """A budget shortens blocks down to this. A screen is never shorter: one such block may be all that a candidate gets."""
 ROOM = 1.5
@@ -55,6 +59,11 @@ class ClosedLoop:
         """One block; the same seed walks the pool in the same order."""
         needed_s = self.fewest * float(engine.loaded.details["service_ns"]) / 1e9 / engine.lanes
         return engine.closed(max(self.seconds, needed_s), lanes=self.lanes, join=self.join, seed=seed)
+
+    @property
+    def leg(self) -> Self:
+        """One of its LEGS parts."""
+        return replace(self, seconds=self.seconds / LEGS, fewest=math.ceil(self.fewest / LEGS))
 
 
 def load_for(scenario: Scenario, longest_s: float = math.inf, qps: float | None = None) -> OpenLoop | ClosedLoop:

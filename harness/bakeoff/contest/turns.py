@@ -62,16 +62,18 @@ class Turns:
                 waiting = engines.waiting
 
     def _together(self, number: int, engines: Engines, loads: Loads, blocks: int, order: random.Random) -> None:
-        """In random order and in the reverse of it by turns, so that on average everybody's come at the same time."""
+        """In random order and in the reverse of it by turns, so that on average everybody's come at the same time; what
+        goes beside the blocks of one position comes after them."""
         turns, again = list(engines), list[tuple[str, int]]()
         for position in range(blocks):
             turns.reverse() if position % 2 else order.shuffle(turns)
             for name in [name for name in turns if name in engines]:
                 block = self._fleet.measure(engines, name, loads[name], number, position)
                 again += [(name, position)] if block is not None and self._was_disturbed(block) else []
-                for place, sprint in enumerate(beside(loads[name], self._scenario, self._candidates[name]), 1):
-                    if name in engines:
-                        self._fleet.measure(engines, name, sprint, number, place * SPRINT + position)
+            with_it = {name: beside(loads[name], self._scenario, self._candidates[name]) for name in turns}
+            for place in range(max(map(len, with_it.values()), default=0)):
+                sprints = {name: each[place] for name, each in with_it.items() if len(each) > place}
+                self._fleet.relay(engines, sprints, number, (1 + place) * SPRINT + position)
         for name, position in again:
             if name in engines and self._budget.left > loads[name].seconds:
                 self._fleet.measure(engines, name, loads[name], number, AGAIN + position)

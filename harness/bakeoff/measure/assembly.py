@@ -19,6 +19,9 @@ BUSY_SHARE = 0.9
 however loaded the engine is."""
 PARTS = ("preparation_ns", "transfer_ns")
 """Parts of the service time that are counted where a request has them."""
+ADD_UP = frozenset({*PARTS, "warmup_requests", "involuntary_switches", "waited_ns", "verified", "errors", "energy_j"})
+SHARES = frozenset({"psi", "steal"})
+"""What of several parts of a block adds up, and what is a share of the time."""
 TOTALS = ("involuntary_switches", "waited_ns", "threads", "memory_bytes", "peak_memory_bytes", "verified", "errors")
 
 
@@ -58,11 +61,15 @@ def worker_facts(replies: Sequence[Message], cpu_ids: Sequence[int], lanes: int)
         facts["first_error"] = first_error
     busy = busy_threads(used for reply in replies for used in reply["thread_cpu_ns"])
     wall_ns = max(reply["wall_ns"] for reply in replies)
-    facts |= {"cpus": cpus, "busy_threads": busy, "over_threads": int(over_threads(busy, cpus, lanes))}
-    facts["over_cpu"] = int(over_cpu(_cpu_ns(replies), wall_ns, cpus))
-    facts["affinity_kept"] = int(affinity_kept(replies, cpu_ids))
-    facts["over_budget"] = int(facts["over_cpu"] or facts["over_threads"])
+    facts |= {"cpus": cpus, "busy_threads": busy, "affinity_kept": int(affinity_kept(replies, cpu_ids))}
+    facts |= _budget(_cpu_ns(replies), wall_ns, busy, cpus, lanes)
     return facts | (_each(replies) if len(replies) > 1 else {})
+
+
+def _budget(cpu_ns: int, wall_ns: int, busy: int, cpus: int, lanes: int) -> dict[str, Fact]:
+    """Whether a block kept to its CPUs, by its CPU time and by its threads."""
+    by_time, by_threads = over_cpu(cpu_ns, wall_ns, cpus), over_threads(busy, cpus, lanes)
+    return {"over_threads": int(by_threads), "over_cpu": int(by_time), "over_budget": int(by_time or by_threads)}
 
 
 def _each(replies: Sequence[Message]) -> dict[str, Fact]:
@@ -131,6 +138,51 @@ def closed_block(
         cpu_ns=_cpu_ns(replies),
         facts=facts,
     )
+
+
+def put_together(parts: Sequence[Block]) -> Block:
+    """One closed block of several that were played with pauses between them: the pauses are left out of its clock.
+
+    `facts` are added up; of shares it is the mean by time, of `busy_threads` the median, of `affinity_kept` the
+    smallest and of all else the largest. Whether it used too much CPU is told by the whole.
+    """
+    begins_ns = np.cumsum([0, *(part.wall_ns for part in parts[:-1])])
+
+    def column(name: str) -> Int64:
+        pairs = [(getattr(part, name), begin_ns) for part, begin_ns in zip(parts, begins_ns, strict=True)]
+        return np.concatenate([np.where(stamps == NEVER, NEVER, stamps + begin_ns) for stamps, begin_ns in pairs])
+
+    wall_ns, cpu_ns = sum(part.wall_ns for part in parts), sum(part.cpu_ns for part in parts)
+    facts = {name: _of_all(name, parts) for name in dict.fromkeys(name for part in parts for name in part.facts)}
+    facts |= _budget(cpu_ns, wall_ns, int(facts["busy_threads"]), int(facts["cpus"]), int(facts["lanes"]))
+    return Block(
+        kind="closed",
+        offered_qps=None,
+        request=np.concatenate([part.request for part in parts]),
+        items=np.concatenate([part.items for part in parts]),
+        scheduled_ns=column("scheduled_ns"),
+        sent_ns=column("sent_ns"),
+        started_ns=column("started_ns"),
+        done_ns=column("done_ns"),
+        wall_ns=wall_ns,
+        cpu_ns=cpu_ns,
+        facts=facts,
+    )
+
+
+def _of_all(name: str, parts: Sequence[Block]) -> Fact:
+    """A fact of several blocks, from those that have it."""
+    found = [(part.facts[name], part.wall_ns) for part in parts if name in part.facts]
+    numbers = [each for each, _ in found if not isinstance(each, str)]
+    if not numbers:
+        return found[0][0]
+    if name in ADD_UP or name.endswith(("_cpu_ns", "_waited_ns")):
+        return sum(numbers)
+    if name in SHARES:
+        return float(np.average(numbers, weights=[max(wall_ns, 1) for _, wall_ns in found]))
+    if name == "busy_threads":
+        return int(np.median(numbers))
+    return min(numbers) if name == "affinity_kept" else max(numbers)
 
 
 def _requests(walk: Walk, steps: Int64) -> Int32:

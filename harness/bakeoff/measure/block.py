@@ -1,4 +1,4 @@
-"""A block: one uninterrupted stretch of measured load on one candidate, as raw stamps.
+"""A block: one stretch of measured load on one candidate, or a sprint's legs put together, as raw stamps.
 
 Nothing derived is stored; figures are methods, computed at reading. Needs numpy alone.
 """

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from bakeoff.contest.load import SPRINT_S
+from bakeoff.contest.load import LEGS, SPRINT_S, ClosedLoop
 from bakeoff.decide import stamps
 from bakeoff.measure.block import Block
 from bakeoff.measure.engine_room import Engine
@@ -25,20 +25,21 @@ Play = Callable[[Engine, int], Block]
 
 
 def sprints(rounds: int = ROUNDS) -> Proof:
-    """Two engines side by side: the standard deviation of their log ratio over the rounds, in both."""
-    live, sprint = scatter(rounds)
+    """Two engines side by side: the standard deviation of their log ratio over the rounds, by each way to measure."""
+    live, whole, legs = scatter(rounds)
     return Proof(
         f"how the ratio of two engines' mean service times scatters over {rounds} rounds of {BLOCKS} blocks each: in"
-        f" live traffic at {LOAD:.0%} of the lanes' time ({BLOCK_S:g} s a block), and in sprints ({SPRINT_S:g} s)",
-        "sprints at most half of live traffic",
-        f"live traffic {live:.1%}, sprints {sprint:.1%}",
-        sprint <= live / 2,
-        {"live": live, "sprint": sprint},
+        f" live traffic at {LOAD:.0%} of the lanes' time ({BLOCK_S:g} s a block), in sprints ({SPRINT_S:g} s) at a"
+        f" stretch, and in sprints of {LEGS} legs in turn",
+        "legs at most half of live traffic, and no more than at a stretch",
+        f"live traffic {live:.1%}, at a stretch {whole:.1%}, in legs {legs:.1%}",
+        legs <= min(live / 2, whole),
+        {"live": live, "whole": whole, "legs": legs},
     )
 
 
-def scatter(rounds: int) -> tuple[float, float]:
-    """Of the log ratio: in live traffic, and in sprints."""
+def scatter(rounds: int) -> tuple[float, float, float]:
+    """Of the log ratio: in live traffic, in sprints at a stretch, and in legs."""
     asked = shop.question(ENGINES, ITEMS)
     with tempfile.TemporaryDirectory(prefix="bakeoff-proof-") as folder, ExitStack() as stack:
         engines = [Engine.start(shop.order(asked, name, Path(folder)), 120.0) for name in ENGINES]
@@ -50,21 +51,20 @@ def scatter(rounds: int) -> tuple[float, float]:
             qps = LOAD / busy_s
             return engine.open(arrivals(Pattern(), qps, BLOCK_S, seed), GRACE_S, seed, offered_qps=qps)
 
-        def sprint(engine: Engine, seed: int) -> Block:
-            return engine.closed(SPRINT_S, seed=seed)
+        whole = ClosedLoop(SPRINT_S)
+        ways: Sequence[tuple[Play, int]] = ((live, BLOCKS), (whole.play, BLOCKS), (whole.leg.play, BLOCKS * LEGS))
+        ratios = [[_ratio(engines, *way, number) for way in ways] for number in range(rounds)]
+    one, other, third = (statistics.stdev(each) for each in zip(*ratios, strict=True))
+    return one, other, third
 
-        ratios = [[_ratio(engines, play, number) for play in (live, sprint)] for number in range(rounds)]
-    one, other = (statistics.stdev(each) for each in zip(*ratios, strict=True))
-    return one, other
 
-
-def _ratio(engines: Sequence[Engine], play: Play, number: int) -> float:
+def _ratio(engines: Sequence[Engine], play: Play, blocks_each: int, number: int) -> float:
     """The log ratio of a round, its blocks in random order and in the reverse of it."""
     turns, blocks = list(range(len(engines))), [list[Block](), list[Block]()]
     random.Random(number).shuffle(turns)
-    for position in range(BLOCKS):
+    for position in range(blocks_each):
         for which in turns if position % 2 == 0 else reversed(turns):
-            blocks[which].append(play(engines[which], number * BLOCKS + position))
+            blocks[which].append(play(engines[which], number * blocks_each + position))
     one, other = map(_mean_s, blocks)
     return math.log(one / other)
 
