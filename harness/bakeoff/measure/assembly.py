@@ -176,7 +176,7 @@ def _of_all(name: str, parts: Sequence[Block]) -> Fact:
     numbers = [each for each, _ in found if not isinstance(each, str)]
     if not numbers:
         return found[0][0]
-    if name in ADD_UP or name.endswith(("_cpu_ns", "_waited_ns")):
+    if name in ADD_UP or name.endswith("_cpu_ns"):
         return sum(numbers)
     if name in SHARES:
         return float(np.average(numbers, weights=[max(wall_ns, 1) for _, wall_ns in found]))

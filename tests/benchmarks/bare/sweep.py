@@ -72,7 +72,7 @@ def knobs(engine: str, workload: str, repeats: int) -> Row:
 
 
 class Field:
-    """Processes by their environment, with the preset loaded in its own; the others' settings come and go."""
+    """Processes by their environment, with the preset loaded in its own as BESIDE; the others' settings come and go."""
 
     def __init__(self, built: ground.Built, every: Sequence[Choice], items: int, stack: ExitStack) -> None:
         self._built, self._items, self._stack = built, items, stack
