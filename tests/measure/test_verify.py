@@ -73,6 +73,31 @@ def test_one_odd_request_in_twenty_does_not_damn_a_lossy_engine(pool):
         Verifier(pool, lossy=True).judge([0.1] * 9 + [float("nan")])
 
 
+@pytest.mark.parametrize("blocks", [20, 200])
+def test_short_blocks_of_a_lossy_engine_are_judged_together(pool, blocks):
+    verifier = Verifier(pool, lossy=True)
+    verifier.judge_next([0.1] * 32)
+    for _ in range(blocks):
+        assert verifier.judge_next([0.1] * 9 + [3.0, *[0.1] * 9]) == 0.1, "1 in 19 of them is within 1 in 10"
+    with pytest.raises(WrongOutput):
+        Verifier(pool, lossy=True).judge([0.1] * 7 + [3.0])
+    with pytest.raises(WrongOutput):
+        for _ in range(blocks):
+            verifier.judge_next([0.1] * 6 + [3.0, 3.0])
+
+
+def test_an_engine_that_turns_wrong_is_caught_in_the_first_block_that_is(pool):
+    lossy, exact = Verifier(pool, lossy=True), Verifier(pool, lossy=False)
+    for verifier in (lossy, exact):
+        for _ in range(30):
+            verifier.judge_next([1e-4] * 8)
+    with pytest.raises(WrongOutput):
+        lossy.judge_next([3.0] * 8)
+    with pytest.raises(WrongOutput):
+        exact.judge_next([1e-4] * 7 + [0.1])
+    assert Verifier(pool, lossy=True).judge_next([]) == 0
+
+
 def test_outputs_of_other_kinds(tmp_path):
     """Integers, text, a constant, shapes that differ, and infinities that the model itself gives."""
     write_requests(tmp_path, (Tensor("x", "float32", (None,)),), {"x": np.zeros(4, np.float32)}, [2, 2])

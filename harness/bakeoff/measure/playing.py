@@ -169,7 +169,7 @@ def _checked(crew: Crew, walk: Walk, lefts: list[Left]) -> dict[str, Any]:
     ]
     return {
         "verified": len(errors),
-        "worst_error": crew.verifier.judge(errors),
+        "worst_error": crew.verifier.judge_next(errors),
         "errors": sum(left.errors for left in lefts),
         "first_error": next((left.first_error for left in lefts if left.first_error), ""),
     }
