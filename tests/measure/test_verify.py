@@ -80,10 +80,16 @@ def test_short_blocks_of_a_lossy_engine_are_judged_together(pool, blocks):
     for _ in range(blocks):
         assert verifier.judge_next([0.1] * 9 + [3.0, *[0.1] * 9]) == 0.1, "1 in 19 of them is within 1 in 10"
     with pytest.raises(WrongOutput):
-        Verifier(pool, lossy=True).judge([0.1] * 7 + [3.0])
+        Verifier(pool, lossy=True).judge_next([0.1] * 7 + [3.0])
+
+
+def test_short_blocks_of_which_each_is_a_quarter_wrong_are_caught(pool):
+    verifier = Verifier(pool, lossy=True)
+    verifier.judge_next([0.1] * 64)
+    for _ in range(3):
+        verifier.judge_next([0.1] * 6 + [3.0, 3.0])
     with pytest.raises(WrongOutput):
-        for _ in range(blocks):
-            verifier.judge_next([0.1] * 6 + [3.0, 3.0])
+        verifier.judge_next([0.1] * 6 + [3.0, 3.0])
 
 
 def test_an_engine_that_turns_wrong_is_caught_in_the_first_block_that_is(pool):

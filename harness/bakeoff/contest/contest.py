@@ -12,6 +12,7 @@ from bakeoff.candidates import BASE
 from bakeoff.contest.budget import Budget
 from bakeoff.contest.fleet import START_GUESS_S
 from bakeoff.contest.load import load_for
+from bakeoff.contest.notebook import UNFINISHED
 from bakeoff.contest.plan import Question, wanted_backends
 from bakeoff.contest.probing import Probes
 from bakeoff.contest.reporter import Reporter, Silent
@@ -20,13 +21,14 @@ from bakeoff.errors import UserError
 from bakeoff.measure import host
 from bakeoff.measure.energy import Energy
 from bakeoff.scenario import Scenario, restore
-from bakeoff.store.record import FILES, RunRecord
+from bakeoff.store.record import FILES, LedgerRow, RunRecord, ScenarioRecord
 from bakeoff.store.store import Store
 from bakeoff.workloads import prepare
 from bakeoff.workloads.preparing import spec_of
 
 PLANNING = "planning"
 """The status of a run until all its scenarios and candidates are written down."""
+GONE = "its backend does not offer it here any more"
 
 
 def hold(
@@ -61,7 +63,7 @@ def resume(
     _same_ground(record)
     reporter = reporter or Silent()
     probes = Probes(reporter, gaps=True, vanished=True)
-    questions = []
+    questions, gone = list[Question](), dict[str, dict[str, LedgerRow]]()
     for each in record.scenarios:
         scenario = restore(dict(each.definition), f"run {run}")
         _same_trace(record, scenario)
@@ -71,8 +73,23 @@ def resume(
             raise UserError(f"run {run}: {each.name}: its workload has changed since; run it anew: {record.command}")
         entries = tuple(entry for entry in question.entries if entry.candidate.id in planned)
         questions.append(replace(question, entries=entries))
+        gone[each.name] = _gone(each, question)
     store.set_status(run, "running")
+    for name, failures in gone.items():
+        for candidate, row in failures.items():
+            store.add_row(run, name, candidate, row)
     _play(questions, store, run, budget_s or record.budget_s, logs / run, reporter)
+
+
+def _gone(before: ScenarioRecord, now: Question) -> dict[str, LedgerRow]:
+    """The candidates of a run that could go on and are not offered here any more, with what their ledger then says."""
+    offered = {entry.candidate.id for entry in now.entries}
+    reasons = {entry.candidate.backend: entry.failure.reason for entry in now.entries if entry.failure}
+    return {
+        each.id: LedgerRow("probe", "unavailable", reasons.get(each.candidate.backend, GONE))
+        for each in before.candidates
+        if each.id not in offered and (each.failure is None or each.failure.outcome in UNFINISHED)
+    }
 
 
 def _same_ground(record: RunRecord) -> None:

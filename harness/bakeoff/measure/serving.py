@@ -96,7 +96,11 @@ def _verify(crew: Crew) -> Message:
 
     lane.do(check)
     verified = min(len(errors), requests.references)
-    return {"first_answer_ns": first_answer_ns[0], "worst_error": crew.verifier.judge_next(errors), "verified": verified}
+    return {
+        "first_answer_ns": first_answer_ns[0],
+        "worst_error": crew.verifier.judge_next(errors),
+        "verified": verified,
+    }
 
 
 def _verify_joined(crew: Crew, most_items: int) -> None:
