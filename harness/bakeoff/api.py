@@ -324,7 +324,10 @@ def _versus(requirements: Sequence[str]) -> dict[str, Any]:
             raise UserError(f"--versus {requirement}: must be a requirement such as onnxruntime==1.30.0") from None
         if not backends:
             raise UserError(f"--versus {requirement}: no installed backend needs that project; see `bakeoff doctor`")
-        found |= {named(backend, requirement): {"requirements": [requirement]} for backend in backends}
+        for name in (named(backend, requirement) for backend in backends):
+            if found.setdefault(name, {"requirements": [requirement]}) != {"requirements": [requirement]}:
+                where = "name it yourself under candidates.environments of a scenario file"
+                raise UserError(f"--versus {requirement}: would be {name}, as another one is; {where}")
     return found
 
 

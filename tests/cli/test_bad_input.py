@@ -17,6 +17,10 @@ import pytest
         (("run", "--resume", "latest", "model.onnx"), "--resume"),
         (("run", "--resume", "latest"), "bakeoff.db"),
         (("run", "model.onnx", "--versus", "onnxruntime=1.30"), "must be a requirement such as onnxruntime==1.30.0"),
+        (
+            ("run", "model.onnx", "--versus", "onnxruntime==1.30.0", "--versus", "onnxruntime-gpu==1.30.0"),
+            "onnxruntime-gpu==1.30.0: would be onnxruntime@1.30.0, as another one is; name it yourself",
+        ),
         (("run", "model.onnx", "--versus", "leftpad==1"), "no installed backend needs that project"),
         (("verdict", "--fail-on", "rain"), "infeasible"),
         (("verdict", "--store", "none.db"), "none.db"),

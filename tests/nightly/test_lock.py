@@ -94,6 +94,27 @@ def test_it_holds_the_closure_of_what_the_engine_needs_as_installed(point):
     assert now.warnings == ()
 
 
+def test_another_build_of_the_engine_is_locked_with_what_its_extra_brings(point, tmp_path):
+    """An environment with onnxruntime-gpu has no onnxruntime."""
+    for name, metadata in {
+        "onnxruntime_gpu-1.31.0": "Requires-Dist: numpy\nRequires-Dist: nvidia-cudnn; extra == 'cudnn'\n",
+        "numpy-2.4.1": "",
+        "nvidia_cudnn-9.1.0": "",
+        "pandas-3.0.0": "",
+    }.items():
+        project, _, number = name.partition("-")
+        (tmp_path / f"{name}.dist-info").mkdir()
+        head = f"Metadata-Version: 2.1\nName: {project.replace('_', '-')}\nVersion: {number}\n"
+        (tmp_path / f"{name}.dist-info" / "METADATA").write_text(head + metadata)
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\necho \'["3.11.9", ["{tmp_path}"]]\'\n')
+    python.chmod(0o755)
+    now = lock.installed(point, Interpreter(str(python), ""))
+    assert now.lock == Lock(
+        python="3.11.9", packages=("numpy==2.4.1", "nvidia-cudnn==9.1.0", "onnxruntime-gpu==1.31.0")
+    )
+
+
 def test_a_local_version_stays_as_it_is():
     held = lock.installed(registered()["torch"]).lock.by_name()
     assert held["torch"] == f"torch=={version('torch')}"
@@ -242,7 +263,7 @@ def test_what_came_from_a_url_a_path_or_a_repository(plugin, tmp_path, monkeypat
     for name, origin in places.items():
         distribution(tmp_path / "site", name, origin)
     monkeypatch.syspath_prepend(tmp_path / "site")
-    monkeypatch.setattr(environments, "needed", lambda _: list(places))
+    monkeypatch.setattr(environments, "needed", lambda *_: list(places))
     now = lock.installed(point, root=root)
     held = now.lock.by_name()
     assert held["wheeled"] == f"wheeled @ file:dist/{wheel.name}#sha256={known}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint
 from importlib.util import find_spec
@@ -119,10 +119,21 @@ def _plain(project: str) -> str:
     return project.removesuffix("-gpu").removesuffix("-cpu")
 
 
-def needed(point: EntryPoint) -> list[str]:
-    """What the plugin's distribution says that it needs, by the extra of the plugin's name where it is one of many."""
-    extras = {point.name, point.name.partition("-")[0]}
-    return list(dict.fromkeys(_requirements(point, extras)))
+def needed(point: EntryPoint, held: Collection[str] = ()) -> list[str]:
+    """What the plugin's distribution says that it needs, by the extra of the plugin's name where it is one of many.
+
+    Where one of the projects `held` is another build of an engine that is not held itself, such as onnxruntime-gpu, it
+    comes in its place, with all that the extra of its name brings.
+    """
+    texts = list(dict.fromkeys(_requirements(point, {point.name, point.name.partition("-")[0]})))
+    builds = {each: build for each in texts for build in held if _comes_for(build, _project(each), held)}
+    others = [*builds.values(), *_requirements(point, set(builds.values()))] if builds else []
+    return list(dict.fromkeys([*(each for each in texts if each not in builds), *others]))
+
+
+def _comes_for(build: str, project: str, held: Collection[str]) -> bool:
+    """Whether it is another build of a project that is not there itself."""
+    return project not in held and _plain(build) == _plain(project)
 
 
 def _requirements(point: EntryPoint, extras: set[str]) -> Iterator[str]:

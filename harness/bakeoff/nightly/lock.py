@@ -75,7 +75,7 @@ def installed(point: EntryPoint, interpreter: Interpreter = HERE, root: Path | N
     itself. Raises StageFailed where the interpreter does not answer."""
     root = root or project.root()
     python, held = _held(interpreter)
-    lines, found = [], [held[name] for name in _closure(environments.needed(point), held)]
+    lines, found = [], [held[name] for name in _closure(environments.needed(point, held), held)]
     if (plugin := plugin_of(point)) and point.dist:
         found = [each for each in found if canonicalize_name(each.name) != plugin] + [point.dist]
     uncommitted, warnings = set(), []
