@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 
+from bakeoff.api import logs_folder
 from bakeoff.workloads import housekeeping
 from bakeoff.workloads.cache import marked, used
 from bakeoff.workloads.locking import made_once
@@ -35,6 +36,12 @@ def unused(place, days):
 
 def names(cache):
     return {str(path.relative_to(cache)) for path in cache.glob("*/*") if path.is_dir()}
+
+
+def test_the_logs_that_a_read_only_project_leaves_here_are_listed(cache, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    (logs_folder() / "2026-11-30").mkdir(parents=True)
+    assert [each.kind for each in housekeeping.kept()].count("logs") == 1
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pathlib import Path
 from bakeoff.errors import UserError
 from bakeoff.workloads.cache import SIGNATURE, TAG, cache_dir, marked, writable
 
-KINDS = ("downloads", "models", "prepared", "artifacts", "objects", "environments", "pythons")
+KINDS = ("downloads", "models", "prepared", "artifacts", "objects", "environments", "pythons", "logs")
 """The cache's own folders: what else lies where BAKEOFF_CACHE points is not ours."""
 BLOCK_BYTES, DAY_S = 512, 86400.0
 
