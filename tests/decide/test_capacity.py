@@ -49,6 +49,29 @@ def test_lanes_by_heap_and_by_recursion_agree():
     assert by_heap == pytest.approx(sojourns_s(arrivals, services, 1))
 
 
+def two_speeds(rng, calls=6000, phase=250):
+    """A machine that a neighbour slows by a third, for some 50 ms at a time, four times in ten."""
+    slow = np.repeat(rng.random(calls // phase) < 0.4, phase)
+    return 0.2e-3 * (1 + slow / 3) * rng.gamma(100, 0.01, calls)
+
+
+def test_how_the_slow_moments_lie_decides_little():
+    """Two copies of one engine, 12 rounds: what they can carry scatters little more than what their calls take."""
+    rng = np.random.default_rng(5)
+    pairs = [(two_speeds(rng), two_speeds(rng)) for _ in range(12)]
+    capacities = [[capacity_qps(one, 1, 0.0, 99.0, 20.0, number) for one in both] for number, both in enumerate(pairs)]
+    means, carried = (
+        np.diff(np.log(each)).std() for each in (np.array([[a.mean(), b.mean()] for a, b in pairs]), capacities)
+    )
+    assert carried < 1.4 * means
+
+
+def test_slow_moments_still_cost_capacity():
+    services = two_speeds(np.random.default_rng(6))
+    alike = np.full(len(services), services.mean())
+    assert capacity_qps(services, 1, 0.0, 99.0, 20.0, 0) < 0.99 * capacity_qps(alike, 1, 0.0, 99.0, 20.0, 0)
+
+
 def test_more_lanes_carry_more_and_dispatch_costs_something():
     services = exponential(1000)
     one, two, slow = (

@@ -9,20 +9,17 @@ from __future__ import annotations
 import heapq
 import math
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 from bakeoff.backends import Batching
 from bakeoff.decide import stamps
-from bakeoff.decide.capacity import MORE_LANES, highest_rate
+from bakeoff.decide.capacity import MORE_LANES, Numbers, highest_rate, shuffled
 from bakeoff.measure.block import Block
 from bakeoff.measure.traffic import Pattern
 from bakeoff.store.percentile import Floats
-
-Numbers = np.ndarray[Any, Any]
 
 _REFITS = 20
 
@@ -126,9 +123,10 @@ def batched_capacity_qps(
     `items` are those of the requests in the order measured. Kept, because a run is judged again after each round.
     """
     sizes = np.array(items)
+    mixed = replace(service, ratios=tuple(shuffled(np.array(service.ratios), MORE_LANES, seed).tolist()))
 
     def replay(arrivals_s: Floats) -> Floats:
-        return batched_sojourns_s(arrivals_s, np.resize(sizes, len(arrivals_s)), service, lanes, batching)
+        return batched_sojourns_s(arrivals_s, np.resize(sizes, len(arrivals_s)), mixed, lanes, batching)
 
     full = max(1.0, batching.most_items / float(sizes.mean()))
     a_request_s = service.base_s / full + service.per_item_s * float(sizes.mean())

@@ -1,7 +1,9 @@
 """What one replica can carry: measured service times, replayed through a queue with the traffic's arrivals.
 
 Requests queue for the first free of k lanes (Kiefer and Wolfowitz; for one lane Lindley's recursion). The arrivals
-are the same for every candidate, so that chance cancels in comparisons.
+are the same for every candidate, so that chance cancels in comparisons. Services come in short stretches as they were
+measured, drawn at random, and not in the order of the round: how one contender's slow moments happen to lie together
+would decide the tail.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +19,11 @@ from bakeoff.measure.traffic import Pattern, arrivals
 from bakeoff.scenario import Traffic
 from bakeoff.store.percentile import Floats
 
+Numbers = np.ndarray[Any, Any]
+
 FEWEST_SERVICES = 30
+STRETCH = 64
+"""Measured values that are drawn together, so that a slow moment of the machine stays one."""
 _ONE_LANE, MORE_LANES = 120_000, 20_000
 """Requests replayed: the result is then within a few per cent of the queue's theory."""
 _WARM_UP = 0.1
@@ -42,7 +49,8 @@ def capacity_qps(
 ) -> float | None:
     """The highest rate at which the percentile of latency (wait + dispatch + service) is within the limit.
 
-    `service_s`: at least 30 measured service times in order; None with fewer, or where an idle engine misses the limit.
+    `service_s`: at least 30 measured service times in order, of which stretches are drawn; None with fewer, or where an
+    idle engine misses the limit.
     """
     if len(service_s) < FEWEST_SERVICES:
         return None
@@ -56,12 +64,24 @@ def _search(
 ) -> float | None:
     """Kept, because a run is judged again after each of its rounds."""
     services = np.frombuffer(service_s)
+    count = _ONE_LANE if lanes == 1 else MORE_LANES
+    mixed = shuffled(services, count, seed)
 
     def replay(arrivals_s: Floats) -> Floats:
-        return sojourns_s(arrivals_s, np.resize(services, len(arrivals_s)), lanes)
+        return sojourns_s(arrivals_s, np.resize(mixed, len(arrivals_s)), lanes)
 
-    count = _ONE_LANE if lanes == 1 else MORE_LANES
     return highest_rate(replay, lanes / float(services.mean()), count, limit_s, percentile, seed, pattern)
+
+
+def shuffled(values: Numbers, count: int, seed: int) -> Numbers:
+    """So many of the values for one replay: the same seed draws the same stretches of them."""
+    return drawn(values, count, np.random.default_rng([seed, STRETCH]))
+
+
+def drawn(values: Numbers, count: int, rng: np.random.Generator) -> Numbers:
+    """So many of the values at random, in stretches as they were measured: each run then has chances of its own."""
+    begins = rng.integers(0, len(values), (-(-count // STRETCH), 1))
+    return np.asarray(values[((begins + np.arange(STRETCH)) % len(values)).reshape(-1)[:count]])
 
 
 def highest_rate(

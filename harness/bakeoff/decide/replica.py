@@ -10,21 +10,17 @@ import numpy as np
 from bakeoff.backends import Batching, Setting
 from bakeoff.decide import stamps
 from bakeoff.decide.batching import (
-    Numbers,
     Service,
     batched_capacity_qps,
     batched_dispatch_s,
     batched_sojourns_s,
     fit_service,
 )
-from bakeoff.decide.capacity import capacity_qps, sojourns_s
+from bakeoff.decide.capacity import Numbers, capacity_qps, drawn, sojourns_s
 from bakeoff.measure.block import Block
 from bakeoff.measure.traffic import Pattern
 from bakeoff.scenario import Sla
 from bakeoff.store.percentile import Floats
-
-STRETCH = 64
-"""Measured values that are drawn together, so that a slow moment of the machine stays one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,12 +97,6 @@ class Batched:
 
 
 Replica = Alone | Batched
-
-
-def drawn(values: Numbers, count: int, rng: np.random.Generator) -> Numbers:
-    """So many of the values at random, in stretches as they were measured: each run then has chances of its own."""
-    begins = rng.integers(0, len(values), (-(-count // STRETCH), 1))
-    return np.asarray(values[((begins + np.arange(STRETCH)) % len(values)).reshape(-1)[:count]])
 
 
 def read(blocks: Sequence[Block], setting: Setting, lanes: int) -> Replica:

@@ -56,7 +56,7 @@ def test_the_break_even_price_makes_both_cost_the_same(hosts):
     (found,) = the_one(hosts()).break_evens
     assert (found.host, found.per, found.now) == ("gpu", "gpu-hour", 1.2)
     assert found.price_low < found.price < found.price_high
-    level = the_one(hosts(), prices={"gpu": f"{found.price} USD/gpu-hour"})
+    level = the_one(hosts(), prices={"gpu": f"{found.price:.12f} USD/gpu-hour"})
     costs = [row.judged.cost for row in level.rows]
     assert costs[0] == pytest.approx(costs[1])
     assert level.rows[1].alike

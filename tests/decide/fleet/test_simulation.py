@@ -12,10 +12,10 @@ from scipy.optimize import brentq
 
 from bakeoff.backends import Batching
 from bakeoff.decide.batching import Service
-from bakeoff.decide.capacity import sojourns_s
+from bakeoff.decide.capacity import STRETCH, drawn, sojourns_s
 from bakeoff.decide.fleet.balancing import BALANCINGS, Stream, least_loaded_s, pooled_s
 from bakeoff.decide.fleet.simulation import Fleet
-from bakeoff.decide.replica import STRETCH, Alone, Batched, drawn
+from bakeoff.decide.replica import Alone, Batched
 from bakeoff.measure.traffic import Pattern, recorded
 from bakeoff.scenario import Sla
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
+from bakeoff.decide.capacity import drawn
 from bakeoff.decide.fleet.balancing import Balancing, Stream, least_loaded_s, pooled_s
-from bakeoff.decide.replica import Alone, Replica, drawn
+from bakeoff.decide.replica import Alone, Replica
 from bakeoff.measure.traffic import Pattern
 from bakeoff.scenario import Sla
 from bakeoff.store.percentile import Floats
