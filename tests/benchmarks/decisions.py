@@ -9,7 +9,7 @@ Each step's run is kept in the store folder: what was killed goes on with the st
 race      a race and an exhaustive run for each seed
 hours     a choice is made once; a call measures its contenders once more, 20 minutes after the last at the
           soonest; with --every it goes on until all repeats are there, a line in the file of hours for each
-deployed  the winner in its own process and behind a server, in an environment that uv makes; takes two CPUs
+deployed  the choice in its own process and behind a server, in an environment that uv makes; takes two CPUs
 
 The status is 1 where a bar was missed.
 """

@@ -258,7 +258,8 @@ def test_a_winner_is_deployed_and_measured_there(kept, tmp_path, monkeypatch):
         "resources: {cpus: 1}\n"
     )
     winner = "onnxruntime/fp32/1x1"
-    kept("inside", {winner: served(1.0, items=ITEMS)})
+    for step in ("choice", "inside"):
+        kept(step, {winner: served(1.0, items=ITEMS)})
     given = asking.Asked(tmp_path, tmp_path / "most.yaml", (), deployed_s=8.0)
     found = deployed.deployed(given, small)
     assert found.claim.startswith(f"{winner} behind a real server (1 connections)")

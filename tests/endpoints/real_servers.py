@@ -1,7 +1,7 @@
 """Real servers for the tests, each in an environment of its own that uv makes once: they want other versions than ours.
 
 A server runs `servers/serve_NAME.py MODEL HTTP_PORT GRPC_PORT` and serves the ONNX model as "ranker"; that of the
-plugin takes what a plugin built instead, and loads it with the same version of its engine.
+plugin takes what a plugin built instead, and whoever starts it says which engine that needs.
 """
 
 import hashlib
@@ -16,7 +16,6 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -30,7 +29,7 @@ REQUIREMENTS = {
     "triton": ("nvidia-pytriton==0.7.0", "onnxruntime<1.24"),
     "kserve": ("kserve==0.21.0", "onnxruntime"),
     "mlserver": ("mlserver==1.7.1", "onnxruntime"),
-    "plugin": ("kserve==0.21.0", f"onnxruntime=={version('onnxruntime')}"),
+    "plugin": ("kserve==0.21.0",),
 }
 MAKING_LIMIT_S = 1200
 START_LIMIT_S = 120
@@ -45,9 +44,12 @@ class Ports:
 
 
 @contextmanager
-def started(name, model, folder):
-    """The ports of a server, from when it is ready to its end; what it prints is in `folder`."""
-    python, ports = environment(name), Ports(free_port(), free_port())
+def started(name, model, folder, engine=()):
+    """The ports of a server, from when it is ready to its end; what it prints is in `folder`.
+
+    `engine` are requirements that its environment has beside its own.
+    """
+    python, ports = environment(name, engine), Ports(free_port(), free_port())
     words = [str(python), str(SERVERS / f"serve_{name}.py"), str(model), str(ports.http), str(ports.grpc)]
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     libraries = {"LD_LIBRARY_PATH": sysconfig.get_config_var("LIBDIR") or ""}
@@ -73,17 +75,18 @@ def started(name, model, folder):
                 process.wait()
 
 
-def environment(name):
+def environment(name, engine=()):
     """The interpreter of a server's environment, made where there is none."""
     uv = [sys.executable, "-m", "uv"] if find_spec("uv") else [shutil.which("uv") or ""]
     if not uv[0]:
         pytest.skip("real servers need uv: pip install 'bakeoff[environments]'")
-    key = hashlib.sha256("\n".join([sys.version, *REQUIREMENTS[name]]).encode()).hexdigest()[:16]
+    requirements = [*REQUIREMENTS[name], *engine]
+    key = hashlib.sha256("\n".join([sys.version, *requirements]).encode()).hexdigest()[:16]
 
     def make(scratch):
         for words in (
             ["venv", "--relocatable", "--allow-existing", "--python", sys.executable, str(scratch)],
-            ["pip", "install", "--python", str(scratch / "bin" / "python"), *REQUIREMENTS[name]],
+            ["pip", "install", "--python", str(scratch / "bin" / "python"), *requirements],
         ):
             done = subprocess.run([*uv, "--quiet", *words], capture_output=True, text=True, timeout=MAKING_LIMIT_S)
             assert done.returncode == 0, done.stderr

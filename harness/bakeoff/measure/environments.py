@@ -102,10 +102,11 @@ def backends_of(requirement: str) -> list[str]:
     onnxruntime-gpu is onnxruntime, and so on.
     """
     project = _plain(_project(requirement))
-    return [name for name, point in registered().items() if project in _engines(point)]
+    return [name for name, point in registered().items() if project in engines(point)]
 
 
-def _engines(point: EntryPoint) -> set[str]:
+def engines(point: EntryPoint) -> set[str]:
+    """The projects that a plugin's engine is, without what kind of machine they are built for."""
     projects = {_project(each) for each in needed(point)}
     return {_plain(each) for each in projects if point.name.partition("-")[0] in each.split("-")}
 

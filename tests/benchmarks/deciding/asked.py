@@ -73,6 +73,15 @@ class Asked:
             finished = (run for run in store.runs() if store.load(run).status == "finished")
             return next((Run(run, str(place)) for run in finished), None)
 
+    def chosen(self) -> tuple[str, Run]:
+        """The choice that later hours and a server are to bear out, and the run that made it: a race that is kept, or
+        one that is held now. Raises SystemExit where nothing was chosen."""
+        run = self.kept("race-0") or self.kept("choice") or self.hold("choice", self.question(), self.budget_s)
+        (verdict,) = run.verdict()
+        if verdict.choice is None:
+            raise SystemExit(f"the first run chose nothing: {verdict.headline}")
+        return verdict.choice.candidate, run
+
     def hold(self, step: str, question: Question, budget_s: float | None) -> Run:
         """A run of the question, kept as this step's; one that is killed begins anew the next time."""
         self.store.mkdir(parents=True, exist_ok=True)

@@ -33,7 +33,6 @@ from bakeoff.store.record import SCREEN_ROUND, CandidateRecord
 from deciding import serving
 from deciding.asked import Asked
 
-ENGINES = ("onnxruntime/fp32/1x1", "onnxruntime/int8-dynamic/1x1")
 WITHIN = 0.1
 MOST = {"qps": "max"}
 ONE_AT_A_TIME = {"kind": "single_stream", "qps": None, "fleet_qps": None}
@@ -87,13 +86,14 @@ def deployed(asked: Asked, serve: Serving = serving.kserve) -> Proof:
 
 def measured(asked: Asked, serve: Serving) -> Deployed:
     """The three runs, those in the store as they are, and what follows from them."""
-    question = asked.question(ENGINES, traffic=MOST, incumbent=None, variants={})
+    choice, _ = asked.chosen()
+    question = asked.question([choice], traffic=MOST, incumbent=None)
     inside = asked.kept("inside") or asked.hold("inside", question, asked.deployed_s)
     (verdict,) = inside.verdict()
     if verdict.leader is None or verdict.leader.capacity_qps is None:
-        raise SystemExit(f"nothing can be deployed: {verdict.headline}")
+        raise SystemExit(f"{choice} cannot be deployed: {verdict.headline}")
     winner = verdict.leader
-    entry = next(each for each in question.entries if each.candidate.id == winner.candidate)
+    entry = next(each for each in question.entries if each.candidate.id == choice)
     artifact, _ = artifacts.kept_or_fail(shop.build(question, entry))
     beside, alone = _served(asked, entry, artifact, serve)
     server = server_of(entry.candidate, asked.connections).id
@@ -136,7 +136,7 @@ def _served(asked: Asked, entry: Entry, artifact: Artifact, serve: Serving) -> t
 
         def run(step: str, backends: Sequence[str], names: Sequence[str], **changes: Any) -> Run:
             field = {"backends": backends, "endpoints": endpoint}
-            wanted = {"incumbent": None, "quality": {}, "variants": {}, "candidates": field}
+            wanted = {"incumbent": None, "quality": {}, "candidates": field}
             return asked.hold(step, asked.question(names, ready=False, **wanted, **changes), asked.deployed_s)
 
         name = server_of(one, asked.connections).id

@@ -78,12 +78,8 @@ def hours(asked: Asked) -> Proof:
     if here:
         choice, names, last = here[0].choice, list(here[0].contenders), here[-1].began
     else:
-        first = asked.kept("race-0") or asked.kept("choice") or asked.hold("choice", asked.question(), asked.budget_s)
-        (verdict,), (record,) = first.verdict(), first.record().scenarios
-        if verdict.choice is None:
-            raise SystemExit(f"the first run chose nothing: {verdict.headline}")
-        choice, last = verdict.choice.candidate, first.record().started_at
-        names = contenders(record, choice, asked.contenders)
+        choice, first = asked.chosen()
+        last, names = first.record().started_at, contenders(first.record().scenarios[0], choice, asked.contenders)
     for hour in repeated(asked, choice, names, last, asked.repeats - len(found)):
         found.append(hour)
         write(asked.hours, found)

@@ -8,11 +8,13 @@ import runpy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bakeoff.backends import Artifact
+from bakeoff.backends import Artifact, registered
 from bakeoff.contest.plan import Entry
+from bakeoff.measure import environments
 from deciding.asked import REPOSITORY
 
 SERVERS = REPOSITORY / "tests" / "endpoints" / "real_servers.py"
@@ -22,11 +24,14 @@ Served = Mapping[str, Any]
 
 @contextmanager
 def kserve(entry: Entry, artifact: Artifact, cpus: Sequence[int], folder: Path) -> Iterator[Served]:
-    """The server while it runs; its environment is made at the first use, with uv."""
+    """The server while it runs; its environment, with the engine in the version that is here, is made at the first use,
+    by uv."""
+    engines = environments.engines(registered()[entry.candidate.backend])
+    engine = [f"{name}=={version(name)}" for name in sorted(engines)]
     order = folder / "served.json"
     given = {"target": entry.target, "artifact": asdict(artifact), "setting": asdict(entry.candidate.setting)}
     order.write_text(json.dumps(given | {"cpus": list(cpus)}, default=str), encoding="utf-8")
-    with runpy.run_path(str(SERVERS))["started"]("plugin", order, folder) as ports:
+    with runpy.run_path(str(SERVERS))["started"]("plugin", order, folder, engine) as ports:
         yield {"url": f"http://127.0.0.1:{ports.http}", "protocol": "v2-binary", "model": "ranker"}
 
 
