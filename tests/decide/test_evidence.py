@@ -66,6 +66,14 @@ def test_failing_at_every_rate_is_a_verdict_once_the_search_is_through(block, co
     assert judged(found, asked("max")).status == status
 
 
+def test_what_lower_rates_left_undecided_is_no_failure(block):
+    screen = block(5.0, qps=200, seconds=4.0, kind="closed")
+    tried = [(CAPACITY_ROUND, block(25.0, qps=100, seconds=60.0)), (CAPACITY_ROUND, block(5.0, qps=20, seconds=1.0))]
+    found = gather(record((SCREEN_ROUND, screen), *tried, complete=True), asked("max"), 1)
+    assert (found.bracket.failed_qps, found.bracket.undecided_qps) == (100.0, (20.0,))
+    assert judged(found, asked("max")).status == "open"
+
+
 def test_a_latency_under_load_is_absent_until_there_was_load(block):
     found = gather(record((SCREEN_ROUND, block(5.0, qps=200, seconds=4.0, kind="closed"))), asked("max"), 1)
     assert (found.p50_ms, found.tail.value, found.offered_qps) == (None, None, None)

@@ -98,6 +98,20 @@ def test_a_rate_that_was_not_settled_is_gone_on_with(block):
     assert played.count(played[0]) <= MOST_BLOCKS
 
 
+@pytest.mark.parametrize(("mean_ms", "truth", "spread"), [(3.0, mm1_capacity, 1.0), (4.0, md1_capacity, 0.001)])
+def test_short_blocks_of_a_slow_engine_find_a_rate_that_passes(block, mean_ms, truth, spread):
+    """Some hundred requests a second and 4 s a block: below what fails, four of them are too few to pass."""
+    truth, played_s = truth(mean_ms, SLA.limit_ms), []
+
+    def play(rate):
+        played_s.append(4.0)
+        return block(mean_ms, qps=rate, seconds=4.0, seed=len(played_s), spread=spread)
+
+    found = find(play, truth, SLA, may_go_on=lambda: sum(played_s) < 400.0).bracket
+    assert found.passed_qps is not None
+    assert truth / 8 < found.passed_qps < truth < found.failed_qps
+
+
 def result(outcome):
     return SlaResult(outcome, 1000, 900.0, 0.01, 0.0, None, "")
 

@@ -214,11 +214,12 @@ def _capacity_sla(
     record: CandidateRecord, blocks: Sequence[Block], results: Mapping[float, SlaResult], found: Bracket, sla: Sla
 ) -> SlaResult | None:
     """Where the capacity is asked for: the test at the highest rate that passed, else at the lowest that failed, where
-    the search ended there, else of a closed loop of single requests, where none waits for another."""
+    the search ended there with none left undecided, else of a closed loop of single requests, where none waits for
+    another."""
     if found.passed_qps is not None:
         return results[found.passed_qps]
     row = record.row("capacity")
-    if found.failed_qps is not None and row is not None and row.facts.get("complete"):
+    if found.failed_qps is not None and not found.undecided_qps and row is not None and row.facts.get("complete"):
         result = results[found.failed_qps]
         return replace(result, reason=f"even at {found.failed_qps:.3g} requests/s {result.reason}")
     closed = [block for block in blocks if block.kind == "closed"]

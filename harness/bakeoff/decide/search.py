@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from bakeoff.decide.sla import SlaResult, judge_sla
+from bakeoff.decide.sla import SlaResult, judge_sla, requests_needed
 from bakeoff.measure.block import Block
 from bakeoff.scenario import Sla
 
@@ -85,7 +85,8 @@ def by_rate(blocks: Iterable[Block]) -> dict[float, list[Block]]:
 
 
 def next_rate(found: Bracket, likely_qps: float) -> float | None:
-    """The rate to try next: one that fails, then one that passes, then between; None where that would tell no more.
+    """The rate to try next, of those not tried: one that fails, then one that passes, then between; None where that
+    would tell no more.
 
     Overload shows quickest, so it comes first.
     """
@@ -116,7 +117,7 @@ def find(
     results = {rate: _judge(here, sla) for rate, here in blocks.items()}
     while may_go_on():
         unsettled = (rate for rate, here in blocks.items() if len(here) < MOST_BLOCKS and _worth_more(results[rate]))
-        rate = next(unsettled, None) or next_rate(bracket(results), likely_qps)
+        rate = next(unsettled, None) or _soonest(bracket(results), results, likely_qps, sla)
         block = None if rate is None else play(rate)
         if rate is None or block is None:
             return Found(bracket(results), complete=rate is None)
@@ -134,6 +135,23 @@ def _worth_more(result: SlaResult) -> bool:
     if result.outcome != "undecided" or result.needed is None:
         return False
     return result.needed <= MOST_BLOCKS * result.effective
+
+
+def _soonest(found: Bracket, results: Mapping[float, SlaResult], likely_qps: float, sla: Sla) -> float | None:
+    """The next rate; but on the way down to one that passes that which may pass the soonest: the next, if not one of
+    its requests is over the limit, or one tried before, if it goes on as it did."""
+    rate = next_rate(found, likely_qps)
+    if found.failed_qps is None or found.passed_qps is not None:
+        return rate
+    undecided = {each: results[each] for each in found.undecided_qps}
+    left_s = {
+        each: (one.needed / one.effective - 1.0) * one.requests / each
+        for each, one in undecided.items()
+        if one.needed is not None
+    }
+    if rate is not None:
+        left_s[rate] = (requests_needed(0.0, 1.0 - sla.percentile / 100.0) or math.inf) / rate
+    return min(left_s, key=left_s.__getitem__, default=None)
 
 
 def _further(likely_qps: float, tried: Iterable[float | None], up: bool) -> float | None:
