@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.decide.capacity import capacity_qps
-from bakeoff.decide.search import MOST_BLOCKS, RESOLUTION, Bracket, Found, bracket, find, next_rate
+from bakeoff.decide.search import MOST_BLOCKS, RESOLUTION, Bracket, Found, bracket, find, next_rate, standing_qps
 from bakeoff.decide.sla import SlaResult
 from bakeoff.scenario import Sla
 
@@ -151,14 +151,21 @@ def test_an_engine_that_never_meets_the_limit_ends_the_search(block):
     assert np.isfinite(found.failed_qps)
 
 
+PASS, FAIL = (SlaResult(outcome, 1000, 900.0, 0.01, 0.0, None, "") for outcome in ("pass", "fail"))
+NEARLY = SlaResult("undecided", 400, 400.0, 0.0, 0.0, 560.0, "")
+HARDLY = SlaResult("undecided", 400, 400.0, 0.005, 0.0, 5600.0, "")
+OVER = SlaResult("undecided", 100, 100.0, 0.04, 0.0, 200.0, "")
+
+
 @pytest.mark.parametrize(
-    ("found", "qps"),
+    ("results", "qps"),
     [
-        pytest.param(Bracket(50.0, 110.0, (70.0,)), 50.0, id="passed"),
-        pytest.param(Bracket(None, 110.0, (70.0,)), pytest.approx(100.0), id="below what failed"),
-        pytest.param(Bracket(None, None, (70.0, 90.0)), 70.0, id="nothing settled: the lowest tried"),
-        pytest.param(Bracket(), None, id="nothing tried"),
+        pytest.param({50.0: PASS, 70.0: NEARLY, 110.0: FAIL}, 50.0, id="passed"),
+        pytest.param({50.0: NEARLY, 70.0: HARDLY, 90.0: OVER, 110.0: FAIL}, 50.0, id="what may pass the soonest"),
+        pytest.param({90.0: OVER, 110.0: FAIL}, pytest.approx(100.0), id="below what failed"),
+        pytest.param({70.0: OVER, 90.0: OVER}, 70.0, id="nothing settled: the lowest tried"),
+        pytest.param({}, None, id="nothing tried"),
     ],
 )
-def test_the_likeliest_rate_to_hold(found, qps):
-    assert found.standing_qps == qps
+def test_the_likeliest_rate_to_hold(results, qps):
+    assert standing_qps(results, SLA) == qps

@@ -11,8 +11,8 @@ from bakeoff.contest.fleet import Engines, Fleet
 from bakeoff.contest.load import ClosedLoop, OpenLoop, load_for, probing_load
 from bakeoff.contest.notebook import Notebook
 from bakeoff.contest.reporter import Reporter
-from bakeoff.decide.evidence import decided, likely_capacity
-from bakeoff.decide.search import find
+from bakeoff.decide.evidence import likely_capacity
+from bakeoff.decide.search import find, judged, standing_qps
 from bakeoff.measure.block import Block
 from bakeoff.scenario import Scenario
 from bakeoff.store.record import CAPACITY_ROUND
@@ -101,5 +101,6 @@ class Capacities:
         now; None where no rate was tried."""
         if not self._scenario.traffic.asks_capacity:
             return self._load
-        qps = decided(self._notebook.candidate(name), self._scenario).standing_qps
+        sla, blocks = self._scenario.sla, (entry.block for entry in self._notebook.candidate(name).blocks)
+        qps = None if sla is None else standing_qps(judged(blocks, sla), sla)
         return None if qps is None else load_for(self._scenario, self._load.seconds, qps)

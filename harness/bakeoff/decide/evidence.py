@@ -190,11 +190,6 @@ def likely_capacity(record: CandidateRecord, scenario: Scenario) -> float | None
     return UNCLEAR_LOAD * at_once(record, scenario) / (found.mean_ms / 1e3)
 
 
-def decided(record: CandidateRecord, scenario: Scenario) -> Bracket:
-    """At which rates the SLA was shown to hold, and to be missed."""
-    return gather(record, scenario, 1).bracket
-
-
 def fact(record: CandidateRecord, name: str) -> float | None:
     """A number that some stage recorded: the latest in the ledger, else among the candidate's own facts."""
     for facts in [*(row.facts for row in reversed(record.ledger)), record.facts]:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from bakeoff.decide.sla import SlaResult, judge_sla, requests_needed
+from bakeoff.decide.sla import SlaResult, judge_sla, requests_needed, requests_to_pass
 from bakeoff.measure.block import Block
 from bakeoff.scenario import Sla
 
@@ -35,13 +35,6 @@ class Bracket:
     passed_qps: float | None = None
     failed_qps: float | None = None
     undecided_qps: tuple[float, ...] = ()
-
-    @property
-    def standing_qps(self) -> float | None:
-        """The likeliest rate to hold: the highest that passed, else a step below all that failed, else the lowest of
-        those that blocks did not settle."""
-        below_qps = None if self.failed_qps is None else self.failed_qps / STEP
-        return self.passed_qps or below_qps or min(self.undecided_qps, default=None)
 
     def held(self, estimate_qps: float) -> float:
         """The estimate; where it is below what passed, that; where it is above what failed, the middle of the bracket,
@@ -73,6 +66,16 @@ def bracket(results: Mapping[float, SlaResult]) -> Bracket:
 def judged(blocks: Iterable[Block], sla: Sla) -> dict[float, SlaResult]:
     """The test's result at each rate, from the open-loop blocks among these."""
     return {rate: _judge(found, sla) for rate, found in by_rate(blocks).items()}
+
+
+def standing_qps(results: Mapping[float, SlaResult], sla: Sla) -> float | None:
+    """The likeliest rate to hold: the highest that passed below all that failed, else of the undecided ones that which
+    may pass the soonest, else a step below what failed, or the lowest tried."""
+    found = bracket(results)
+    left_s = _passing_s(found, results, _allowed(sla))
+    below_qps = None if found.failed_qps is None else found.failed_qps / STEP
+    soonest_qps = min(left_s, key=left_s.__getitem__, default=None)
+    return found.passed_qps or soonest_qps or below_qps or min(found.undecided_qps, default=None)
 
 
 def by_rate(blocks: Iterable[Block]) -> dict[float, list[Block]]:
@@ -117,13 +120,18 @@ def find(
     results = {rate: _judge(here, sla) for rate, here in blocks.items()}
     while may_go_on():
         unsettled = (rate for rate, here in blocks.items() if len(here) < MOST_BLOCKS and _worth_more(results[rate]))
-        rate = next(unsettled, None) or _soonest(bracket(results), results, likely_qps, sla)
+        rate = next(unsettled, None) or _soonest(bracket(results), results, likely_qps, _allowed(sla))
         block = None if rate is None else play(rate)
         if rate is None or block is None:
             return Found(bracket(results), complete=rate is None)
         blocks.setdefault(rate, []).append(block)
         results[rate] = _judge(blocks[rate], sla)
     return Found(bracket(results), complete=False)
+
+
+def _allowed(sla: Sla) -> float:
+    """The share of requests that may be over the limit."""
+    return 1.0 - sla.percentile / 100.0
 
 
 def _judge(blocks: list[Block], sla: Sla) -> SlaResult:
@@ -137,21 +145,27 @@ def _worth_more(result: SlaResult) -> bool:
     return result.needed <= MOST_BLOCKS * result.effective
 
 
-def _soonest(found: Bracket, results: Mapping[float, SlaResult], likely_qps: float, sla: Sla) -> float | None:
+def _soonest(found: Bracket, results: Mapping[float, SlaResult], likely_qps: float, allowed: float) -> float | None:
     """The next rate; but on the way down to one that passes that which may pass the soonest: the next, if not one of
-    its requests is over the limit, or one tried before, if it goes on as it did."""
+    its requests is over the limit, or one tried before."""
     rate = next_rate(found, likely_qps)
     if found.failed_qps is None or found.passed_qps is not None:
         return rate
-    undecided = {each: results[each] for each in found.undecided_qps}
-    left_s = {
-        each: (one.needed / one.effective - 1.0) * one.requests / each
-        for each, one in undecided.items()
-        if one.needed is not None
-    }
+    left_s = _passing_s(found, results, allowed)
     if rate is not None:
-        left_s[rate] = (requests_needed(0.0, 1.0 - sla.percentile / 100.0) or math.inf) / rate
+        left_s[rate] = (requests_needed(0.0, allowed) or math.inf) / rate
     return min(left_s, key=left_s.__getitem__, default=None)
+
+
+def _passing_s(found: Bracket, results: Mapping[float, SlaResult], allowed: float) -> dict[float, float]:
+    """By undecided rate how many more seconds of it make a pass, if all goes well; without those that hardly will."""
+    undecided = {rate: results[rate] for rate in found.undecided_qps}
+    needed = {rate: requests_to_pass(one.exceeding, one.effective, allowed) for rate, one in undecided.items()}
+    return {
+        rate: (count / undecided[rate].effective - 1.0) * undecided[rate].requests / rate
+        for rate, count in needed.items()
+        if count is not None
+    }
 
 
 def _further(likely_qps: float, tried: Iterable[float | None], up: bool) -> float | None:
