@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.decide.capacity import capacity_qps
-from bakeoff.decide.search import MOST_BLOCKS, RESOLUTION, Bracket, Found, bracket, find, next_rate, standing_qps
+from bakeoff.decide.search import RESOLUTION, Bracket, Found, bracket, find, next_rate, standing_qps
 from bakeoff.decide.sla import SlaResult
 from bakeoff.scenario import Sla
 
@@ -95,7 +95,23 @@ def test_a_rate_that_was_not_settled_is_gone_on_with(block):
     known = [play(0.3 * capacity)]
     find(play, capacity, SLA, known, may_go_on=lambda: len(played) < 3)
     assert played[1] == played[0]
-    assert played.count(played[0]) <= MOST_BLOCKS
+
+
+def test_no_rate_has_blocks_without_end(block):
+    """Below what fails nearly as many requests are over the limit as may be: no number of them makes a pass."""
+    played = []
+
+    def play(rate):
+        played.append(rate)
+        one = block(1.0, qps=rate, seconds=4.0, seed=len(played), spread=0.1)
+        over = len(one) if rate >= 100.0 else max(1, round(0.009 * len(one)))
+        one.done_ns[:over] += 50_000_000
+        return one
+
+    found = find(play, 100.0, SLA, may_go_on=lambda: len(played) < 2000)
+    assert found.complete
+    assert max(played.count(rate) for rate in played) <= 31, "120 s of 4 s each"
+
 
 
 @pytest.mark.parametrize(("mean_ms", "truth", "spread"), [(3.0, mm1_capacity, 1.0), (4.0, md1_capacity, 0.001)])
@@ -154,6 +170,7 @@ def test_an_engine_that_never_meets_the_limit_ends_the_search(block):
 PASS, FAIL = (SlaResult(outcome, 1000, 900.0, 0.01, 0.0, None, "") for outcome in ("pass", "fail"))
 NEARLY = SlaResult("undecided", 400, 400.0, 0.0, 0.0, 560.0, "")
 HARDLY = SlaResult("undecided", 400, 400.0, 0.005, 0.0, 5600.0, "")
+REFUSED = SlaResult("undecided", 1500, 1500.0, 0.002, 0.002, None, "")
 OVER = SlaResult("undecided", 100, 100.0, 0.04, 0.0, 200.0, "")
 
 
@@ -162,8 +179,10 @@ OVER = SlaResult("undecided", 100, 100.0, 0.04, 0.0, 200.0, "")
     [
         pytest.param({50.0: PASS, 70.0: NEARLY, 110.0: FAIL}, 50.0, id="passed"),
         pytest.param({50.0: NEARLY, 70.0: HARDLY, 90.0: OVER, 110.0: FAIL}, 50.0, id="what may pass the soonest"),
-        pytest.param({90.0: OVER, 110.0: FAIL}, pytest.approx(100.0), id="below what failed"),
-        pytest.param({70.0: OVER, 90.0: OVER}, 70.0, id="nothing settled: the lowest tried"),
+        pytest.param({50.0: REFUSED, 70.0: NEARLY, 110.0: FAIL}, 70.0, id="what may not pass for its failures"),
+        pytest.param({99.0: OVER, 110.0: FAIL}, pytest.approx(90.0), id="below all that were tried"),
+        pytest.param({110.0: FAIL}, pytest.approx(100.0), id="below what failed"),
+        pytest.param({55.0: OVER, 90.0: OVER}, pytest.approx(50.0), id="nothing settled"),
         pytest.param({}, None, id="nothing tried"),
     ],
 )

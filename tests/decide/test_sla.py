@@ -81,9 +81,10 @@ def test_too_few_requests_say_how_many_are_needed(block):
     assert sla.requests_needed(0.01, 0.01) is None
     assert sla.requests_needed(math.nan, 0.01) is None
     fewest = sla.requests_needed(0.0, 0.01)
-    assert sla.requests_to_pass(0.0, 100.0, 0.01) == pytest.approx(fewest, rel=0.05)
-    one, many = (sla.requests_to_pass(seen / 100.0, 100.0, 0.01) for seen in (1, 9))
+    assert sla.requests_to_pass(0.0, 100.0, 0.01, 10_000.0) == pytest.approx(fewest, rel=0.05)
+    one, many = (sla.requests_to_pass(seen / 100.0, 100.0, 0.01, 10_000.0) for seen in (1, 9))
     assert fewest < one < 3 * fewest, "one of a hundred may have been chance"
+    assert sla.requests_to_pass(0.01, 100.0, 0.01, 0.9 * one) is None
     assert many is None, "six in a hundred are not"
 
 

@@ -22,6 +22,8 @@ FARTHEST = 30.0
 """Rates so many times above or below what was likely are not tried."""
 MOST_BLOCKS = 4
 """Blocks at one rate; where they would not settle it, it stays undecided and others are tried."""
+LONGEST_S = 120.0
+"""On the way down to a first pass, one rate may have so many seconds of blocks instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +72,12 @@ def judged(blocks: Iterable[Block], sla: Sla) -> dict[float, SlaResult]:
 
 def standing_qps(results: Mapping[float, SlaResult], sla: Sla) -> float | None:
     """The likeliest rate to hold: the highest that passed below all that failed, else of the undecided ones that which
-    may pass the soonest, else a step below what failed, or the lowest tried."""
+    may pass the soonest, else a step below all that were tried."""
     found = bracket(results)
-    left_s = _passing_s(found, results, _allowed(sla))
-    below_qps = None if found.failed_qps is None else found.failed_qps / STEP
+    left_s = _passing_s(found, results, sla)
     soonest_qps = min(left_s, key=left_s.__getitem__, default=None)
-    return found.passed_qps or soonest_qps or below_qps or min(found.undecided_qps, default=None)
+    below_qps = min(results, default=None)
+    return found.passed_qps or soonest_qps or (None if below_qps is None else below_qps / STEP)
 
 
 def by_rate(blocks: Iterable[Block]) -> dict[float, list[Block]]:
@@ -120,7 +122,7 @@ def find(
     results = {rate: _judge(here, sla) for rate, here in blocks.items()}
     while may_go_on():
         unsettled = (rate for rate, here in blocks.items() if len(here) < MOST_BLOCKS and _worth_more(results[rate]))
-        rate = next(unsettled, None) or _soonest(bracket(results), results, likely_qps, _allowed(sla))
+        rate = next(unsettled, None) or _soonest(bracket(results), results, likely_qps, sla)
         block = None if rate is None else play(rate)
         if rate is None or block is None:
             return Found(bracket(results), complete=rate is None)
@@ -145,27 +147,29 @@ def _worth_more(result: SlaResult) -> bool:
     return result.needed <= MOST_BLOCKS * result.effective
 
 
-def _soonest(found: Bracket, results: Mapping[float, SlaResult], likely_qps: float, allowed: float) -> float | None:
-    """The next rate; but on the way down to one that passes that which may pass the soonest: the next, if not one of
-    its requests is over the limit, or one tried before."""
+def _soonest(found: Bracket, results: Mapping[float, SlaResult], likely_qps: float, sla: Sla) -> float | None:
+    """The next rate. On the way down to a first pass: whichever may pass the soonest, a rate left undecided or the next
+    one, as if none of its requests will be over the limit."""
     rate = next_rate(found, likely_qps)
     if found.failed_qps is None or found.passed_qps is not None:
         return rate
-    left_s = _passing_s(found, results, allowed)
+    left_s = _passing_s(found, results, sla)
     if rate is not None:
-        left_s[rate] = (requests_needed(0.0, allowed) or math.inf) / rate
+        left_s[rate] = (requests_needed(0.0, _allowed(sla)) or math.inf) / rate
     return min(left_s, key=left_s.__getitem__, default=None)
 
 
-def _passing_s(found: Bracket, results: Mapping[float, SlaResult], allowed: float) -> dict[float, float]:
-    """By undecided rate how many more seconds of it make a pass, if all goes well; without those that hardly will."""
-    undecided = {rate: results[rate] for rate in found.undecided_qps}
-    needed = {rate: requests_to_pass(one.exceeding, one.effective, allowed) for rate, one in undecided.items()}
-    return {
-        rate: (count / undecided[rate].effective - 1.0) * undecided[rate].requests / rate
-        for rate, count in needed.items()
-        if count is not None
-    }
+def _passing_s(found: Bracket, results: Mapping[float, SlaResult], sla: Sla) -> dict[float, float]:
+    """By undecided rate how many more seconds of it make a pass, if all goes well; without those that hardly will
+    within LONGEST_S in all, or whose requests fail too often."""
+    left_s: dict[float, float] = {}
+    for rate in found.undecided_qps:
+        one = results[rate]
+        most = one.effective * LONGEST_S * rate / one.requests
+        count = requests_to_pass(one.exceeding, one.effective, _allowed(sla), most)
+        if count is not None and one.unanswered <= sla.error_rate:
+            left_s[rate] = (count / one.effective - 1.0) * one.requests / rate
+    return left_s
 
 
 def _further(likely_qps: float, tried: Iterable[float | None], up: bool) -> float | None:

@@ -29,7 +29,6 @@ FEWEST_CLUMPS = 3.0
 _CAUTION = 1.5
 """Estimates of how long clumps are err on the short side where few were seen: taken so much longer, an engine exactly
 at its limit passes in half a per cent of simulated runs instead of one and a half."""
-FAR = 20.0
 _PRIOR_STRENGTH = 0.5
 _FIRST_LAGS, _CHUNK = 512, 1 << 15
 
@@ -166,14 +165,12 @@ def requests_needed(share: float, allowed: float) -> float | None:
     return None
 
 
-def requests_to_pass(share: float, effective: float, allowed: float) -> float | None:
-    """How many independent requests in all make a pass, `effective` with this share over the limit among them, if all
-    goes well: if of the others so few are over it as by chance may be true of those (one standard error fewer). None
-    beyond FAR times as many as pass with none over it."""
+def requests_to_pass(share: float, effective: float, allowed: float, most: float) -> float | None:
+    """How many independent requests in all make a pass, `effective` (above 0) with this share over the limit among
+    them, if the share of those to come is a standard error below that; None where `most` do not."""
     exceeding = share * effective
     rate = max(0.0, exceeding - math.sqrt(exceeding)) / effective
-    most = FAR * (requests_needed(0.0, allowed) or 0.0)
-    for count in np.geomspace(effective, most, 161) if most > effective > 0.0 else ():
+    for count in np.geomspace(effective, most, 161) if most > effective else ():
         if log_evidence(exceeding + rate * (count - effective), count, allowed, below=True) >= math.log(EVIDENCE):
             return float(count)
     return None
