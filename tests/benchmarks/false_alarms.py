@@ -176,12 +176,16 @@ def table(rows: Sequence[Row], recorded: Recorded, nights: int, benchmarks: int)
     counts = [len(each) for each in recorded.values()]
     stamps = sorted(each.at for sessions in recorded.values() for each in sessions)
     origin = (
-        f"Nights of {benchmarks} benchmarks, drawn from {min(counts)} to {max(counts)} sessions of each of"
+        f"Nights of {benchmarks} benchmarks, drawn from {_range(counts)} sessions of each of"
         f" {len(counts)} benchmarks beside themselves, measured within"
         f" {(stamps[-1] - stamps[0]).total_seconds() / 3600:.1f} hours. `python tests/benchmarks/false_alarms.py`"
     )
     lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|", *(row.line(nights) for row in rows)]
     return "\n".join([*lines, "", origin])
+
+
+def _range(counts: Sequence[int]) -> str:
+    return f"{min(counts)}" if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)}"
 
 
 def rows(recorded: Recorded, nights: int, benchmarks: int, seed: int = 0) -> list[Row]:

@@ -107,7 +107,7 @@ def test_the_table_and_the_status(tmp_path, monkeypatch, capsys):
     lines = [line for line in told.splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in lines}) == 1
     assert len(lines) == 2 + 1 + 2 * len(false_alarms.GATES)
-    assert "30 to 30 sessions of each of 3 benchmarks" in told
+    assert "30 sessions of each of 3 benchmarks" in told
     assert "0.5 hours" in told
     monkeypatch.setattr(false_alarms, "held", lambda *_: False)
     assert false_alarms.main(asked) == 1

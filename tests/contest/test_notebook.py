@@ -11,6 +11,7 @@ from bakeoff.candidates import Candidate
 from bakeoff.cli import app
 from bakeoff.contest.notebook import Notebook
 from bakeoff.contest.reporter import Silent
+from bakeoff.measure.engine_room import StageFailed
 from bakeoff.scenario import from_dict
 from bakeoff.store.record import Quality
 from bakeoff.store.store import Store
@@ -29,7 +30,20 @@ def pages(tmp_path):
         store.add_scenario(run, scenario.name, scenario.definition(), {})
         for each in (int8, fp32):
             store.add_candidate(run, scenario.name, each, {})
-        yield lambda flags: Notebook(scenario, [int8.id, fp32.id], store, run, Silent(), flags), int8.id, fp32.id
+        both = (int8.id, fp32.id)
+        yield lambda flags, names=both: Notebook(scenario, names, store, run, Silent(), flags), *both
+
+
+def test_what_was_not_found_here_returns_with_its_backend(pages):
+    """Whatever is no matter of time or of the backend's being here stays as it was."""
+    notebook, int8, fp32 = pages
+    here = notebook(set())
+    here.failed(int8, StageFailed("probe", "unavailable", "it timed out"))
+    here.failed(fp32, StageFailed("build", "failed", "it cannot"))
+    here.take_up_again([fp32])
+    assert here.alive() == []
+    here.take_up_again([int8, fp32])
+    assert here.alive() == [int8]
 
 
 def test_int8_records_the_features_it_was_judged_on(pages):
@@ -77,3 +91,9 @@ def test_who_lost_the_race_comes_back_once(pages):
     assert here.readmitted("that one dropped out", 3) == [int8]
     here.eliminated({int8: "generated inputs cannot judge it"})
     assert here.readmitted("that one dropped out", 3) == [], "it would go on for ever"
+
+
+def test_who_lost_and_is_not_offered_any_more_stays_out(pages):
+    notebook, int8, fp32 = pages
+    notebook(set()).eliminated({int8: "dearer than one that then dropped out", fp32: "dearer, too"})
+    assert notebook(set(), [fp32]).readmitted("that one dropped out", 3) == [fp32]

@@ -60,8 +60,13 @@ def test_what_is_no_longer_offered_gets_its_row(store, tmp_path, monkeypatch):
         store.add_candidate(run, "ctr", each, {})
     store.add_row(run, "ctr", failed.id, LedgerRow("build", "failed", "as before"))
     nowhere = Candidate("jax", "fp32", Setting(name=NOWHERE), "base", "cpu")
-    entries = (Entry(torch, "x:Y"), Entry(nowhere, "x:Y", failure=StageFailed("probe", "unavailable", "no jax here")))
-    question = Question(None, SimpleNamespace(key=None), entries)
+    shared = Candidate("torch", "fp32", Setting(name=NOWHERE), "share", "cpu")
+    entries = (
+        Entry(torch, "x:Y"),
+        Entry(shared, "x:Y", failure=StageFailed("compress", "unsupported", "nothing to share")),
+        Entry(nowhere, "x:Y", failure=StageFailed("probe", "unavailable", "no jax here", "pip install jax")),
+    )
+    question = Question(SimpleNamespace(name="ctr"), SimpleNamespace(key=None), entries)
     monkeypatch.setattr(contest, "restore", lambda *_: SimpleNamespace(traffic=SimpleNamespace(trace=None)))
     monkeypatch.setattr(contest, "_question", lambda *_: question)
     monkeypatch.setattr(contest, "_play", lambda questions, *_: played.extend(questions))
@@ -73,7 +78,7 @@ def test_what_is_no_longer_offered_gets_its_row(store, tmp_path, monkeypatch):
     }
     assert rows == {
         torch.id: [],
-        jax.id: [("unavailable", "no jax here")],
+        jax.id: [("unavailable", "no jax here; pip install jax")],
         basic.id: [("unavailable", contest.GONE)],
         failed.id: [("failed", "as before")],
     }

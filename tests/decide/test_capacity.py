@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.decide.capacity import capacity_qps, sojourns_s
+from bakeoff.decide.capacity import POISSON, capacity_qps, highest_rate, sojourns_s
 from bakeoff.decide.cost import cost_per_million, cost_unit, hourly, replicas, yearly
 from bakeoff.scenario import Price
 
@@ -64,6 +64,30 @@ def test_how_the_slow_moments_lie_decides_little():
         np.diff(np.log(each)).std() for each in (np.array([[a.mean(), b.mean()] for a, b in pairs]), capacities)
     )
     assert carried < 1.4 * means
+
+
+def busy(rng, service_s, seconds=2.6, phase_s=0.05):
+    """The calls of an engine on that machine, however long they take."""
+    slow, calls, now_s = rng.random(round(3 * seconds / phase_s)) < 0.4, [], 0.0
+    while now_s < seconds:
+        calls.append(service_s * (1 + slow[int(now_s / phase_s)] / 3) * rng.gamma(100, 0.01))
+        now_s += calls[-1]
+    return np.array(calls)
+
+
+def in_order(calls, seed):
+    """What they can carry if the calls come as they were measured, over and over: phases of 50 ms stay whole."""
+    replay = lambda due_s: sojourns_s(due_s, np.resize(calls, len(due_s)), 1)  # noqa: E731
+    return highest_rate(replay, 1 / calls.mean(), 120_000, 0.02, 99.0, seed, POISSON)
+
+
+def test_engines_of_like_speed_gain_alike_from_what_is_cut_up():
+    rng = np.random.default_rng(8)
+    measured = [(seed, busy(rng, service_s)) for seed in range(12) for service_s in (0.2e-3, 0.22e-3)]
+    gains = [capacity_qps(calls, 1, 0.0, 99.0, 20.0, seed) / in_order(calls, seed) for seed, calls in measured]
+    quick, slow = np.log(gains).reshape(-1, 2).mean(axis=0)
+    assert 0.0 < slow < 0.1
+    assert quick == pytest.approx(slow, abs=0.01)
 
 
 def test_slow_moments_still_cost_capacity():

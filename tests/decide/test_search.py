@@ -113,7 +113,6 @@ def test_no_rate_has_blocks_without_end(block):
     assert max(played.count(rate) for rate in played) <= 31, "120 s of 4 s each"
 
 
-
 @pytest.mark.parametrize(("mean_ms", "truth", "spread"), [(3.0, mm1_capacity, 1.0), (4.0, md1_capacity, 0.001)])
 def test_short_blocks_of_a_slow_engine_find_a_rate_that_passes(block, mean_ms, truth, spread):
     """Some hundred requests a second and 4 s a block: below what fails, four of them are too few to pass."""

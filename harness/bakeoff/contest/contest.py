@@ -12,16 +12,17 @@ from bakeoff.candidates import BASE
 from bakeoff.contest.budget import Budget
 from bakeoff.contest.fleet import START_GUESS_S
 from bakeoff.contest.load import load_for
-from bakeoff.contest.notebook import UNFINISHED
-from bakeoff.contest.plan import Question, wanted_backends
+from bakeoff.contest.notebook import UNFINISHED, Notebook
+from bakeoff.contest.plan import Entry, Question, wanted_backends
 from bakeoff.contest.probing import Probes
 from bakeoff.contest.reporter import Reporter, Silent
 from bakeoff.contest.trial import Trial
 from bakeoff.errors import UserError
 from bakeoff.measure import host
 from bakeoff.measure.energy import Energy
+from bakeoff.measure.engine_room import StageFailed
 from bakeoff.scenario import Scenario, restore
-from bakeoff.store.record import FILES, LedgerRow, RunRecord, ScenarioRecord
+from bakeoff.store.record import FILES, RunRecord, ScenarioRecord
 from bakeoff.store.store import Store
 from bakeoff.workloads import prepare
 from bakeoff.workloads.preparing import spec_of
@@ -63,7 +64,7 @@ def resume(
     _same_ground(record)
     reporter = reporter or Silent()
     probes = Probes(reporter, gaps=True, vanished=True)
-    questions, gone = list[Question](), dict[str, dict[str, LedgerRow]]()
+    questions, asked = list[Question](), list[tuple[ScenarioRecord, Question]]()
     for each in record.scenarios:
         scenario = restore(dict(each.definition), f"run {run}")
         _same_trace(record, scenario)
@@ -71,25 +72,29 @@ def resume(
         question = _question(scenario, probes, sorted(planned), reporter)
         if question.prepared.key != each.workload.get("key"):
             raise UserError(f"run {run}: {each.name}: its workload has changed since; run it anew: {record.command}")
+        asked.append((each, question))
         entries = tuple(entry for entry in question.entries if entry.candidate.id in planned)
         questions.append(replace(question, entries=entries))
-        gone[each.name] = _gone(each, question)
     store.set_status(run, "running")
-    for name, failures in gone.items():
-        for candidate, row in failures.items():
-            store.add_row(run, name, candidate, row)
+    for each, question in asked:
+        _note_the_gone(each, question, store, run, reporter)
     _play(questions, store, run, budget_s or record.budget_s, logs / run, reporter)
 
 
-def _gone(before: ScenarioRecord, now: Question) -> dict[str, LedgerRow]:
-    """The candidates of a run that could go on and are not offered here any more, with what their ledger then says."""
+def _note_the_gone(before: ScenarioRecord, now: Question, store: Store, run: str, reporter: Reporter) -> None:
+    """Say of candidates that could go on, and are not offered here any more, that they are gone."""
     offered = {entry.candidate.id for entry in now.entries}
-    reasons = {entry.candidate.backend: entry.failure.reason for entry in now.entries if entry.failure}
-    return {
-        each.id: LedgerRow("probe", "unavailable", reasons.get(each.candidate.backend, GONE))
-        for each in before.candidates
-        if each.id not in offered and (each.failure is None or each.failure.outcome in UNFINISHED)
-    }
+    failures = {each.candidate.backend: each.failure for each in now.entries if _failed_to_answer(each)}
+    notebook = Notebook(now.scenario, (), store, run, reporter)
+    for each in before.candidates:
+        if each.id not in offered and (each.failure is None or each.failure.outcome in UNFINISHED):
+            gone = failures.get(each.candidate.backend) or StageFailed("probe", "unavailable", GONE)
+            notebook.failed(each.id, gone)
+
+
+def _failed_to_answer(entry: Entry) -> bool:
+    """Whether it is the backend itself that cannot run here, and not a variant that the model has no use for."""
+    return entry.failure is not None and entry.failure.stage == "probe"
 
 
 def _same_ground(record: RunRecord) -> None:

@@ -26,6 +26,10 @@ def passed(candidate: CandidateRecord, stage: str) -> bool:
     return row is not None and row.outcome == OK
 
 
+def _may_return(failure: LedgerRow) -> bool:
+    return failure.outcome in UNFINISHED or (failure.stage, failure.outcome) == ("probe", "unavailable")
+
+
 class Notebook:
     """One scenario's pages in one run. `names` are the candidates' ids in the plan's order."""
 
@@ -118,7 +122,7 @@ class Notebook:
         """The nearest of those that lost the race, back in it once, since none that they lost to is left."""
         judged = self.judged().candidates
         back = [each.candidate for each in judged if each.outcome == "eliminated"]
-        back = [name for name in back if not self._came_back(name)][:limit]
+        back = [name for name in back if name in self._names and not self._came_back(name)][:limit]
         for name in back:
             self.row(name, "race", reason=lost_to)
         return back
@@ -131,10 +135,11 @@ class Notebook:
         for name in names:
             self.row(name, stage, "not-reached", NO_TIME)
 
-    def take_up_again(self) -> None:
-        """What an earlier part of this run had no time for gets another chance."""
+    def take_up_again(self, able: Collection[str]) -> None:
+        """What an earlier part of this run had no time for, or did not find here, gets another chance; of those that
+        are `able` to run now."""
         for candidate in self.record().candidates:
-            if candidate.failure is not None and candidate.failure.outcome in UNFINISHED:
+            if candidate.id in able and candidate.failure is not None and _may_return(candidate.failure):
                 self.row(candidate.id, "probe", reason="taken up again")
 
     def block(self, name: str, number: int, position: int, block: Block) -> None:

@@ -81,7 +81,7 @@ class Trial:
 
     def enter(self) -> None:
         """Write down every candidate's probe: its version, or why it goes no further."""
-        self.notebook.take_up_again()
+        self.notebook.take_up_again([name for name, entry in self.entries.items() if entry.failure is None])
         for name in self.notebook.alive(without="probe"):
             entry = self.entries[name]
             if entry.failure is None:

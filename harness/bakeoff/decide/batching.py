@@ -77,7 +77,7 @@ def _affine(sizes: Floats, seconds: Floats) -> tuple[float, float]:
 def batched_sojourns_s(arrivals_s: Floats, items: Numbers, service: Service, lanes: int, batching: Batching) -> Floats:
     """From arrival (ascending) to answer for each request of `items`, served in batches by `lanes` lanes.
 
-    The service's ratios are taken in the order measured, over and over.
+    The service's ratios are taken in the order given, over and over.
     """
     arrivals, ends = arrivals_s.tolist(), np.cumsum(items)
     before, reached = (ends - items).tolist(), ends.tolist()

@@ -23,7 +23,7 @@ Numbers = np.ndarray[Any, Any]
 
 FEWEST_SERVICES = 30
 STRETCH = 64
-"""Measured values that are drawn together, so that a slow moment of the machine stays one."""
+"""Measured values that are drawn together, so that a slow moment of the machine stays one; a longer phase is cut up."""
 _ONE_LANE, MORE_LANES = 120_000, 20_000
 """Requests replayed: the result is then within a few per cent of the queue's theory."""
 _WARM_UP = 0.1

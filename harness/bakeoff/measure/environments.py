@@ -129,7 +129,7 @@ def needed(point: EntryPoint, held: Collection[str] = ()) -> list[str]:
     texts = list(dict.fromkeys(_requirements(point, {point.name, point.name.partition("-")[0]})))
     builds = {each: build for each in texts for build in held if _comes_for(build, _project(each), held)}
     others = [*builds.values(), *_requirements(point, set(builds.values()))] if builds else []
-    return list(dict.fromkeys([*(each for each in texts if each not in builds), *others]))
+    return [each for each in dict.fromkeys([*texts, *others]) if each not in builds]
 
 
 def _comes_for(build: str, project: str, held: Collection[str]) -> bool:

@@ -20,7 +20,7 @@ this only tells a rough answer from none. Another request's answer has an error 
 LOSSY_QUANTILE = 0.9
 LOSSY_OF = 64
 """9 in 10 of so many requests: of a handful they would be all, and one odd request in a thousand would damn an engine
-whose blocks are short. Eight wrong answers in a row are caught still."""
+whose blocks are short. Seven wrong ones among the latest are caught still."""
 SPREAD_OF = 256
 """The spread of an output is taken over the first so many references."""
 
@@ -63,7 +63,8 @@ class Verifier:
         return error
 
     def judge_next(self, errors: Sequence[float]) -> float:
-        """Judge the errors of the next block; at a lossy precision, where they are few, with the latest before them."""
+        """Judge the errors of the next block; at a lossy precision, where they are few, with the latest before them, of
+        which the error that counts may then be one."""
         self._latest.extend(errors)
         return self.judge(list(self._latest) if self._lossy and 0 < len(errors) < LOSSY_OF else errors)
 

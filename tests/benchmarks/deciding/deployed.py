@@ -90,9 +90,9 @@ def measured(asked: Asked, serve: Serving) -> Deployed:
     question = asked.question([choice], traffic=MOST, incumbent=None)
     inside = asked.kept("inside") or asked.hold("inside", question, asked.deployed_s)
     (verdict,) = inside.verdict()
-    if verdict.leader is None or verdict.leader.capacity_qps is None:
-        raise SystemExit(f"{choice} cannot be deployed: {verdict.headline}")
     winner = verdict.leader
+    if winner is None or winner.candidate != choice or winner.capacity_qps is None:
+        raise SystemExit(f"{choice} cannot be deployed by what {asked.store}/inside.db holds: {verdict.headline}")
     entry = next(each for each in question.entries if each.candidate.id == choice)
     artifact, _ = artifacts.kept_or_fail(shop.build(question, entry))
     beside, alone = _served(asked, entry, artifact, serve)
