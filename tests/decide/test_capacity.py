@@ -77,7 +77,10 @@ def busy(rng, service_s, seconds=2.6, phase_s=0.05):
 
 def in_order(calls, seed):
     """What they can carry if the calls come as they were measured, over and over: phases of 50 ms stay whole."""
-    replay = lambda due_s: sojourns_s(due_s, np.resize(calls, len(due_s)), 1)  # noqa: E731
+
+    def replay(due_s):
+        return sojourns_s(due_s, np.resize(calls, len(due_s)), 1)
+
     return highest_rate(replay, 1 / calls.mean(), 120_000, 0.02, 99.0, seed, POISSON)
 
 

@@ -27,6 +27,7 @@ def passed(candidate: CandidateRecord, stage: str) -> bool:
 
 
 def _may_return(failure: LedgerRow) -> bool:
+    """Whether it was for lack of time, or because its backend was not here."""
     return failure.outcome in UNFINISHED or (failure.stage, failure.outcome) == ("probe", "unavailable")
 
 
