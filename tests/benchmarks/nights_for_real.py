@@ -1,7 +1,8 @@
 """Whole nights run for real, under load from outside: who cries wolf, who finds what was made slower, and in what time.
 
     python tests/benchmarks/nights_for_real.py [--only alarms|slowdowns|many]... [--baseline results/baseline]
-        [--nights 5] [--trials 20] [--benchmarks 50] [--json] [--into docs/nightly.md]
+        [--nights 5] [--trials 20] [--file results/evidence/slowdowns.csv] [--benchmarks 50] [--json]
+        [--into docs/nightly.md]
 
 `alarms`: so many nights of `bakeoff check`, each a process of its own, over all pins, in one store. `slowdowns`: so
 many nights for each of 5, 10 and 20 %, in which a pinned candidate (onnxruntime's if there is one) with so much extra
@@ -29,18 +30,21 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import trial
 from false_alarms import SLOWED
 from proofs import children
+from proofs.machine import cpu
 from proofs.pinned import pinned
 from proofs.proof import Proof
 from proofs.slowed import slowed
 from proofs.telling import tell
 from proofs.twins import outside_load
+from trial import Trial
 
 from bakeoff.contest.budget import Budget
 from bakeoff.contest.reporter import Silent
 from bakeoff.decide.drift import rule
-from bakeoff.decide.drift.answers import EXITS, SERVICE_TIME, Answer, Figure, Session
+from bakeoff.decide.drift.answers import EXITS, SERVICE_TIME, Answer, Session
 from bakeoff.nightly import pin_files, session
 from bakeoff.nightly.night import Case, Night, Play
 
@@ -58,6 +62,7 @@ class Asked:
     baseline: Path = pin_files.DEFAULT_FOLDER
     nights: int = NIGHTS
     trials: int = TRIALS
+    file: Path = trial.FILE
     benchmarks: int = BENCHMARKS
 
 
@@ -102,19 +107,24 @@ def slowdowns(asked: Asked) -> Proof:
     with tempfile.TemporaryDirectory(prefix="bakeoff-nights-") as logs, outside_load():
         cases = pinned(asked.baseline, Path(logs))
         first = min(cases, key=lambda case: not case.known.candidate.startswith("onnxruntime/"))
-        return found_slower(trials(first, asked.trials))
+        return found_slower(trials(first, asked.trials, asked.file))
 
 
-def trials(case: Case, count: int, play: Play = session.play) -> dict[float, list[Answer]]:
-    """By slowdown its answers; all judge by the spread of the same nights before, in which nothing was slower."""
-    past: list[Sequence[Session]] = []
-    for _ in range(EARLIER if count else 0):
-        past.append(_night(case, 0.0, past, play).sessions)
-    turns = [slower for _ in range(count) for slower in SLOWED]
-    answers: dict[float, list[Answer]] = {slower: [] for slower in SLOWED}
+def trials(case: Case, count: int, file: Path, play: Play = session.play) -> list[Trial]:
+    """So many of each slowdown, by turns; all judge by the spread of the same earlier nights, in which nothing was
+    slower. What the file has of this benchmark on this CPU is among them."""
+    here = cpu()
+    found = [each for each in trial.read(file) if (each.benchmark, each.cpu) == (case.name, here)]
+    turns = [0.0] * EARLIER + [*SLOWED] * count
+    for each in found:
+        if each.slower in turns:
+            turns.remove(each.slower)
     for slower in turns:
-        answers[slower].append(_night(case, slower, past, play))
-    return answers
+        past = [each.sessions for each in found if not each.slower]
+        found.append(Trial.of(_night(case, slower, past, play), here, slower))
+        trial.append(file, found[-1])
+        sys.stderr.write(f"+{slower:.0%}: {found[-1].status} ({_of(found[-1])})\n")
+    return found
 
 
 def _night(case: Case, slower: float, past: Sequence[Sequence[Session]], play: Play) -> Answer:
@@ -127,26 +137,21 @@ def _night(case: Case, slower: float, past: Sequence[Sequence[Session]], play: P
     gates = {SERVICE_TIME: case.known.gates.get(SERVICE_TIME, rule.PRACTICAL)}
     known = rule.Benchmark(case.known.scenario, case.known.candidate, gates=gates, history=past)
     (answer,) = Night([Case(known, sides)], Budget(None), lambda *_: None, Silent(), play).hold()
-    sys.stderr.write(f"+{slower:.0%}: {answer.status} ({_of(answer)})\n")
     return answer
 
 
-def _of(answer: Answer) -> str:
-    figure = _figure(answer)
-    return "nothing measured" if figure.change is None else f"{figure.change:+.1%}, MDE {figure.mde or math.inf:.1%}"
+def _of(night: Trial) -> str:
+    return "nothing measured" if night.change is None else f"{night.change:+.1%}, MDE {night.mde or math.inf:.1%}"
 
 
-def _figure(answer: Answer) -> Figure:
-    return next(each for each in answer.figures if each.metric == SERVICE_TIME)
-
-
-def found_slower(answers: Mapping[float, Sequence[Answer]]) -> Proof:
+def found_slower(nights: Sequence[Trial]) -> Proof:
     """The share found, of all and of those whose printed MDE was no larger than the slowdown: of each some must be."""
     told, held, figures = [], True, dict[str, int]()
     for slower, share in SLOWED.items():
-        found = np.array([each.status == "regression" for each in answers[slower]], bool)
-        above = np.array([(_figure(each).mde or math.inf) <= slower for each in answers[slower]], bool)
-        measured = [figure.change for figure in map(_figure, answers[slower]) if figure.change is not None]
+        answers = [each for each in nights if each.slower == slower]
+        found = np.array([each.status == "regression" for each in answers], bool)
+        above = np.array([(each.mde or math.inf) <= slower for each in answers], bool)
+        measured = [each.change for each in answers if each.change is not None]
         seen = f", measured {np.median(measured):+.1%}" if measured else ""
         told.append(f"+{slower:.0%}: {_share(found[above])} (of all {found.sum()} of {len(found)}{seen})")
         held &= bool(above.any() and found[above].mean() >= share)
@@ -208,11 +213,12 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--baseline", type=Path, default=pin_files.DEFAULT_FOLDER, help="the folder of the pins")
     parser.add_argument("--nights", type=int, default=NIGHTS)
     parser.add_argument("--trials", type=int, default=TRIALS, help="of each slowdown")
+    parser.add_argument("--file", type=Path, default=trial.FILE, help="keeps the trials")
     parser.add_argument("--benchmarks", type=int, default=BENCHMARKS, help="of the night of many")
     parser.add_argument("--json", action="store_true", help="print the raw figures, too, as one JSON object")
     parser.add_argument("--into", type=Path, metavar="FILE", help="put the rows into this Markdown file")
     found = parser.parse_args(words)
-    asked = Asked(found.baseline, found.nights, found.trials, found.benchmarks)
+    asked = Asked(found.baseline, found.nights, found.trials, found.file, found.benchmarks)
     os.environ["PYTHONPATH"] = children.environment()["PYTHONPATH"]
     names = found.only or PROOFS
     prove: Callable[[str], Proof] = lambda name: PROOFS[name](asked)  # noqa: E731

@@ -7,6 +7,8 @@ from types import SimpleNamespace
 import nights_for_real
 import numpy as np
 import pytest
+import trial
+from false_alarms import SLOWED
 from nights_for_real import TRIALS, alarmed, found_slower, screened, trials
 from proofs import pinned
 from proofs.echo import echo_order
@@ -43,24 +45,54 @@ class Machine:
         return Session(stage, number, {SERVICE_TIME: change}, {SERVICE_TIME: self.call_s}, now)
 
 
-def test_slowdowns_are_found_where_they_are_above_the_printed_mde(case):
-    proof = found_slower(trials(case, TRIALS, Machine().play))
+def test_slowdowns_are_found_where_they_are_above_the_printed_mde(case, tmp_path):
+    proof = found_slower(trials(case, TRIALS, tmp_path / "trials.csv", Machine().play))
     assert proof.held, proof.measured
     assert proof.figures["above_0.2"] == proof.figures["found_0.2"] == TRIALS
     assert "+20%: 20 of 20 (of all 20 of 20, measured +20." in proof.measured
 
 
-def test_a_slowdown_that_is_not_found_misses_the_bar(case):
-    proof = found_slower(trials(case, 5, Machine(blind=True).play))
+def test_a_slowdown_that_is_not_found_misses_the_bar(case, tmp_path):
+    proof = found_slower(trials(case, 5, tmp_path / "trials.csv", Machine(blind=True).play))
     assert not proof.held
     assert proof.figures["found_0.2"] == 0
 
 
-def test_a_machine_so_noisy_that_nothing_is_above_its_mde_shows_nothing(case):
-    proof = found_slower(trials(case, 2, Machine(noise=1.0).play))
+def test_a_machine_so_noisy_that_nothing_is_above_its_mde_shows_nothing(case, tmp_path):
+    proof = found_slower(trials(case, 2, tmp_path / "trials.csv", Machine(noise=1.0).play))
     assert proof.figures["above_0.05"] == 0
     assert "+5%: no printed MDE was below it (of all " in proof.measured
     assert not proof.held
+
+
+def test_trials_that_were_stopped_go_on_with_the_nights_that_the_file_has(case, tmp_path):
+    whole, halves = tmp_path / "whole.csv", tmp_path / "halves.csv"
+    machine = Machine()
+    expected = trials(case, 2, whole, machine.play)
+    assert trials(case, 2, whole, None) == trial.read(whole), "nothing is left to play"
+    again = Machine()
+
+    def until_the_power_fails(*words):
+        if again.played == machine.played // 2:
+            raise KeyboardInterrupt
+        return again.play(*words)
+
+    with pytest.raises(KeyboardInterrupt):
+        trials(case, 2, halves, until_the_power_fails)
+    kept = trial.read(halves)
+    assert 0 < len(kept) < len(expected)
+    found = trials(case, 2, halves, again.play)
+    assert trial.read(halves)[: len(kept)] == kept
+    assert [each.slower for each in found] == [each.slower for each in expected] == [0.0] * 5 + [*SLOWED] * 2
+    assert trial.read(halves)[-1].sessions, "and each line holds its sessions"
+
+
+def test_trials_of_another_cpu_or_benchmark_are_left_alone(case, tmp_path, monkeypatch):
+    file = tmp_path / "trials.csv"
+    trials(case, 1, file, Machine().play)
+    monkeypatch.setattr(nights_for_real, "cpu", lambda: "another")
+    assert {each.cpu for each in trials(case, 1, file, Machine().play)} == {"another"}
+    assert len(trial.read(file)) == 2 * (5 + len(SLOWED))
 
 
 def night(*statuses):

@@ -17,10 +17,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
+from proofs.machine import cpu
 from proofs.proof import Proof
 
 from bakeoff.decide.court import convene
-from bakeoff.measure import host
 from bakeoff.store.record import ScenarioRecord
 from deciding.asked import Asked
 from deciding.regrets import regret
@@ -64,11 +64,6 @@ class Hour:
         began, there, choice, names, best, *numbers, why = astuple(self)
         figures = map("{:.4f}".format, numbers)
         return [began.isoformat(timespec="seconds"), there, choice, BETWEEN.join(names), best, *figures, why]
-
-
-def cpu() -> str:
-    """The CPU here, and the instruction sets that decide what is the soonest on it."""
-    return f"{host.cpu_model()}: {' '.join(host.cpu_flags())}"
 
 
 def hours(asked: Asked) -> Proof:
