@@ -1,13 +1,14 @@
 """Whether a simulated fleet waits as a real engine does: open-loop runs of one and of two instances beside it.
 
-    python tests/benchmarks/fleet.py [--engine onnxruntime] [--instances 1 2] [--loads 0.3 0.5 0.7 0.8]
-                                     [--seconds 10] [--blocks 4] [--into docs/measurement.md]
+    python tests/benchmarks/fleet.py [--engine onnxruntime] [--instances 1 2] [--width 768] [--loads 0.3 0.5 0.7 0.8]
+                                     [--seconds 10] [--blocks 4] [--into docs/decision.md]
 
 A small model is made, and served as a run would serve it. Blocks at half of what its lanes can carry give the service
 times and the pipe's cost, as `bakeoff plan` reads them; then the percentiles of other blocks at each load stand beside
 those that are simulated for that rate. A block in which the load came late is played again, twice at most; how many
 stayed late is told. It wants a machine that does nothing else, with a CPU for each instance and one for the load
-generator. `--into` puts the table between the marks of a Markdown file.
+generator; where they share one, calls must be long beside what a request costs the generator (`--width 2048`: some ten
+milliseconds). `--into` puts the table between the marks of a Markdown file.
 """
 
 from __future__ import annotations
@@ -38,10 +39,11 @@ from bakeoff.measure.traffic import Pattern, arrivals
 from bakeoff.scenario import Scenario, from_dict
 
 HERE = Path(__file__).resolve().parent
+COMMAND = "python tests/benchmarks/fleet.py"
 MARK = "fleet"
 TITLES = ("engine", "instances", "load", "requests/s", "p50, measured", "p50, simulated", "p99, measured",
           "p99, simulated", "p99 off", "late blocks", "command")  # fmt: skip
-WIDTH, LAYERS, ITEMS = 768, 4, 32
+LAYERS, ITEMS = 4, 32
 REFERENCE_LOAD = 0.5
 GRACE_S, START_S, CLOSED_S = 5.0, 60.0, 1.0
 TRIES = 3
@@ -63,10 +65,10 @@ class Row:
     late: int
 
 
-def model(folder: Path) -> Path:
-    """A perceptron of a few layers, whose calls take about a millisecond."""
+def model(folder: Path, width: int) -> Path:
+    """A perceptron of a few layers so wide."""
     rng = np.random.default_rng(1)
-    weights = [rng.normal(0, WIDTH**-0.5, (WIDTH, WIDTH)).astype(np.float32) for _ in range(LAYERS)]
+    weights = [rng.normal(0, width**-0.5, (width, width)).astype(np.float32) for _ in range(LAYERS)]
     nodes, last = [], "x"
     for layer in range(LAYERS):
         nodes += [
@@ -78,7 +80,7 @@ def model(folder: Path) -> Path:
     graph = helper.make_graph(
         nodes,
         "perceptron",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["items", WIDTH])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["items", width])],
         [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["items"])],
         [numpy_helper.from_array(array, f"w{layer}") for layer, array in enumerate(weights)],
     )
@@ -101,14 +103,14 @@ def question(path: Path, engine: str, instances: int) -> Scenario:
     )
 
 
-def rows(engine: str, instances: int, loads: Sequence[float], seconds: float, blocks: int) -> Iterator[Row]:
-    """A row for each load, when it is there."""
+def rows(asked: argparse.Namespace, instances: int) -> Iterator[Row]:
+    """A row for each load on so many instances, when it is there."""
     with tempfile.TemporaryDirectory(prefix="bakeoff-fleet-") as place:
         folder = Path(place)
-        scenario = question(model(folder), engine, instances)
-        (asked,) = ask([scenario])
-        candidate = asked.entries[0].candidate
-        with Engine.start(shop.order(asked, candidate.id, folder), START_S) as started:
+        scenario = question(model(folder, asked.width), asked.engine, instances)
+        (posed,) = ask([scenario])
+        candidate = posed.entries[0].candidate
+        with Engine.start(shop.order(posed, candidate.id, folder), START_S) as started:
             busy_s = float(stamps.service_s(started.closed(CLOSED_S)).mean())
 
             def late(block: Block) -> bool:
@@ -117,18 +119,18 @@ def rows(engine: str, instances: int, loads: Sequence[float], seconds: float, bl
             def play(load: float, seed: int) -> Block:
                 qps = load * instances / busy_s
                 for _ in range(TRIES):
-                    block = started.open(arrivals(Pattern(), qps, seconds, seed), GRACE_S, seed, offered_qps=qps)
+                    block = started.open(arrivals(Pattern(), qps, asked.seconds, seed), GRACE_S, seed, offered_qps=qps)
                     if not late(block):
                         break
                 return block
 
-            reference = [play(REFERENCE_LOAD, seed) for seed in range(blocks)]
+            reference = [play(REFERENCE_LOAD, seed) for seed in range(asked.blocks)]
             replica = read(reference, candidate.setting, instances)
             if scenario.sla is None:
                 raise ValueError("the question has an sla")
             fleet = Fleet(replica, Pattern(), "random", scenario.sla)
-            for load in loads:
-                measured = [play(load, blocks + seed) for seed in range(blocks)]
+            for load in asked.loads:
+                measured = [play(load, asked.blocks + seed) for seed in range(asked.blocks)]
                 played = [stamps.latency_ms(block) for block in measured]
                 qps = load * instances / busy_s
                 p50_ms, p99 = float(np.median(stamps.joined(played))), percentile_ms(played, 99.0)
@@ -164,6 +166,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", default="onnxruntime", help="a backend that takes ONNX and offers one thread each")
     parser.add_argument("--instances", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--width", type=int, default=768, help="of the model's layers; 768: calls of a millisecond")
     parser.add_argument(
         "--loads", type=float, nargs="+", default=[0.3, 0.5, 0.7, 0.8], help="shares of the lanes' time"
     )
@@ -175,8 +178,8 @@ def main(words: Sequence[str] | None = None) -> int:
     told = [_line(TITLES), _line(["---"] * len(TITLES))]
     sys.stdout.write("\n".join(told) + "\n")
     for instances in asked.instances:
-        command = f"python tests/benchmarks/fleet.py --engine {asked.engine} --instances {instances}"
-        for row in rows(asked.engine, instances, asked.loads, asked.seconds, asked.blocks):
+        command = f"{COMMAND} --engine {asked.engine} --instances {instances} --width {asked.width}"
+        for row in rows(asked, instances):
             told.append(line(asked.engine, row, command))
             sys.stdout.write(told[-1] + "\n")
             sys.stdout.flush()
