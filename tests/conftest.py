@@ -11,6 +11,7 @@ import onnx
 import pytest
 from hypothesis import settings
 from onnx import TensorProto, helper, numpy_helper
+from postgres import postgres_place, postgres_url  # noqa: F401
 
 from bakeoff.backends import Tensor, has_vnni
 from bakeoff.cli import main

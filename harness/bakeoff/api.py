@@ -239,13 +239,12 @@ def check(
 
 
 def _baseline(place: Path, scenarios: Sequence[str], candidates: Sequence[str]) -> Baseline:
-    from bakeoff.nightly import cases
     from bakeoff.nightly.against import Pins
     from bakeoff.nightly.benchmark_file import Figures
 
     if place.suffix == ".json" or place.is_file():
         return Figures(place, questions(scenarios), candidates)
-    return Pins(cases.narrowed(pin_files.find(place, scenarios), candidates))
+    return Pins(pin_files.find(place, scenarios), candidates)
 
 
 def nights(store: str | Path | None = None) -> list[Night]:

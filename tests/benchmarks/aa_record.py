@@ -4,7 +4,7 @@
 
 Both sides in fresh processes, as `bakeoff check` starts them; pin what is here now first (`bakeoff pin`). Every
 candidate has its first session, then every one its second. A line is on disk when its session ends; what is in the
-file is not measured again.
+file is not measured again. With eight pins and 60 sessions: two hours.
 """
 
 from __future__ import annotations

@@ -6,11 +6,12 @@
 
 `alarms`: so many nights of `bakeoff check`, each a process of its own, over all pins, in one store. `slowdowns`: so
 many nights for each of 5, 10 and 20 %, in which a pinned candidate (onnxruntime's if there is one) with so much extra
-work (proofs/slowed.py) stands beside itself without it, after some nights without for the spread. `many`: one night of
-so many benchmarks, the pinned ones over and over, each of which must take 5 ms a call or less.
+work (proofs/slowed.py) stands beside itself without it, after some nights without for the spread; a line of `--file` is
+on disk when its night ends, and what was run here is not run again. `many`: one night of so many benchmarks, the pinned
+ones over and over, each made to take nearly 5 ms a call.
 
 The pins must be of what is installed here. `--into` puts the rows between the marks of a Markdown file. The status is 1
-where a bar was missed. With eight pins: alarms some 5 minutes a night, slowdowns a minute a trial, many 15 minutes.
+where a bar was missed. With eight pins: alarms some 5 minutes a night, slowdowns a minute a trial, many 25 minutes.
 """
 
 from __future__ import annotations
@@ -47,11 +48,14 @@ from bakeoff.decide.drift import rule
 from bakeoff.decide.drift.answers import EXITS, SERVICE_TIME, Answer, Session
 from bakeoff.nightly import pin_files, session
 from bakeoff.nightly.night import Case, Night, Play
+from bakeoff.nightly.session import Sides
+from bakeoff.scenario import override
 
 COMMAND = "python tests/benchmarks/nights_for_real.py"
 MARK = "nights"
 NIGHTS, TRIALS, EARLIER, BENCHMARKS = 5, 20, 5, 50
 CALL_S, SCREEN_MINUTES = 5e-3, 30.0
+NEARLY, LOAD = 0.96, 0.5
 NIGHT_LIMIT_S = 7200.0
 
 
@@ -145,7 +149,7 @@ def _of(night: Trial) -> str:
 
 
 def found_slower(nights: Sequence[Trial]) -> Proof:
-    """The share found, of all and of those whose printed MDE was no larger than the slowdown: of each some must be."""
+    """The share found, of all and of those whose printed MDE was no larger than the slowdown: of each at least half."""
     told, held, figures = [], True, dict[str, int]()
     for slower, share in SLOWED.items():
         answers = [each for each in nights if each.slower == slower]
@@ -154,7 +158,7 @@ def found_slower(nights: Sequence[Trial]) -> Proof:
         measured = [each.change for each in answers if each.change is not None]
         seen = f", measured {np.median(measured):+.1%}" if measured else ""
         told.append(f"+{slower:.0%}: {_share(found[above])} (of all {found.sum()} of {len(found)}{seen})")
-        held &= bool(above.any() and found[above].mean() >= share)
+        held &= bool(2 * above.sum() >= max(1, len(answers)) and found[above].mean() >= share)
         figures |= {f"found_{slower}": int(found[above].sum()), f"above_{slower}": int(above.sum())}
     return Proof(
         "slowdowns by extra work in one candidate, under outside load, confirmed where the printed MDE is below them",
@@ -170,20 +174,30 @@ def _share(found: npt.NDArray[np.bool_]) -> str:
 
 
 def many(asked: Asked) -> Proof:
-    """One night of many benchmarks of short calls."""
+    """One night of many benchmarks of calls that are as long as they may be."""
     with tempfile.TemporaryDirectory(prefix="bakeoff-nights-") as logs:
-        return screened(pinned(asked.baseline, Path(logs)), asked.benchmarks)
+        return screened([_lasting(case) for case in pinned(asked.baseline, Path(logs))], asked.benchmarks)
+
+
+def _lasting(case: Case) -> Case:
+    """The same benchmark with calls that are nearly as long as CALL_S on both sides, at a rate that they can serve."""
+    if case.sides is None or case.sides.baseline is None:
+        raise SystemExit(f"{case.name}: {case.known.reason}")
+    now, baseline = (slowed(order, 0.0, NEARLY * CALL_S) for order in (case.sides.now, case.sides.baseline))
+    scenario = case.sides.scenario
+    served = scenario if scenario.traffic.rate is None else override(scenario, qps=LOAD / CALL_S)
+    return Case(case.known, Sides(served, now, baseline))
 
 
 def screened(benchmarks: Sequence[Case], count: int, play: Play = session.play) -> Proof:
     """How long the screen of so many benchmarks takes, these over and over."""
     copies = [_numbered(benchmarks[number % len(benchmarks)], number) for number in range(count)]
     began_s, ended_s = time.monotonic(), {"screen": math.nan, "confirm": math.nan}
-    slowest_s: list[float] = []
+    calls_s: list[float] = []
 
     def note(_known: rule.Benchmark, played: Session) -> None:
         ended_s[played.stage] = time.monotonic()
-        slowest_s.append(max(played.now[SERVICE_TIME], played.baseline[SERVICE_TIME]))
+        calls_s.append(max(played.now[SERVICE_TIME], played.baseline[SERVICE_TIME]))
 
     Night(copies, Budget(None), note, Silent(), play).hold()
     minutes = (ended_s["screen"] - began_s) / 60.0
@@ -192,10 +206,10 @@ def screened(benchmarks: Sequence[Case], count: int, play: Play = session.play) 
     return Proof(
         f"minutes for the screen of {count} benchmarks of at most {1e3 * CALL_S:g} ms a call, on {cores} cores",
         f"at most {SCREEN_MINUTES:g}",
-        f"{minutes:.1f} (with the confirming {whole:.1f}; {len(slowest_s)} sessions; the slowest call"
-        f" {1e3 * max(slowest_s):.2g} ms)",
-        minutes <= SCREEN_MINUTES and max(slowest_s) <= CALL_S,
-        {"minutes": minutes, "whole": float(whole), "sessions": len(slowest_s), "cores": cores},
+        f"{minutes:.1f} (with the confirming {whole:.1f}; {len(calls_s)} sessions; {1e3 * min(calls_s):.2g} to"
+        f" {1e3 * max(calls_s):.2g} ms a call)",
+        minutes <= SCREEN_MINUTES and max(calls_s) <= CALL_S,
+        {"minutes": minutes, "whole": float(whole), "sessions": len(calls_s), "cores": cores},
     )
 
 

@@ -2,6 +2,7 @@
 
 import math
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import nights_for_real
@@ -119,6 +120,12 @@ def test_the_screen_of_many_is_timed_and_their_calls_are_looked_at(case):
     assert proof.held
     assert proof.figures["sessions"] == machine.played >= 6 * rule.SCREEN_SESSIONS
     assert not screened([case], 2, Machine(call_s=6e-3).play).held, "calls of more than 5 ms are another question"
+    traffic = {"kind": "server", "qps": 800}
+    server = from_dict({"name": "echo", "workload": "ctr-dlrm", "traffic": traffic, "sla": {"p99": "50ms"}})
+    lasting = nights_for_real._lasting(Case(case.known, replace(case.sides, scenario=server)))
+    for order in lasting.sides.orders.values():
+        assert 0.9 * nights_for_real.CALL_S < order.setting.options["least_s"] < nights_for_real.CALL_S
+    assert lasting.sides.scenario.traffic.qps == 100
 
 
 def test_the_rows_go_between_the_marks(tmp_path, monkeypatch, capsys):
@@ -159,13 +166,23 @@ class Clocked(Engine):
 @pytest.mark.parametrize("share", [0.05, 0.5])
 def test_extra_work_takes_the_stated_share_of_each_call(share):
     engine = Clocked()
-    session, ratios = SlowedSession(engine, share), []
+    session, ratios = SlowedSession(engine, share, 0.0), []
     for _ in range(50):
         began_s = time.perf_counter()
         session.infer({"x": np.zeros(1, np.float32)})
         ratios.append((time.perf_counter() - began_s) / engine.took_s[-1])
     assert min(ratios) >= 1.0 + share
-    assert np.median(ratios) < 1.0 + share + 0.05
+    assert np.median(ratios) < 1.0 + share + 0.02
+
+
+def test_a_call_takes_as_long_as_is_asked_at_least():
+    engine = Clocked()
+    session, took_s = SlowedSession(engine, 0.0, 3e-3), []
+    for _ in range(20):
+        began_s = time.perf_counter()
+        session.infer({"x": np.zeros(1, np.float32)})
+        took_s.append(time.perf_counter() - began_s)
+    assert min(took_s) >= 3e-3 > 2 * np.median(engine.took_s)
 
 
 @pytest.mark.engines

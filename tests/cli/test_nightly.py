@@ -15,7 +15,7 @@ from nightly_shop import BENCHMARK, CANDIDATE, played, ranker
 import bakeoff.api
 from bakeoff.cli import main
 from bakeoff.errors import UserError
-from bakeoff.nightly import here, session
+from bakeoff.nightly import bisecting, here, session
 from bakeoff.nightly.alone import alone
 from bakeoff.show.nightly import pages
 from bakeoff.store.nights import Nights
@@ -88,12 +88,44 @@ def test_nothing_measured_is_no_pass(check):
     assert "gone" not in out
 
 
+def nosuch(values):
+    values["candidates"][0].update(backend="nosuch", id="nosuch/fp32/1x1")
+
+
+def another_machine(values):
+    values["host"].update(cores=1234)
+    values["workload"].update(kept="0" * 64, model="0" * 64)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (nosuch, "none of its backends is installed: nosuch"),
+        (
+            another_machine,
+            "its baseline cannot be run: prepared workload: its bytes are not in this machine's cache,"
+            " and the model here is not the pinned one; it was pinned on another kind of machine (cores: 1234, now",
+        ),
+    ],
+)
+def test_an_engine_that_is_gone_and_a_pin_of_another_machine_are_told_and_stored_as_missing(check, shop, spoil, reason):
+    shop.edit(spoil)
+    out, err = check(code=2)
+    assert "The night: MISSING" in out
+    assert "Traceback" not in err
+    (kept,) = shop.last_night().answers
+    assert kept.answer["status"] == "missing"
+    assert kept.answer["reason"].startswith(reason)
+    assert shop.last_night().status == "finished"
+    assert kept.answer["reason"] in strictly(check("--json", code=2)[0])["headline"]
+
+
 def test_json_is_strict_where_nothing_is_known(check, shop, monkeypatch):
     monkeypatch.setattr(session, "play", played(float("nan")))
     (answer,) = strictly(check("--json", code=3)[0])["answers"]
     assert answer["reason"].startswith("service_time: screen session 1 gave nan")
     assert {each["now"].get("service_time") for each in answer["sessions"]} == {None}
-    shop.edit(lambda values: values["candidates"][0].update(backend="nosuch", id="nosuch/fp32/1x1"))
+    shop.edit(nosuch)
     found = strictly(check("--json", code=2)[0])
     assert found["answers"][0]["figures"] == []
 
@@ -148,9 +180,11 @@ def test_forms_are_written_and_what_cannot_be_is_told_after_the_night(check, sho
     out, err = check("--write", f"junit={tmp_path / 'check.xml'}", "--write", f"summary={tmp_path / 'check.md'}")
     assert (tmp_path / "check.xml").read_text().startswith("<?xml")
     assert f"wrote {tmp_path / 'check.md'}" in err
-    out, err = check("--write", f"junit={tmp_path / 'nowhere' / 'check.xml'}", code=2)
+    nowhere, after = tmp_path / "nowhere" / "check.xml", tmp_path / "after.csv"
+    out, err = check("--write", f"junit={nowhere}", "--write", f"otava={after}", code=2)
     assert "The night: OK" in out
     assert err.splitlines()[-1].endswith("check.xml: cannot be written: No such file or directory")
+    assert after.exists(), "one that cannot be written keeps no other from it"
     out, _ = check("--write", "json=-")
     assert strictly(out)["verdict"] == "ok"
 
@@ -264,6 +298,15 @@ def test_sigterm_is_nobodys_mistake_whatever_goes_on(check, shop, monkeypatch):
     _, err = check(code=2)
     assert err.splitlines()[-1].startswith("bakeoff: stopped by SIGTERM; ")
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_sigterm_while_it_bisects_leaves_a_regression_one_and_its_report_written(check, shop, monkeypatch, tmp_path):
+    monkeypatch.setattr(session, "play", played(0.5))
+    monkeypatch.setattr(bisecting, "culprit", lambda *_: (os.kill(os.getpid(), signal.SIGTERM), time.sleep(60)))
+    shop.remember()
+    out, _ = check("--bisect", "--write", f"junit={tmp_path / 'check.xml'}", code=1)
+    assert "what brought it was not found: it was stopped" in " ".join(out.split())
+    assert 'failures="1"' in (tmp_path / "check.xml").read_text()
 
 
 @pytest.mark.engines

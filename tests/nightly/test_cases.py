@@ -17,6 +17,7 @@ from bakeoff.decide.drift.answers import QUALITY, SERVICE_TIME
 from bakeoff.errors import UserError
 from bakeoff.measure.engine_room import HERE, StageFailed
 from bakeoff.nightly import cases, here, lock, objects
+from bakeoff.nightly.against import Pins
 from bakeoff.nightly.pins import Pin
 from bakeoff.workloads import preparing
 
@@ -293,6 +294,7 @@ def test_candidates_are_narrowed_to_pinned_ones(shop):
     shop.edit(another)
     pin = shop.pin()
     (one,) = cases.narrowed([pin], ["onnxruntime/fp32/9x9"])
+    assert Pins([pin], ["onnxruntime/fp32/9x9"]).digests[pin.name] == pin.digest != one.digest, "as it is committed"
     assert [each.id for each in one.candidates] == ["onnxruntime/fp32/9x9"]
     assert cases.narrowed([pin], []) == [pin]
     with pytest.raises(

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 
 import pytest
 from nightly_shop import BENCHMARK, CANDIDATE, NAME, PRODUCTS, played, ranker
@@ -25,6 +26,9 @@ from bakeoff.scenario import load_scenario
 from bakeoff.store.nights import Nights
 
 pytestmark = pytest.mark.slow
+
+
+GONE = {"backend": "nosuch", "id": "nosuch/fp32/1x1"}
 
 
 class Heard(Silent):
@@ -179,6 +183,26 @@ def test_a_cache_that_is_full_while_it_bisects_loses_no_regression(shop, quick, 
     assert night.answers[0].blamed == ""
 
 
+def test_being_stopped_while_it_bisects_ends_the_search_and_loses_no_regression(shop, quick, monkeypatch):
+    second = json.loads(shop.pin_file.read_text())
+    second["scenario"]["name"] = "second"
+    shop.pin_file.with_name("second.json").write_text(json.dumps(second))
+    quick(played(0.5))
+    asked = []
+
+    def stopped(*words):
+        asked.append(words)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bisecting, "culprit", stopped)
+    try:
+        night = api.check(bisect=True)
+    finally:
+        shop.pin_file.with_name("second.json").unlink()
+    assert (night.exit_code, night.status, len(asked)) == (1, "finished", 1)
+    assert [each.culprit for each in night.answers] == ["not found: it was stopped"] * 2
+
+
 def test_a_bug_in_a_bisection_loses_no_answer(shop, quick, monkeypatch):
     quick(played(0.5))
     monkeypatch.setattr(bisecting, "culprit", lambda *_: 1 / 0)
@@ -187,6 +211,36 @@ def test_a_bug_in_a_bisection_loses_no_answer(shop, quick, monkeypatch):
     night = shop.last_night()
     assert night.status == "stopped"
     assert [each.answer["status"] for each in night.answers] == ["regression"]
+
+
+def test_what_lost_its_pin_since_the_last_such_night_is_told_once(shop, quick):
+    both = json.loads(json.dumps(json.loads(shop.pin_file.read_text())))
+    shop.edit(lambda values: values["candidates"].append(values["candidates"][0] | GONE))
+    assert not any("is not any more" in line for line in api.check().plan)
+    assert not any("is not any more" in line for line in api.check(NAME).plan), "that is another question"
+    shop.pin_file.write_text(json.dumps(both))
+    heard = Heard()
+    (line,) = [line for line in api.check(reporter=heard).plan if "is not any more" in line]
+    assert line.startswith(f"{NAME}: nosuch/fp32/1x1 was checked in night ")
+    assert line in heard.lines
+    assert not any("is not any more" in line for line in api.check().plan)
+
+
+def test_each_answer_holds_the_versions_that_it_ran_on(shop, quick):
+    (answer,) = api.check().answers
+    assert answer.versions["onnxruntime"] == version("onnxruntime")
+    assert answer.versions["python"]
+    assert "pytest" not in answer.versions, "what the engine does not need is no part of it"
+
+
+def test_a_store_in_postgresql_keeps_what_a_check_found(shop, quick, postgres_place):
+    assert api.check(store=postgres_place).status == "finished"
+    quick(played(0.5))
+    night = api.check(store=postgres_place)
+    assert night.exit_code == 1
+    assert [each.night for each in api.nights(postgres_place)][-1] == night.night
+    assert len(api.history(store=postgres_place).series[0].points) == 2
+    assert not shop.store.exists()
 
 
 def test_a_second_check_at_the_same_time_is_refused_and_the_next_is_not(shop, quick):

@@ -70,6 +70,21 @@ def test_where_p99_decides_the_open_loop_is_long_enough_to_have_one_and_a_capaci
 
 
 @pytest.mark.engines
+@pytest.mark.alone
+@pytest.mark.slow
+def test_where_the_capacity_is_asked_for_both_sides_have_one_at_a_rate_of_the_checks_own(sides):
+    found = sides()
+    traffic = found.scenario.traffic.model_copy(update={"kind": "server", "qps": "max"})
+    gate = found.scenario.gate.model_copy(update={"capacity": 0.1})
+    asked = override(found.scenario, p99="500ms").model_copy(update={"traffic": traffic, "gate": gate})
+    measured = play(replace(found, scenario=asked), "screen", 1)
+    for figures in (measured.baseline, measured.now):
+        assert figures[CAPACITY] > 100
+        assert P99 not in figures, "a p99 is one at the traffic's own rate"
+    assert CAPACITY in measured.changes
+
+
+@pytest.mark.engines
 @pytest.mark.slow
 def test_the_side_that_does_not_start_is_blamed_and_the_other_ended(sides, monkeypatch):
     started, ended = [], []

@@ -78,11 +78,18 @@ def check(
             print_json(lists.to_json(night))
         elif all(path != writing.STANDARD_OUTPUT for _, path in wanted):
             pages.render(night)
+        refused: list[UserError] = []
         for form, path in wanted:
-            writing.write(form, night, path, api.nights(store) if form == writing.OTAVA else ())
+            try:
+                writing.write(form, night, path, api.nights(store) if form == writing.OTAVA else ())
+            except UserError as error:
+                refused.append(error)
+                continue
             if path != writing.STANDARD_OUTPUT:
                 typer.echo(f"wrote {path}", err=True)
         sys.stdout.flush()
+        if refused:
+            raise UserError("; ".join(map(str, refused)))
     raise typer.Exit(known.code)
 
 

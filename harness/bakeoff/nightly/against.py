@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from bakeoff.contest.budget import Budget
@@ -38,10 +38,11 @@ def counted(benchmarks: int, scenarios: Iterable[str], which: str = "") -> str:
 
 
 class Pins:
-    """Pinned candidates."""
+    """Pinned candidates, of `candidates` alone where any are named; raises UserError for one that nobody pinned."""
 
-    def __init__(self, pins: Sequence[Pin]) -> None:
-        self._pins = pins
+    def __init__(self, pins: Sequence[Pin], candidates: Collection[str] = ()) -> None:
+        self._pins = cases.narrowed(pins, candidates)
+        self._whole = {pin.name: pin.digest for pin in pins}
         self._found: list[Found] = []
 
     @property
@@ -53,7 +54,7 @@ class Pins:
     def digests(self) -> Mapping[str, str]:
         """The pins', and their candidates'."""
         own = {f"{pin.name}: {each.id}": pin.digest_of(each) for pin in self._pins for each in pin.candidates}
-        return {pin.name: pin.digest for pin in self._pins} | own
+        return {pin.name: self._whole[pin.name] for pin in self._pins} | own
 
     def cases(self, check: Check) -> list[Case]:
         """One for each pinned candidate."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -27,7 +27,8 @@ KEEP = "run the check with the cache (BAKEOFF_CACHE) that `bakeoff pin` filled"
 class Pinned:
     """The baseline's side. What is missing is None, and `missing` says why, a StageFailed each; with any of them the
     check falls back on `candidate.stands_in`. `differs` lists what is not installed as pinned: name, pinned, now.
-    `rebuilt` names its artifact where that was built again for another CPU than the pin's."""
+    `rebuilt` names its artifact where that was built again for another CPU than the pin's. `versions` are those of now.
+    """
 
     candidate: PinnedCandidate
     artifact: Artifact | None
@@ -36,6 +37,7 @@ class Pinned:
     missing: tuple[StageFailed, ...] = ()
     differs: tuple[tuple[str, str, str], ...] = ()
     rebuilt: PinnedArtifact | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def was(self) -> PinnedArtifact:
@@ -74,6 +76,7 @@ def pinned(
     missing: list[StageFailed] = []
     artifact = prepared = interpreter = None
     differs: tuple[tuple[str, str, str], ...] = ()
+    versions: Mapping[str, str] = {}
     try:
         artifact = artifacts.described(_found(candidate.artifact.digest, "artifact"))
     except StageFailed as failed:
@@ -85,11 +88,11 @@ def pinned(
     try:
         point, here = where(candidate.backend, pin.asked(root))
         now = lock.installed(point, here, root)
-        differs = tuple(lock.differs(candidate.lock, now))
+        versions, differs = lock.versions(now.lock), tuple(lock.differs(candidate.lock, now))
         interpreter = lock.interpreter_of(candidate.lock, point, now, here, root, limit_s)
     except StageFailed as failed:
         missing.append(failed)
-    return Pinned(candidate, artifact, prepared, interpreter, tuple(missing), differs)
+    return Pinned(candidate, artifact, prepared, interpreter, tuple(missing), differs, versions=versions)
 
 
 def where(backend: str, scenario: Scenario) -> tuple[EntryPoint, Interpreter]:

@@ -51,11 +51,10 @@ class OutOfTime(Exception):  # noqa: N818 - a result, not an error
 
 
 def culprit(found: Found, answer: Answer, budget: Budget, reporter: Reporter) -> str:
-    """What the slowdown came with, such as "onnxruntime 1.30.0 -> 1.31.1"; else NOT_FOUND and why; empty where the
-    service time has not regressed."""
+    """What the slowdown came with, such as "onnxruntime 1.30.0 -> 1.31.1"; else NOT_FOUND and why."""
     figure = next((each for each in answer.figures if each.metric == SERVICE_TIME), None)
     if found.baseline is None or figure is None or figure.status != "regression" or figure.change is None:
-        return ""
+        return f"{NOT_FOUND}only a longer service time is replayed"
     parts = _parts(found, found.baseline)
     if not parts:
         return f"{NOT_FOUND}nothing differs that could be replayed: the same packages, the same model, the same knobs"

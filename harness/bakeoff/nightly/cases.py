@@ -123,7 +123,7 @@ class _Case:
         """Beside the baseline, or beside its stored figures where it cannot be run here."""
         name, scenario = (self._pin.name, self._pinned.id), self._question.scenario
         gates = {**self._gate.thresholds, **({QUALITY: 0.0} if self._gate.quality and scenario.quality else {})}
-        known = rule.Benchmark(*name, gates=gates, history=self._check.past(*name))
+        known = rule.Benchmark(*name, gates=gates, history=self._check.past(*name), versions=baseline.versions)
         case = Case(known, Sides(scenario, now, None), {} if self._unlike else self._pinned.stands_in)
         try:
             case.sides = Sides(scenario, now, baseline.order(scenario, self._log("baseline")))

@@ -17,7 +17,7 @@ from bakeoff.measure import host
 from bakeoff.nightly.against import Baseline
 from bakeoff.nightly.alone import alone
 from bakeoff.nightly.cases import Check
-from bakeoff.nightly.night import Night
+from bakeoff.nightly.night import Case, Night
 from bakeoff.store.nights import Nights
 
 
@@ -54,7 +54,7 @@ def check(
             store.add_session(taken[0], kept.session_record(known.scenario, known.candidate, session))
 
         night = Night(cases, budget, keep, reporter)
-        plan = night.plan()
+        plan = (*night.plan(), *_unpinned(store, command, cases))
         taken.append(store.begin_night(command, baseline.digests, host.versions(), host.facts(), plan))
         for line in plan:
             reporter.stage(line)
@@ -71,15 +71,34 @@ def check(
         return kept.night(store.load_night(taken[0]))
 
 
+def _unpinned(store: Nights, command: str, cases: Sequence[Case]) -> list[str]:
+    """What the last night of the same command checked, and this one has no baseline for: who deletes a pin is told it
+    once."""
+    last = store.latest_of(command)
+    if last is None:
+        return []
+    names = {case.name for case in cases}
+    before = (f"{each.scenario}: {each.candidate}" for each in store.load_night(last).answers)
+    return [
+        f"{name} was checked in night {last}, and is not any more: it has no baseline"
+        for name in before
+        if name not in names
+    ]
+
+
 def _explain(
     answers: Sequence[Answer], baseline: Baseline, budget: Budget, reporter: Reporter, store: Nights, night: str
 ) -> None:
     """Say the regressions again with their culprits: found or not, that they are some is in the store by then. What a
-    replay stumbles over, such as a full cache, is no reason to lose them."""
+    replay stumbles over, such as a full cache, is no reason to lose them; nor is being stopped, which ends the search.
+    """
+    stopped = ""
     for number, answer in enumerate(answers):
         if answer.status == "regression" and not answer.stored:
             try:
-                culprit = baseline.culprit(number, answer, budget, reporter)
+                culprit = stopped or baseline.culprit(number, answer, budget, reporter)
             except (UserError, OSError) as error:
                 culprit = f"{NOT_FOUND}{error}"
+            except KeyboardInterrupt:
+                culprit = stopped = f"{NOT_FOUND}it was stopped"
             store.add_answer(night, kept.answer_record(replace(answer, culprit=culprit)))

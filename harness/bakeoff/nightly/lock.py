@@ -104,6 +104,11 @@ def differs(lock: Lock, now: Now) -> list[tuple[str, str, str]]:
     return found
 
 
+def versions(lock: Lock) -> dict[str, str]:
+    """Python's version and each package's, or the place that it is from, by name."""
+    return {PYTHON: lock.python} | {name: _shown(line) for name, line in lock.by_name().items()}
+
+
 def mixed(lock: Lock, now: Lock, names: Collection[str]) -> Lock:
     """The lock with the named packages (and `python`) as they are now, for a bisection."""
     lines = {name: line for name, line in lock.by_name().items() if name not in names}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -36,6 +36,8 @@ BLOCKS_S = 6.0
 OPEN_S, LONGEST_OPEN_S = 1.0, 1.5
 """The open-loop block of each side, from which p99 and capacity are read, and how long it may be for a p99 that is only
 reported. Where p99 decides, it is as long as that takes requests."""
+REFERENCE_LOAD = 0.5
+"""The share of the slower side's lanes that requests take where the traffic asks for the capacity and names no rate."""
 SPARE = 1.5
 """Requests that are due where p99 is read, beside the fewest that it takes."""
 BASELINE, NOW = "baseline", "now"
@@ -75,8 +77,9 @@ def play(sides: Sides, stage: Stage, number: int) -> Session:
         pairs = _pairs(engines, dice)
         for side, found in figures.items():
             found[SERVICE_TIME] = float(np.median([pair[side] for pair in pairs]))
+        qps = _reference_qps(sides.scenario, engines.values())
         for side in shuffled(engines, dice):
-            figures[side] |= _open(sides.scenario, engines[side], side, dice.getrandbits(32))
+            figures[side] |= _open(sides.scenario, engines[side], side, dice.getrandbits(32), qps)
         for engine in engines.values():
             engine.dismiss()
     before, now = figures.get(BASELINE, {}), figures[NOW]
@@ -141,11 +144,20 @@ def too_few(scenario: Scenario) -> str:
     )
 
 
-def _open_loop(scenario: Scenario) -> OpenLoop | None:
+def _reference_qps(scenario: Scenario, engines: Iterable[Engine]) -> float | None:
+    """The rate at which both sides' capacity is read where the traffic names none; None where it does."""
+    if not scenario.traffic.asks_capacity:
+        return None
+    return min(REFERENCE_LOAD * each.lanes * stamps.S / float(each.loaded.details["service_ns"]) for each in engines)
+
+
+def _open_loop(scenario: Scenario, qps: float | None = None) -> OpenLoop | None:
     """The open-loop block of each side; None where requests come at no rate."""
-    load = load_for(scenario, OPEN_S)
+    load = load_for(scenario, OPEN_S, qps)
     if not isinstance(load, OpenLoop):
         return None
+    if qps is not None:
+        return load
     needed_s = _for_p99_s(load)
     longer = scenario.gate.p99 is not None or needed_s <= LONGEST_OPEN_S
     return replace(load, seconds=max(load.seconds, needed_s)) if longer else load
@@ -155,14 +167,15 @@ def _for_p99_s(load: OpenLoop) -> float:
     return SPARE * smallest_sample(99.0) / load.qps
 
 
-def _open(scenario: Scenario, engine: Engine, side: str, seed: int) -> dict[str, float]:
-    """p99 in seconds and capacity in requests/s, where the traffic is open-loop and so short a block can carry them."""
-    load = _open_loop(scenario)
+def _open(scenario: Scenario, engine: Engine, side: str, seed: int, qps: float | None) -> dict[str, float]:
+    """p99 in seconds and capacity in requests/s, where the traffic is open-loop and so short a block can carry them; at
+    a rate `qps` that the traffic does not name, the capacity alone."""
+    load = _open_loop(scenario, qps)
     if load is None:
         return {}
     with blamed(side):
         block = load.play(engine, seed)
-    p99_ms = None if too_few(scenario) else percentile_or_none(stamps.latency_ms(block), 99.0)
+    p99_ms = None if qps or too_few(scenario) else percentile_or_none(stamps.latency_ms(block), 99.0)
     found = {} if p99_ms is None or not math.isfinite(p99_ms) else {P99: p99_ms / 1e3}
     capacity = _capacity_qps(scenario, engine, block)
     return found | ({} if capacity is None else {CAPACITY: capacity})

@@ -109,6 +109,12 @@ class Nights(Opened):
         found = self._read(select(tables.nights.c.night).order_by(tables.nights.c.number.desc()))
         return tuple(row.night for row in found)
 
+    def latest_of(self, command: str) -> str | None:
+        """The id of the latest night of a command that ended by itself; None where there is none."""
+        n = tables.nights.c
+        asked = select(n.night).where(n.command == text(command), n.status == "finished")
+        return next((row.night for row in self._read(asked.order_by(n.number.desc()).limit(1))), None)
+
     def load_night(self, night: str) -> NightRecord:
         """A night's record; raises UserError where there is no such night."""
         with engines.told(self.place), self._reader.begin() as connection:

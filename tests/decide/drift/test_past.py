@@ -94,6 +94,21 @@ def test_versions_that_changed_are_told_the_engines_first():
     ]
 
 
+def test_what_a_candidate_in_an_environment_of_its_own_runs_on_is_told_and_not_what_is_installed_beside_it():
+    own = [{"onnxruntime": "1.31", "numpy": "2.4.6"}] * 2 + [{"onnxruntime": "1.20", "numpy": "2.4.6"}]
+    beside = [{"onnxruntime": "1.31", "bakeoff": "0.1"}, {"onnxruntime": "9.9", "bakeoff": "0.2"}]
+    nights = [
+        past_night(n, [0.0], packages=beside[n > 0], answers=answered(versions=each)) for n, each in enumerate(own)
+    ]
+    assert [point.versions for point in series(nights).points] == [
+        (),
+        ("bakeoff 0.1 → 0.2",),
+        ("onnxruntime 1.31 → 1.20",),
+    ]
+    killed = past_night(3, [0.0], packages={"onnxruntime": "9.8", "bakeoff": "0.2"})
+    assert series([*nights, killed]).points[-1].versions == ("onnxruntime 9.9 → 9.8",), "it has no answer to tell"
+
+
 def test_nights_against_stored_figures_are_left_out():
     nights = [past_night(0, [0.0]), past_night(1, {}, answers=answered(stored=True)), past_night(2, [0.01])]
     found = series(nights)

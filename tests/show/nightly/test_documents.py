@@ -110,7 +110,7 @@ def test_otava_has_a_row_for_each_night_and_no_gap_where_a_benchmark_was_not_the
     first = replace(NIGHT, answers=(OK, INCONCLUSIVE))
     later = NIGHT.started_at + timedelta(days=1)
     second = replace(NIGHT, night="next", started_at=later, answers=(INCONCLUSIVE, IMPROVED))
-    rows = list(csv.DictReader(io.StringIO(otava([second, first]))))
+    rows = list(csv.DictReader(io.StringIO(otava([first, second]))))
     assert [row["time"] for row in rows] == ["2026-11-29T02:00:00+00:00", "2026-11-30T02:00:00+00:00"]
     assert [row["night"] for row in rows] == ["20261129-0200-ab3f", "next"]
     assert [float(row["ctr-ranking: torch/fp32/1x1 service_time"]) for row in rows] == [1.01, 1.01]
@@ -118,6 +118,13 @@ def test_otava_has_a_row_for_each_night_and_no_gap_where_a_benchmark_was_not_the
     assert [float(row["ctr-ranking: openvino/int8/1x1 capacity"]) for row in rows] == 2 * [
         pytest.approx(1.0549, abs=1e-4)
     ]
+
+
+def test_otavas_rows_are_in_the_order_in_which_nights_began_whatever_the_clock_said():
+    first = replace(NIGHT, night="first", answers=(OK,))
+    second = replace(NIGHT, night="second", started_at=NIGHT.started_at - timedelta(days=2), answers=())
+    rows = list(csv.DictReader(io.StringIO(otava([first, second]))))
+    assert [row["night"] for row in rows] == ["first", "second"]
 
 
 def test_otavas_columns_hold_no_separator(hostile_night):

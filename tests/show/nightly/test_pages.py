@@ -70,6 +70,12 @@ def test_a_clock_set_back_in_the_night_gives_it_no_length(only, capsys):
     assert "24" not in shown(only(OK, finished_at=STARTED - timedelta(minutes=24)), capsys).split("02:00 UTC")[1][:10]
 
 
+def test_intervals_are_as_wide_as_they_say(only, capsys):
+    assert "intervals: 99% (quality: 99.6% over all of its metrics together)" in " ".join(
+        shown(only(OK), capsys).split()
+    )
+
+
 def test_a_reason_is_told_once():
     figure = replace(REGRESSED.figures[0], reason="confirmed by 8 fresh sessions")
     told = words.why(replace(REGRESSED, figures=(figure,), reason=f"service_time: {figure.reason}", culprit=""))

@@ -80,7 +80,8 @@ class Answer:
     """What the night says of one benchmark: a candidate in a scenario.
 
     `culprit` names what a bisection found, such as "onnxruntime 1.30.0 -> 1.31.1", or says why it found none. `stored`
-    says that the baseline could not be run and its stored figures stood in, with wider bounds.
+    says that the baseline could not be run and its stored figures stood in, with wider bounds. `versions` are those
+    that it ran on, by package, where they are known.
     """
 
     scenario: str
@@ -91,6 +92,7 @@ class Answer:
     culprit: str = ""
     stored: bool = False
     sessions: tuple[Session, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
     @property

@@ -140,12 +140,12 @@ def _points(told: Sequence[tuple[PastNight, Answer | None]], metric: str, of: Be
     """Where a pin comes back, as with two branches checked in turn, it lies where it lay."""
     lies: dict[str, float] = {}
     before: list[Point] = []
-    packages: Mapping[str, str] | None = None
+    earlier: tuple[PastNight, Answer | None] | None = None
     for night, said in told:
         values, pin = night.values[of], _pin(night, of)
-        versions = [] if packages is None else list(_changed(packages, night.packages))
+        versions = [] if earlier is None else _changed(earlier, (night, said))
         versions.sort(key=lambda version: version.split()[0] not in of[1])
-        packages = night.packages
+        earlier = night, said
         value = median(values)
         joined = 0
         if pin not in lies:
@@ -195,8 +195,17 @@ def _last_levels(points: Sequence[Point]) -> list[float]:
     return levels
 
 
-def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
-    for name in sorted({*before, *now}):
-        old, new = before.get(name), now.get(name)
-        if old != new:
-            yield f"{name} {old or 'none'} → {new or 'none'}"
+def _changed(before: tuple[PastNight, Answer | None], now: tuple[PastNight, Answer | None]) -> list[str]:
+    """What else the benchmark ran on, and another bakeoff; where one of the nights does not tell what that was, what
+    else was installed where it was checked."""
+    old, new = (_versions(*each) for each in (before, now))
+    if old is None or new is None:
+        old, new = before[0].packages, now[0].packages
+    names = (name for name in sorted({*old, *new}) if old.get(name) != new.get(name))
+    return [f"{name} {old.get(name, 'none')} → {new.get(name, 'none')}" for name in names]
+
+
+def _versions(night: PastNight, said: Answer | None) -> Mapping[str, str] | None:
+    if said is None or not said.versions:
+        return None
+    return {**said.versions, **{name: each for name, each in night.packages.items() if name == "bakeoff"}}

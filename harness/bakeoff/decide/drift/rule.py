@@ -67,7 +67,7 @@ class Benchmark:
     `history` holds the sessions of earlier nights, a sequence each, the latest last. `gates` maps what decides to its
     practical threshold, a fraction ("quality": of any of its figures); `exact` holds the figures that no session gives.
     `vanished` says that it cannot be run; what has no sessions without it had no time. `reason` says why it cannot, or
-    why `stored` figures stand in for the baseline.
+    why `stored` figures stand in for the baseline. `versions` are those that it runs on now, by package.
     """
 
     scenario: str
@@ -78,6 +78,7 @@ class Benchmark:
     exact: tuple[Figure, ...] = ()
     reason: str = ""
     stored: bool = False
+    versions: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     vanished: bool = False
 
@@ -173,6 +174,7 @@ def _answer(
         reason,
         stored=benchmark.stored,
         sessions=benchmark.sessions,
+        versions=benchmark.versions,
         seconds=benchmark.seconds,
     )
 

@@ -59,19 +59,18 @@ def smaller_is_better(night: Night) -> list[dict[str, Any]]:
 
 
 def otava(nights: Sequence[Night]) -> str:
-    """A row per night, the oldest first: its time, its id and the same ratios, a column for each benchmark and metric.
+    """A row per night, in their order: its time, its id and the same ratios, a column for each benchmark and metric.
 
     Otava reads no gaps and finds nothing beside a NaN: a night without a figure has that of the last night before it
     that has one, else of the first after it.
     """
-    told = sorted(nights, key=lambda night: night.started_at)
-    known_ratios = [_columns(night) for night in told]
+    known_ratios = [_columns(night) for night in nights]
     titles = list(dict.fromkeys(title for ratios in known_ratios for title in ratios))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["time", "night", *titles])
     latest = {title: next(ratios[title] for ratios in known_ratios if title in ratios) for title in titles}
-    for night, ratios in zip(told, known_ratios, strict=True):
+    for night, ratios in zip(nights, known_ratios, strict=True):
         latest |= ratios
         time = night.started_at.astimezone(UTC).isoformat(timespec="seconds")
         writer.writerow([time, clean(night.night), *(repr(latest[title]) for title in titles)])

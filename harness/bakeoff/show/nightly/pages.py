@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from bakeoff.decide.drift.answers import Answer, Figure, Night
+from bakeoff.decide.drift.rule import FAMILY, SCORED
 from bakeoff.show import sheet
 from bakeoff.show.nightly import words
 from bakeoff.show.numbers import ABSENT, duration
@@ -78,7 +79,8 @@ def _cell(figure: Figure | None) -> str:
 def _notes(night: Night) -> list[str]:
     notes = [*night.plan]
     notes.append(
-        "MDE: the smallest change that so many sessions find in four of five cases; intervals: 99 % (quality: 95 %)."
+        "MDE: the smallest change that so many sessions find in four of five cases;"
+        f" intervals: {1.0 - FAMILY:.0%} (quality: {1.0 - 2.0 * SCORED:.1%} over all of its metrics together)."
     )
     unknown = [each for answer in night.answers for each in answer.figures if each.gate is None and each.change is None]
     notes += dict.fromkeys(f"{words.metric_words(each)}: {each.reason}." for each in unknown if each.reason)

@@ -21,7 +21,8 @@ FORMATS: Mapping[str, Callable[[Sequence[Night]], str]] = {
     SMALLER: lambda nights: _json(lists.smaller_is_better(nights[-1])),
     OTAVA: lists.otava,
 }
-"""By name, what makes the text of a form out of nights in order of time: of the last one, otava's of all."""
+"""By name, what makes the text of a form out of nights, in the order in which they began: of the last one, otava's of
+all."""
 STANDARD_OUTPUT = Path("-")
 
 
