@@ -1,7 +1,7 @@
 """Whether what is decided holds: beside exhaustive measuring, at other hours, and deployed behind a real server.
 
     python tests/benchmarks/decisions.py [--only race|hours|deployed]... [--store results/decisions]
-                                         [--into docs/measurement.md]
+                                         [--into docs/decision.md]
 
 Each step's run is kept in the store folder: what was killed goes on with the step that it was in. It wants the engines
 (`make engines`) and a machine that does nothing else; the first use trains and builds, which bakeoff's cache keeps.

@@ -84,16 +84,40 @@ def test_a_verdict_elsewhere_refuses_what_it_was_not_judged_for(pages, tmp_path,
     assert next(one["reason"] for one in scenario["candidates"] if one["candidate"] == int8).startswith(refused)
 
 
-def test_who_lost_the_race_comes_back_once(pages):
-    notebook, int8, _ = pages
+CRASHED = StageFailed("serve", "crashed", "it crashed")
+
+
+def test_who_lost_comes_back_when_that_one_drops_out_and_not_before(pages):
+    notebook, int8, fp32 = pages
     here = notebook({"avx2"})
-    here.eliminated({int8: "dearer than another, which then dropped out"})
-    assert here.readmitted("that one dropped out", 3) == [int8]
-    here.eliminated({int8: "generated inputs cannot judge it"})
-    assert here.readmitted("that one dropped out", 3) == [], "it would go on for ever"
+    here.eliminated({int8: f"dearer than {fp32}"}, {int8: fp32})
+    assert here.readmitted() == []
+    here.failed(fp32, CRASHED)
+    assert here.readmitted() == [int8]
+    row = here.candidate(int8).ledger[-1]
+    assert (row.stage, row.outcome, row.reason) == ("race", "ok", f"{fp32}, to which it lost, dropped out")
+    assert here.readmitted() == [], "it is back"
+
+
+def test_who_missed_a_gate_does_not_come_back(pages):
+    notebook, int8, fp32 = pages
+    here = notebook({"avx2"})
+    here.eliminated({int8: "generated inputs cannot judge it"}, {})
+    here.failed(fp32, CRASHED)
+    assert here.readmitted() == []
+
+
+def test_who_lost_to_one_that_itself_lost_stays_out_until_that_one_is_back_and_fails(pages):
+    notebook, int8, fp32 = pages
+    here = notebook({"avx2"})
+    here.eliminated({int8: f"dearer than {fp32}"}, {int8: fp32})
+    here.eliminated({fp32: "dearer than a third"}, {fp32: int8})
+    assert here.readmitted() == []
 
 
 def test_who_lost_and_is_not_offered_any_more_stays_out(pages):
     notebook, int8, fp32 = pages
-    notebook(set()).eliminated({int8: "dearer than one that then dropped out", fp32: "dearer, too"})
-    assert notebook(set(), [fp32]).readmitted("that one dropped out", 3) == [fp32]
+    notebook(set()).eliminated({int8: "dearer"}, {int8: fp32})
+    here = notebook(set(), [fp32])
+    here.failed(fp32, CRASHED)
+    assert here.readmitted() == []

@@ -15,9 +15,11 @@ from bakeoff.contest.fleet import Fleet
 from bakeoff.contest.load import LEGS, ClosedLoop
 from bakeoff.contest.plan import Entry, Question
 from bakeoff.contest.reporter import Silent
+from bakeoff.contest.trial import Trial
 from bakeoff.decide import noise
 from bakeoff.decide.noise import FULL_PIPE, STOLEN
 from bakeoff.decide.quality import evaluate
+from bakeoff.decide.race import Standing
 from bakeoff.measure.block import Block
 from bakeoff.measure.engine_room import StageFailed
 from bakeoff.scenario import from_dict
@@ -161,6 +163,44 @@ def test_what_a_lossy_candidate_loses_behind_a_batcher_is_judged_in_joined_calls
     assert deployed == {artifacts.size_facts(places[LOSSY])["artifact_bytes"]}, "the scores are no part of it"
 
 
+def test_who_lost_to_one_that_fails_later_is_a_contender_again(monkeypatch):
+    """What serves today is left, and so is one that may be cheaper."""
+    failed, lost = set[str](), dict[str, str]()
+
+    def standing(*_):
+        alive = [name for name in ("quick", "second", "today") if name not in failed | lost.keys()]
+        dropped = {"second": "35 % dearer than quick"} if {"quick", "second"} <= {*alive} else {}
+        to = dict.fromkeys(dropped, "quick")
+        return Standing(tuple(name for name in alive if name not in dropped), dropped, lost_to=to)
+
+    def readmitted():
+        back = [name for name, other in lost.items() if other in failed]
+        return [lost.pop(name) for name in back]
+
+    monkeypatch.setattr(trial, "contenders", standing)
+    notebook = SimpleNamespace(
+        record=lambda: None, eliminated=lambda _, lost_to: lost.update(lost_to), readmitted=readmitted
+    )
+    held = Trial.__new__(Trial)
+    held.notebook, held.limit, held.scenario = notebook, 3, SimpleNamespace(exhaustive=False)
+    assert held._contenders() == ["quick", "today"]
+    failed.add("quick")
+    assert held._contenders() == ["second", "today"]
+
+
+def test_engines_that_are_known_not_to_fit_together_are_not_started_together():
+    started = SimpleNamespace(loaded=SimpleNamespace(memory_bytes=400, details={}))
+    held = Fleet.__new__(Fleet)
+    held._sizes = {"large": (700, 0), "small": (100, 0), "on the GPU": (10, 900)}
+    room = (1000.0, 800.0)
+    assert held._fitting(["small", "large", "new"], {}, room) == ["small", "large"]
+    assert held._fitting(["large", "large"], {}, room) == ["large"], "the second would not fit"
+    assert held._fitting(["large"], {"loaded": started}, room) == []
+    assert held._fitting(["small", "new"], {"loaded": started}, room) == ["small", "new"], "nobody knows its size yet"
+    assert held._fitting(["on the GPU"], {"loaded": started}, room) == []
+    assert held._fitting(["on the GPU"], {}, room) == ["on the GPU"], "one has to be tried"
+
+
 @pytest.mark.engines
 @pytest.mark.slow
 def test_those_that_the_memory_does_not_hold_together_take_turns(tiny_prepared, tmp_path, monkeypatch):
@@ -182,7 +222,7 @@ def test_those_that_the_memory_does_not_hold_together_take_turns(tiny_prepared, 
     with Store.open(tmp_path / "runs.db") as store:
         run = hold([Question(from_dict(asked), tiny_prepared, entries)], store, logs=tmp_path)
         candidates = store.load(run).scenarios[0].candidates
-    assert {len(group) for group in together} == {1, fleet.AT_ONCE}
+    assert {len(group) for group in together} == {1}
     assert len({group for group in together if len(group) == 1}) > 1, "drawn anew each round"
     for each in candidates:
         rounds = {block.round for block in each.blocks}

@@ -94,9 +94,45 @@ def test_latencies_that_are_none_never_win(scenario, engine, objective):
     )
     facts = {one.id: {"energy_j": 5.0} for one in record.candidates}
     found = judge_scenario(with_facts(replace(record, candidates=(replace(liar, blocks=entries), mute, good)), facts))
-    assert found.choice is None or found.choice.backend == "good"
+    assert found.choice.backend == "good"
     assert {one.backend: one.outcome for one in found.candidates}["liar"] == "failed"
     assert {one.backend: one.outcome for one in found.candidates}["mute"] != "ok"
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("stamp", ["scheduled_ns", "started_ns"])
+def test_latencies_and_services_of_zero_never_win(scenario, engine, objective, stamp):
+    """An answer in the very nanosecond in which its request was due, or its call began."""
+    record = scenario({"instant": engine(1.0), "good": engine(3.0)})
+    record = replace(record, definition=dict(record.definition) | {"objective": objective})
+    instant, good = record.candidates
+    entries = tuple(
+        replace(entry, fetch=lambda entry=entry: replace(entry.block, done_ns=getattr(entry.block, stamp)))
+        for entry in instant.blocks
+    )
+    facts = {one.id: {"energy_j": 5.0} for one in record.candidates}
+    found = judge_scenario(with_facts(replace(record, candidates=(replace(instant, blocks=entries), good)), facts))
+    assert found.choice.backend == "good"
+    assert {one.backend: one.outcome for one in found.candidates}["instant"] != "ok"
+
+
+@pytest.mark.parametrize("nonsense", [0.0, -10.0])
+def test_one_block_without_energy_makes_no_round_thriftier(field, nonsense):
+    record = field("energy")
+    quick, small = record.candidates
+    first, *others = small.blocks
+    spoilt = [
+        replace(each, fetch=lambda each=each: replace(each.block, facts=each.block.facts | {"energy_j": nonsense}))
+        if each.position == first.position
+        else each
+        for each in (first, *others)
+    ]
+    (found,) = [
+        each
+        for each in judge_scenario(replace(record, candidates=(quick, replace(small, blocks=tuple(spoilt))))).candidates
+        if each.backend == "small"
+    ]
+    assert found.score is None
 
 
 @pytest.mark.parametrize(("objective", "figures"), [("p99", {"p99": "2ms"}), ("memory", {"memory": "100KiB"})])

@@ -33,6 +33,14 @@ def test_after_one_round_the_clearly_dearer_go(scenario, engine):
     assert "dearer than one/fp32/1x1 in one round" in found.eliminated["dearer/fp32/1x1"]
 
 
+def test_the_race_tells_to_whom_one_lost_and_who_missed_a_gate_lost_to_nobody(scenario, engine):
+    long = {"rounds": 0, "blocks": {"seconds": 16.0}}
+    field = {"quick": engine(2.0, **long), "slow": engine(3.5, **long), "late": engine(80.0, **long)}
+    standing = contenders(scenario(field))
+    assert standing.eliminated.keys() == {"slow/fp32/1x1", "late/fp32/1x1"}
+    assert standing.lost_to == {"slow/fp32/1x1": "quick/fp32/1x1"}
+
+
 def test_an_exhaustive_race_drops_those_alone_that_miss_a_gate(scenario, engine):
     field = {"one": engine(2.0), "slow": engine(4.0), "late": engine(15.0)}
     found = contenders(scenario(field), limit=1, exhaustive=True)

@@ -41,10 +41,10 @@ PRUNED = ({"variant": "prune:0.9+finetune"}, {})
     ("band", "of", "flags", "workload", "rows", "edges"),
     [
         pytest.param(sanity.ORT_OVER_TORCH, ({}, {"backend": "torch"}), VNNI, "ctr-dlrm", ROWS, (0.9, 2.0), id="ort"),
-        pytest.param(sanity.INT8_ENCODER, INT8, VNNI, ENCODER, ROWS, (None, 3.3), id="encoder"),
+        pytest.param(sanity.INT8_ENCODER, INT8, VNNI, ENCODER, ROWS, (1.5, 3.3), id="encoder"),
         pytest.param(sanity.INT8_FEW_ROWS, INT8, VNNI, "ctr-dlrm", FEW, (None, 5.0), id="few rows"),
         pytest.param(sanity.INT8_MANY_ROWS, INT8, VNNI, "ctr-dlrm", ROWS, (None, 20.0), id="many rows"),
-        pytest.param(sanity.INT8_AVX2, INT8, OLD, ENCODER, ROWS, (None, 1.6), id="AVX2 alone"),
+        pytest.param(sanity.INT8_AVX2, INT8, OLD, ENCODER, ROWS, (1.0, 1.6), id="AVX2 alone"),
         pytest.param(sanity.ZEROS, PRUNED, VNNI, "ctr-dlrm", ROWS, (0.85, 1.05), id="zeros"),
     ],
 )
@@ -81,6 +81,8 @@ def test_short_calls_are_given_the_usual_cause(scenario, engine):
 
 def test_an_unknown_cpu_is_held_to_the_widest_band(scenario, engine):
     assert found(scenario, pair(engine, 3.0, INT8), flags=()) == ()
+    assert found(scenario, pair(engine, 1.2, INT8), flags=(), workload=ENCODER) == ()
+    assert found(scenario, pair(engine, 1.2, INT8), flags=VNNI, workload=ENCODER) != ()
 
 
 def test_without_a_round_together_a_ratio_must_be_farther_outside(scenario, engine):
@@ -113,4 +115,4 @@ def test_suspicions_stand_in_the_json_by_the_flags_of_the_host_that_measured(sce
     (told,) = json.loads(json.dumps(to_json(old, verdicts(old, VNNI))))["scenarios"][0]["suspicions"]
     assert told["name"] == "int8-over-fp32"
     assert told["against"] == "onnxruntime/fp32/1x1"
-    assert told["low"] is None
+    assert told["low"] == 1.0

@@ -31,6 +31,10 @@ MEMORY_SHARE = 0.6
 """The share of the free memory that engines loaded together may take."""
 
 
+Bytes = tuple[int, int]
+"""In memory and on GPUs."""
+
+
 class Engines(dict[str, Engine]):
     """Engines that are loaded together, by name; `waiting` are those that the memory does not hold beside them."""
 
@@ -57,6 +61,7 @@ class Fleet:
         self._budget = budget
         self._reporter = reporter
         self._starts_s: dict[str, float] = {}
+        self._sizes: dict[str, Bytes] = {}
 
     def start_s(self, names: Iterable[str]) -> float:
         """How long bringing up this group takes, by what each of it took the last time."""
@@ -111,22 +116,35 @@ class Fleet:
 
     def _bring_up(self, waiting: list[str], engines: Engines) -> None:
         device = self._scenario.resources.device
-        free_bytes = host.available_memory_bytes() * MEMORY_SHARE
-        gpu_bytes = (gpu.least_memory_bytes(device) or math.inf) * MEMORY_SHARE
-        while waiting:
-            starting, waiting = waiting[:AT_ONCE], waiting[AT_ONCE:]
+        room = (
+            host.available_memory_bytes() * MEMORY_SHARE,
+            (gpu.least_memory_bytes(device) or math.inf) * MEMORY_SHARE,
+        )
+        while waiting and (starting := self._fitting(waiting, engines, room)):
+            waiting = waiting[len(starting) :]
             limit_s = min(START_LIMIT_S, max(LEAST_START_S, START_SHARE * self._budget.left))
             for name, engine in self._launched(starting, limit_s).items():
                 try:
                     engines[name] = engine.ready(limit_s)
-                    self._starts_s[name] = engine.loaded.ready_s
+                    self._starts_s[name], self._sizes[name] = engine.loaded.ready_s, _size(engine)
                     self._notebook.loaded(name, engine.loaded)
                 except StageFailed as failed:
                     remedy = "a larger `--budget` waits longer"
                     self._notebook.failed(name, blame_budget(failed, limit_s, START_LIMIT_S, "its start", remedy))
-            if _bytes(engines) > free_bytes or _gpu_bytes(engines) > gpu_bytes:
-                break
         engines.waiting = waiting
+
+    def _fitting(self, waiting: Sequence[str], engines: Engines, room: tuple[float, float]) -> list[str]:
+        """The next that start together, as far as all fit into the room by what each took the last time; the very first
+        starts in any case, and one that never started is taken to fit where there is room left."""
+        held, starting = [_size(engine) for engine in engines.values()], list[str]()
+        for name in waiting[:AT_ONCE]:
+            held.append(self._sizes.get(name, (1, 1)))
+            if len(held) > 1 and any(
+                sum(sizes) > limit for sizes, limit in zip(zip(*held, strict=True), room, strict=True)
+            ):
+                break
+            starting.append(name)
+        return starting
 
     def _launched(self, names: Iterable[str], limit_s: float) -> Engines:
         engines = Engines()
@@ -163,13 +181,9 @@ def order(question: Question, name: str, place: Path, log: Path) -> Order:
     )
 
 
-def _bytes(engines: Engines) -> int:
-    return sum(engine.loaded.memory_bytes for engine in engines.values())
-
-
-def _gpu_bytes(engines: Engines) -> int:
-    """What they hold on GPUs, as far as the driver tells."""
-    return sum(int(engine.loaded.details.get(gpu_memory.FACT, 0)) for engine in engines.values())
+def _size(engine: Engine) -> Bytes:
+    """What it holds in memory, and on GPUs as far as the driver tells."""
+    return engine.loaded.memory_bytes, int(engine.loaded.details.get(gpu_memory.FACT, 0))
 
 
 def log_path(logs: Path, scenario: str, candidate: str, stage: str) -> Path:

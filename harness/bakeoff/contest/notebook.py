@@ -18,12 +18,19 @@ from bakeoff.store.store import Store
 
 UNFINISHED = frozenset({"not-reached", "over-budget"})
 NO_TIME = "the budget or the rounds ended before its turn; `bakeoff run --resume latest --budget 3m` goes on"
+LOST_TO = "lost_to"
+"""Among the facts of a row: the candidate that was cheaper."""
 
 
 def passed(candidate: CandidateRecord, stage: str) -> bool:
     """Whether a candidate's last word on a stage is that it went well."""
     row = candidate.row(stage)
     return row is not None and row.outcome == OK
+
+
+def _lost_to(candidate: CandidateRecord) -> str | None:
+    """Who was cheaper, of a candidate that is out of the race for that."""
+    return candidate.failure.facts.get(LOST_TO) if candidate.failure is not None else None
 
 
 def _may_return(failure: LedgerRow) -> bool:
@@ -114,22 +121,20 @@ class Notebook:
         self.row(name, "load", seconds=loaded.startup_s, facts=facts)
         self.row(name, "verify", facts={"worst_error": loaded.worst_error})
 
-    def eliminated(self, reasons: Mapping[str, str]) -> None:
-        """Candidates that left the race, and on what evidence."""
+    def eliminated(self, reasons: Mapping[str, str], lost_to: Mapping[str, str]) -> None:
+        """Candidates that left the race, on what evidence, and to whom they lost where that is why."""
         for name, reason in reasons.items():
-            self.row(name, "race", "eliminated", reason)
+            facts = {LOST_TO: lost_to[name]} if name in lost_to else None
+            self.row(name, "race", "eliminated", reason, facts=facts)
 
-    def readmitted(self, lost_to: str, limit: int) -> list[str]:
-        """The nearest of those that lost the race, back in it once, since none that they lost to is left."""
-        judged = self.judged().candidates
-        back = [each.candidate for each in judged if each.outcome == "eliminated"]
-        back = [name for name in back if name in self._names and not self._came_back(name)][:limit]
-        for name in back:
-            self.row(name, "race", reason=lost_to)
-        return back
-
-    def _came_back(self, name: str) -> bool:
-        return any(row.stage == "race" and row.outcome == OK for row in self.candidate(name).ledger)
+    def readmitted(self) -> list[str]:
+        """Those that lost to one that dropped out since, back in the race: that there was a cheaper one is not so."""
+        records = {each.id: each for each in self.record().candidates}
+        lost = {name: other for name in self._names if (other := _lost_to(records[name])) is not None}
+        back = {name: other for name, other in lost.items() if other not in lost and records[other].failure is not None}
+        for name, other in back.items():
+            self.row(name, "race", reason=f"{other}, to which it lost, dropped out")
+        return list(back)
 
     def no_time(self, names: Iterable[str], stage: str) -> None:
         """Candidates whose turn did not come."""

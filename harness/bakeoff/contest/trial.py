@@ -194,9 +194,9 @@ class Trial:
 
     def _contenders(self) -> list[str]:
         standing = contenders(self.notebook.record(), self.limit, self.scenario.exhaustive)
-        self.notebook.eliminated(standing.eliminated)
+        self.notebook.eliminated(standing.eliminated, standing.lost_to)
         self.waiting = standing.waiting
-        if not standing.contenders and self.notebook.readmitted("those that it lost to dropped out", self.limit):
+        if self.notebook.readmitted():
             return self._contenders()
         return list(standing.contenders)
 

@@ -185,6 +185,7 @@ def _rounds(evidence: Evidence, scenario: Scenario) -> Gate | None:
         return None
     by_round = evidence.wall_s / (evidence.rounds + 1) if evidence.wall_s else scenario.traffic.duration_s
     if evidence.rounds >= FEWEST_ROUNDS:
-        return Gate("open", "serve", "undecided", "its blocks hold too few answers to say what it can carry", by_round)
+        reason = "too few answers, or no rate within the SLA by its service times, to say what it can carry"
+        return Gate("open", "serve", "undecided", reason, by_round)
     reason = f"measured in {complete} of the {FEWEST_ROUNDS} rounds that a comparison takes"
     return Gate("open", "serve", "undecided", reason, (FEWEST_ROUNDS - complete) * by_round)

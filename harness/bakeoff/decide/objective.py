@@ -70,7 +70,8 @@ def _each(by_round: ByRound, figure: Callable[[Sequence[Block]], float | None]) 
 
 
 def _joules_per_million(blocks: Sequence[Block]) -> float | None:
-    """Of the whole machine, for a million items of answered requests."""
+    """Of the whole machine, for a million items of answered requests; None where a counter told nonsense."""
     read = [block for block in blocks if isinstance(block.facts.get("energy_j"), int | float)]
+    joules = [float(block.facts["energy_j"]) for block in read]
     items = sum(int(block.items[stamps.answered(block)].sum()) for block in read)
-    return MILLION * sum(float(block.facts["energy_j"]) for block in read) / items if items else None
+    return MILLION * sum(joules) / items if items and min(joules) > 0.0 else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bakeoff.decide.compare import ERROR, NO_BOUNDS, Bounds, Field
 from bakeoff.decide.evidence import Evidence, cpus_held
@@ -54,11 +54,13 @@ class Runner:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Ids that stay in the rounds, the cheapest first, why the newly dropped ones go, and who waits for a turn."""
+    """Ids that stay in the rounds, the cheapest first, why the newly dropped ones go, who waits for a turn, and to whom
+    those lost that go because another has less."""
 
     contenders: tuple[str, ...]
     eliminated: Mapping[str, str] = field(default_factory=dict)
     waiting: tuple[str, ...] = ()
+    lost_to: Mapping[str, str] = field(default_factory=dict)
 
 
 def contenders(record: ScenarioRecord, limit: int = MOST_CONTENDERS, exhaustive: bool = False) -> Standing:
@@ -77,7 +79,7 @@ def contenders(record: ScenarioRecord, limit: int = MOST_CONTENDERS, exhaustive:
     if exhaustive:
         return Standing(tuple(one.id for one in sorted(runners, key=lambda one: one.cheapness)), hopeless)
     standing = narrow(runners, limit, WORDS[scenario.objective].more)
-    return Standing(standing.contenders, hopeless | dict(standing.eliminated), standing.waiting)
+    return replace(standing, eliminated=hopeless | dict(standing.eliminated))
 
 
 def narrow(runners: Sequence[Runner], limit: int = MOST_CONTENDERS, more: str = "dearer") -> Standing:
@@ -87,19 +89,19 @@ def narrow(runners: Sequence[Runner], limit: int = MOST_CONTENDERS, more: str = 
     """
     alive = sorted(runners, key=lambda one: one.cheapness)
     leader = next((one for one in alive if one.judged and one.promising and one.cheapness[0] < math.inf), None)
-    eliminated = {}
+    eliminated, lost_to = {}, {}
     if leader is not None:
         costs = _field(alive)
         for one in alive:
             reason = None if one.protected or one is leader else _too_dear(one, leader, costs, more)
             if reason:
-                eliminated[one.id] = reason
+                eliminated[one.id], lost_to[one.id] = reason, leader.id
     rest = [one for one in alive if one.id not in eliminated]
     turns = sorted(rest, key=lambda one: (one is not leader, len(one.rounds) >= FEWEST_ROUNDS, one.cheapness))
     turn = {one.id for place, one in enumerate(turns) if place < limit or one.protected}
     playing = [one for one in rest if one.id in turn]
     waiting = tuple(one.id for one in rest if one not in playing)
-    return Standing(tuple(one.id for one in playing), eliminated, waiting)
+    return Standing(tuple(one.id for one in playing), eliminated, waiting, lost_to)
 
 
 def is_provisional(record: ScenarioRecord) -> bool:

@@ -144,7 +144,10 @@ class Incumbent(Part):
         default=None, min_length=1, max_length=200, description="What production runs, in the shop's own words."
     )
     qps: float | None = Field(
-        default=None, gt=0, le=1e6, description="Requests per second that one replica of production carries."
+        default=None,
+        gt=0,
+        le=1e6,
+        description="Requests per second that one replica of production can carry within the SLA.",
     )
     cpus: int | None = Field(
         default=None, gt=0, le=4096, examples=[2], description="Cores of one replica of production."
