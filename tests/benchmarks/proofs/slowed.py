@@ -34,8 +34,8 @@ class Slowed(Backend):
 
 
 class SlowedSession(Session):
-    """It looks at the clock until the time is over: work that fills caches, such as hashes, makes the engine's own next
-    call slower, too (20 % of them: 22 to 24 % in all)."""
+    """It looks at the clock until the time is over: work that fills caches, such as hashes, would make the engine's own
+    next call slower, too."""
 
     def __init__(self, engine: Session, share: float, least_s: float) -> None:
         self._engine, self._share, self._least_ns = engine, share, 1e9 * least_s
