@@ -252,7 +252,7 @@ def test_a_winner_is_deployed_and_measured_there(kept, tmp_path, monkeypatch):
     """Its own process is simulated here; the server is real, and what is measured before it."""
     monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
     (tmp_path / "most.yaml").write_text(
-        f"workload: {fleet.model(tmp_path)}\n"
+        f"workload: {fleet.model(tmp_path, width=768)}\n"
         f"traffic: {{kind: server, qps: 100, batch_size: {ITEMS}, duration: 200ms}}\n"
         "sla: {p50: 100ms, error_rate: 50%}\n"
         "resources: {cpus: 1}\n"
