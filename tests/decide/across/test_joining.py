@@ -148,6 +148,12 @@ def test_what_failed_its_gates_is_never_the_cheapest(hosts, engine):
     assert "Undecided on gpu, and maybe cheaper: lossy/int8-dynamic/1x1." in joined.notes
 
 
+def test_a_host_that_has_not_settled_who_is_best_says_so(hosts, engine):
+    joined = the_one(hosts(cpu={"one": engine(2.0, noise=0.03), "two": engine(2.0, noise=0.03)}))
+    assert any(note.startswith("EPYC: ") and "leads, but may be" in note for note in joined.notes)
+    assert not any(note.startswith("gpu: ") for note in joined.notes)
+
+
 def test_whole_replicas_may_turn_the_order_round(hosts):
     """One GPU takes 20,000 a second, and the shop has 6,000."""
     joined = the_one(hosts())

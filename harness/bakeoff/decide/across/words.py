@@ -68,7 +68,8 @@ def notes(
     sides: Sequence[Side], best: Side | None, accepted: Sequence[Row], unmeasured: Sequence[Row]
 ) -> tuple[str, ...]:
     """What to know beside the headline."""
-    found = [f"{each.host.name}: {each.verdict.headline}" for each in sides if not each.court.accepted]
+    unsettled = [each for each in sides if not each.court.accepted or each.verdict.verdict == "INSUFFICIENT"]
+    found = [f"{each.host.name}: {each.verdict.headline}" for each in unsettled]
     found += [_maybe(each, best) for each in sides]
     found += [_yearly(accepted) if best else ""]
     if any(each.verdict.provisional for each in sides):
