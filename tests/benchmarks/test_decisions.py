@@ -212,7 +212,7 @@ def test_a_race_and_another_hour_are_run_where_the_store_has_them_not(tiny_prepa
     shutil.copy(given.store / "race-0.db", given.store / "exhaustive-0.db")
     raced = race.race(given)
     assert raced.figures["choice_0"] == raced.figures["best_0"] == "onnxruntime/fp32/1x1"
-    assert raced.measured.startswith("1 of 1 (largest regret 0.0%")
+    assert raced.measured.startswith("1 of 1 (the best itself in 1, largest regret 0.0%)")
     assert not raced.held, "one candidate, and no time saved"
     assert given.kept("race-0").record().scenarios[0].definition["seed"] == 7
     assert " of 1 over 0.0 h" in hours.hours(given).measured

@@ -47,6 +47,7 @@ def race(asked: Asked) -> Proof:
     """The regrets of all seeds, and the median share of the time."""
     found = list(pairs(asked))
     agreeing = sum(pair.regret.value <= LIKE for pair in found)
+    same = sum(pair.regret.best == pair.choice for pair in found)
     share = statistics.median(pair.share for pair in found)
     candidates = min(pair.candidates for pair in found)
     worst = max((pair.regret for pair in found), key=lambda each: each.value)
@@ -55,8 +56,8 @@ def race(asked: Asked) -> Proof:
         f"the race's choice among {candidates} candidates, by the rounds of {_judges(asked)}",
         f"at most {LIKE:.0%} regret in {asked.seeds} of {asked.seeds} seeds, in {SHARE:.0%} of the time (median), at"
         f" least {FEWEST_CANDIDATES} candidates",
-        f"{agreeing} of {len(found)} ({_worst(worst)}); {share:.0%} of the time ({fast:.1f} of {slow:.1f} minutes"
-        f" that {MOST_ROUNDS} rounds of all take)",
+        f"{agreeing} of {len(found)} (the best itself in {same}, {_worst(worst)}); {share:.0%} of the time ({fast:.1f}"
+        f" of {slow:.1f} minutes that {MOST_ROUNDS} rounds of all take)",
         agreeing == len(found) and share <= SHARE and candidates >= FEWEST_CANDIDATES,
         {f"{name}_{seed}": getattr(pair, name) for seed, pair in enumerate(found) for name in ("choice", "share")}
         | {f"regret_{seed}": pair.regret.value for seed, pair in enumerate(found)}
@@ -116,4 +117,5 @@ def able(record: ScenarioRecord) -> int:
 def _worst(found: Regret) -> str:
     if found.why:
         return f"the worst: {found.why}"
-    return f"largest regret {found.value:.1%}, {found.low:.1%} to {found.high:.1%}"
+    span = f", {found.low:.1%} to {found.high:.1%}" if found.high else ""
+    return f"largest regret {found.value:.1%}{span}"
