@@ -1,7 +1,7 @@
 """Whether a simulated fleet waits as a real engine does: open-loop runs of one and of two instances beside it.
 
     python tests/benchmarks/fleet.py [--engine onnxruntime] [--instances 1 2] [--width 768] [--loads 0.3 0.5 0.7 0.8]
-                                     [--seconds 10] [--blocks 4] [--into docs/decision.md]
+                                     [--seconds 20] [--blocks 4] [--into docs/decision.md]
 
 A small model is made, and served as a run would serve it. Blocks at half of what its lanes can carry give the service
 times and the pipe's cost, as `bakeoff plan` reads them; then the percentiles of other blocks at each load stand beside
@@ -170,7 +170,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--loads", type=float, nargs="+", default=[0.3, 0.5, 0.7, 0.8], help="shares of the lanes' time"
     )
-    parser.add_argument("--seconds", type=float, default=10.0, help="of a block")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of a block")
     parser.add_argument("--blocks", type=int, default=4, help="at each load")
     parser.add_argument("--into", type=Path, metavar="FILE", help="put the table into this Markdown file")
     asked = parser.parse_args(words)
