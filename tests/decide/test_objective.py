@@ -116,23 +116,31 @@ def test_latencies_and_services_of_zero_never_win(scenario, engine, objective, s
     assert {one.backend: one.outcome for one in found.candidates}["instant"] != "ok"
 
 
+@pytest.fixture
+def spoilt(field):
+    """How `small` is judged where those of its blocks that `which` picks took an energy of `nonsense`."""
+
+    def judged(which, nonsense):
+        record = field("energy")
+        quick, small = record.candidates
+        blocks = tuple(
+            replace(each, fetch=lambda each=each: replace(each.block, facts=each.block.facts | {"energy_j": nonsense}))
+            if which(each)
+            else each
+            for each in small.blocks
+        )
+        found = judge_scenario(replace(record, candidates=(quick, replace(small, blocks=blocks))))
+        return next(each for each in found.candidates if each.backend == "small")
+
+    return judged
+
+
 @pytest.mark.parametrize("nonsense", [0.0, -10.0])
-def test_one_block_without_energy_makes_no_round_thriftier(field, nonsense):
-    record = field("energy")
-    quick, small = record.candidates
-    first, *others = small.blocks
-    spoilt = [
-        replace(each, fetch=lambda each=each: replace(each.block, facts=each.block.facts | {"energy_j": nonsense}))
-        if each.position == first.position
-        else each
-        for each in (first, *others)
-    ]
-    (found,) = [
-        each
-        for each in judge_scenario(replace(record, candidates=(quick, replace(small, blocks=tuple(spoilt))))).candidates
-        if each.backend == "small"
-    ]
-    assert found.score is None
+def test_one_block_without_energy_makes_no_round_thriftier(spoilt, nonsense):
+    assert spoilt(lambda entry: entry.position == 0, nonsense).score is None
+    often = spoilt(lambda entry: entry.round > 2, nonsense)
+    assert often.outcome == "undecided"
+    assert often.reason.startswith("its energy could be told in 2 of ")
 
 
 @pytest.mark.parametrize(("objective", "figures"), [("p99", {"p99": "2ms"}), ("memory", {"memory": "100KiB"})])

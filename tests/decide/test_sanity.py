@@ -91,6 +91,14 @@ def test_without_a_round_together_a_ratio_must_be_farther_outside(scenario, engi
     assert len(found(scenario, pair(engine, 2.3, of, rounds=0))) == 1
 
 
+@pytest.mark.parametrize("precision", ["int8-weight-only", "int8-mixed"])
+def test_what_does_not_compute_in_int8_throughout_owes_no_gain(scenario, engine, precision):
+    of = ({"precision": precision}, {})
+    assert found(scenario, pair(engine, 0.9, of), flags=VNNI, workload=ENCODER) == ()
+    (one,) = found(scenario, pair(engine, 3.6, of), flags=VNNI, workload=ENCODER)
+    assert (one.low, one.high) == (None, 3.3)
+
+
 @pytest.mark.parametrize("other", [{"backend": "openvino"}, {"variant": "distill:0.5"}, {"precision": "bf16"}])
 def test_what_may_well_be_faster_is_held_to_no_band(scenario, engine, other):
     assert found(scenario, pair(engine, 8.0, (other, {}))) == ()

@@ -226,6 +226,12 @@ def test_what_lost_its_pin_since_the_last_such_night_is_told_once(shop, quick):
     assert not any("is not any more" in line for line in api.check().plan)
 
 
+def test_who_shares_a_store_is_not_told_what_others_do_not_check(shop, quick):
+    api.check()
+    shop.edit(lambda values: values["candidates"][0].update(GONE))
+    assert not any("is not any more" in line for line in api.check().plan)
+
+
 def test_each_answer_holds_the_versions_that_it_ran_on(shop, quick):
     (answer,) = api.check().answers
     assert answer.versions["onnxruntime"] == version("onnxruntime")

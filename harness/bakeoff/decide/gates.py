@@ -9,7 +9,7 @@ from typing import Literal
 
 from bakeoff.decide.evidence import Evidence, has_cost
 from bakeoff.decide.features import lacking
-from bakeoff.decide.objective import MISSING
+from bakeoff.decide.objective import MISSING, WORDS
 from bakeoff.decide.quality import allowed_loss, judge, worst_loss
 from bakeoff.scenario import Floor, Scenario
 from bakeoff.scenario.environment import APART
@@ -186,6 +186,8 @@ def _rounds(evidence: Evidence, scenario: Scenario) -> Gate | None:
     by_round = evidence.wall_s / (evidence.rounds + 1) if evidence.wall_s else scenario.traffic.duration_s
     if evidence.rounds >= FEWEST_ROUNDS:
         reason = "too few answers, or no rate within the SLA by its service times, to say what it can carry"
+        if len(evidence.round_costs) >= FEWEST_ROUNDS:
+            reason = f"its {WORDS[scenario.objective].noun} could be told in {complete} of {evidence.rounds} rounds"
         return Gate("open", "serve", "undecided", reason, by_round)
     reason = f"measured in {complete} of the {FEWEST_ROUNDS} rounds that a comparison takes"
     return Gate("open", "serve", "undecided", reason, (FEWEST_ROUNDS - complete) * by_round)

@@ -23,6 +23,8 @@ OVERHEAD_MS = 1.0
 FEW_ROWS = 16
 ENCODERS = frozenset({"feed-sasrec", "product-category", "search-biencoder"})
 """The built-in workloads that are transformers; all others, and models that nobody knows, count as MLPs."""
+INT8_THROUGHOUT = frozenset({"int8-dynamic", "int8-static"})
+"""The kinds of int8 that compute in it: of others, all or some layers compute in fp32, so no gain is due."""
 ZEROING = frozenset({"prune", "prune-sensitive", "prune-2of4", "finetune"})
 """Techniques that put zeros into a model and leave its shape: nothing here skips them."""
 
@@ -90,7 +92,8 @@ def _bands(candidate: Candidate, court: Court, cpu_flags: Collection[str]) -> It
     if engine == "onnxruntime" and precision == FP32:
         yield ORT_OVER_TORCH, replace(candidate, backend="torch")
     if precision.startswith("int8"):
-        yield _int8(court, cpu_flags), replace(candidate, precision=FP32)
+        band = _int8(court, cpu_flags)
+        yield band if precision in INT8_THROUGHOUT else replace(band, low=None), replace(candidate, precision=FP32)
     if _only_zeros(candidate.variant):
         yield ZEROS, replace(candidate, variant=BASE)
 

@@ -54,7 +54,7 @@ def check(
             store.add_session(taken[0], kept.session_record(known.scenario, known.candidate, session))
 
         night = Night(cases, budget, keep, reporter)
-        plan = (*night.plan(), *_unpinned(store, command, cases))
+        plan = (*night.plan(), *_unpinned(store, command, baseline, cases))
         taken.append(store.begin_night(command, baseline.digests, host.versions(), host.facts(), plan))
         for line in plan:
             reporter.stage(line)
@@ -71,10 +71,10 @@ def check(
         return kept.night(store.load_night(taken[0]))
 
 
-def _unpinned(store: Nights, command: str, cases: Sequence[Case]) -> list[str]:
-    """What the last night of the same command checked, and this one has no baseline for: who deletes a pin is told it
-    once."""
-    last = store.latest_of(command)
+def _unpinned(store: Nights, command: str, baseline: Baseline, cases: Sequence[Case]) -> list[str]:
+    """What the last night of the same command and pins checked, and this one has no baseline for: who deletes a pin is
+    told it once."""
+    last = store.latest_of(command, baseline.digests)
     if last is None:
         return []
     names = {case.name for case in cases}

@@ -109,11 +109,13 @@ class Nights(Opened):
         found = self._read(select(tables.nights.c.night).order_by(tables.nights.c.number.desc()))
         return tuple(row.night for row in found)
 
-    def latest_of(self, command: str) -> str | None:
-        """The id of the latest night of a command that ended by itself; None where there is none."""
+    def latest_of(self, command: str, pins: Mapping[str, str]) -> str | None:
+        """The id of the latest night that ended by itself, of a command, with one of these pins or more: others that
+        share the store have pins of their own. None where there is none."""
         n = tables.nights.c
-        asked = select(n.night).where(n.command == text(command), n.status == "finished")
-        return next((row.night for row in self._read(asked.order_by(n.number.desc()).limit(1))), None)
+        asked = select(n.night, n.pins).where(n.command == text(command), n.status == "finished")
+        found = self._read(asked.order_by(n.number.desc()))
+        return next((row.night for row in found if row.pins.items() & pins.items()), None)
 
     def load_night(self, night: str) -> NightRecord:
         """A night's record; raises UserError where there is no such night."""

@@ -1,6 +1,7 @@
 """The nights as one series a benchmark: medians, pins chained, and what else changed."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -107,6 +108,8 @@ def test_what_a_candidate_in_an_environment_of_its_own_runs_on_is_told_and_not_w
     ]
     killed = past_night(3, [0.0], packages={"onnxruntime": "9.8", "bakeoff": "0.2"})
     assert series([*nights, killed]).points[-1].versions == ("onnxruntime 9.9 → 9.8",), "it has no answer to tell"
+    within = series([*nights[:2], killed, replace(nights[2], night="n4")])
+    assert within.points[-1].versions == ("onnxruntime 1.31 → 1.20",), "since the last that tells"
 
 
 def test_nights_against_stored_figures_are_left_out():

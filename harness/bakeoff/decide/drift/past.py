@@ -137,15 +137,21 @@ def _beside_stored(night: PastNight) -> list[Benchmark]:
 
 
 def _points(told: Sequence[tuple[PastNight, Answer | None]], metric: str, of: Benchmark) -> Iterator[Point]:
-    """Where a pin comes back, as with two branches checked in turn, it lies where it lay."""
+    """Where a pin comes back, as with two branches checked in turn, it lies where it lay.
+
+    What changed is what the benchmark ran on since the last night that tells; beside a night that does not, what was
+    installed where it was checked.
+    """
     lies: dict[str, float] = {}
     before: list[Point] = []
-    earlier: tuple[PastNight, Answer | None] | None = None
+    packages: Mapping[str, str] | None = None
+    ran_on: Mapping[str, str] | None = None
     for night, said in told:
         values, pin = night.values[of], _pin(night, of)
-        versions = [] if earlier is None else _changed(earlier, (night, said))
-        versions.sort(key=lambda version: version.split()[0] not in of[1])
-        earlier = night, said
+        versions = _versions(night, said)
+        changed = _changed(ran_on, versions) if ran_on and versions else _changed(packages, night.packages)
+        changed.sort(key=lambda change: change.split()[0] not in of[1])
+        packages, ran_on = night.packages, versions or ran_on
         value = median(values)
         joined = 0
         if pin not in lies:
@@ -160,7 +166,7 @@ def _points(told: Sequence[tuple[PastNight, Answer | None]], metric: str, of: Be
             pin=pin,
             repinned=bool(before) and before[-1].pin != pin,
             joined=joined,
-            versions=tuple(versions),
+            versions=tuple(changed),
         )
         before.append(point if said is None else _judged(point, said, metric))
         yield before[-1]
@@ -195,17 +201,15 @@ def _last_levels(points: Sequence[Point]) -> list[float]:
     return levels
 
 
-def _changed(before: tuple[PastNight, Answer | None], now: tuple[PastNight, Answer | None]) -> list[str]:
-    """What else the benchmark ran on, and another bakeoff; where one of the nights does not tell what that was, what
-    else was installed where it was checked."""
-    old, new = (_versions(*each) for each in (before, now))
-    if old is None or new is None:
-        old, new = before[0].packages, now[0].packages
+def _changed(old: Mapping[str, str] | None, new: Mapping[str, str]) -> list[str]:
+    if old is None:
+        return []
     names = (name for name in sorted({*old, *new}) if old.get(name) != new.get(name))
     return [f"{name} {old.get(name, 'none')} → {new.get(name, 'none')}" for name in names]
 
 
 def _versions(night: PastNight, said: Answer | None) -> Mapping[str, str] | None:
+    """What the benchmark itself ran on, and the bakeoff that ran it; None where the night ended before it told."""
     if said is None or not said.versions:
         return None
     return {**said.versions, **{name: each for name, each in night.packages.items() if name == "bakeoff"}}
