@@ -1,14 +1,14 @@
 """Whether a simulated fleet waits as a real engine does: open-loop runs of one and of two instances beside it.
 
     python tests/benchmarks/fleet.py [--engine onnxruntime] [--instances 1 2] [--width 768] [--loads 0.3 0.5 0.7 0.8]
-                                     [--seconds 20] [--blocks 4] [--into docs/decision.md]
+                                     [--seconds 10] [--blocks 8] [--into docs/decision.md]
 
 A small model is made, and served as a run would serve it. Blocks at half of what its lanes can carry give the service
-times and the pipe's cost, as `bakeoff plan` reads them; then the percentiles of other blocks at each load stand beside
-those that are simulated for that rate. A block in which the load came late is played again, twice at most; how many
-stayed late is told. It wants a machine that does nothing else, with a CPU for each instance and one for the load
-generator; where they share one, calls must be long beside what a request costs the generator (`--width 2048`: some ten
-milliseconds). `--into` puts the table between the marks of a Markdown file.
+times and the pipe's cost, as `bakeoff plan` reads them; the percentiles of other blocks, one at each load after each of
+those, stand beside what is simulated for that rate. A block in which the load came late is played again, twice at most;
+how many stayed late is told. It wants a machine that does nothing else, with a CPU for each instance and one for the
+load generator; where they share one, calls must be long beside what a request costs the generator (`--width 2048`: some
+ten milliseconds). `--into` puts the table between the marks of a Markdown file.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def question(path: Path, engine: str, instances: int) -> Scenario:
 
 
 def rows(asked: argparse.Namespace, instances: int) -> Iterator[Row]:
-    """A row for each load on so many instances, when it is there."""
+    """A row for each load on so many instances: blocks at all loads take turns, for a machine is not as quick later."""
     with tempfile.TemporaryDirectory(prefix="bakeoff-fleet-") as place:
         folder = Path(place)
         scenario = question(model(folder, asked.width), asked.engine, instances)
@@ -124,17 +124,21 @@ def rows(asked: argparse.Namespace, instances: int) -> Iterator[Row]:
                         break
                 return block
 
-            reference = [play(REFERENCE_LOAD, seed) for seed in range(asked.blocks)]
+            reference: list[Block] = []
+            measured: dict[float, list[Block]] = {load: [] for load in asked.loads}
+            for seed in range(asked.blocks):
+                reference.append(play(REFERENCE_LOAD, seed))
+                for load, blocks in measured.items():
+                    blocks.append(play(load, asked.blocks + seed))
             replica = read(reference, candidate.setting, instances)
             if scenario.sla is None:
                 raise ValueError("the question has an sla")
             fleet = Fleet(replica, Pattern(), "random", scenario.sla)
-            for load in asked.loads:
-                measured = [play(load, asked.blocks + seed) for seed in range(asked.blocks)]
-                played = [stamps.latency_ms(block) for block in measured]
+            for load, blocks in measured.items():
+                played = [stamps.latency_ms(block) for block in blocks]
                 qps = load * instances / busy_s
                 p50_ms, p99 = float(np.median(stamps.joined(played))), percentile_ms(played, 99.0)
-                stayed = sum(map(late, [*reference, *measured]))
+                stayed = sum(map(late, [*reference, *blocks]))
                 yield Row(instances, load, qps, p50_ms, p99, fleet.at(1, qps), stayed)
 
 
@@ -162,7 +166,7 @@ def line(engine: str, row: Row, command: str) -> str:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Print each row when it is there."""
+    """Print the rows of each number of instances when they are there."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", default="onnxruntime", help="a backend that takes ONNX and offers one thread each")
     parser.add_argument("--instances", type=int, nargs="+", default=[1, 2])
@@ -170,8 +174,8 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--loads", type=float, nargs="+", default=[0.3, 0.5, 0.7, 0.8], help="shares of the lanes' time"
     )
-    parser.add_argument("--seconds", type=float, default=20.0, help="of a block")
-    parser.add_argument("--blocks", type=int, default=4, help="at each load")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of a block")
+    parser.add_argument("--blocks", type=int, default=8, help="at each load")
     parser.add_argument("--into", type=Path, metavar="FILE", help="put the table into this Markdown file")
     asked = parser.parse_args(words)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH", "")]))
