@@ -3,12 +3,12 @@
     python tests/benchmarks/fleet.py [--engine onnxruntime] [--instances 1 2] [--width 768] [--loads 0.3 0.5 0.7 0.8]
                                      [--seconds 10] [--blocks 8] [--into docs/decision.md]
 
-A small model is made, and served as a run would serve it. Blocks at half of what its lanes can carry give the service
-times and the pipe's cost, as `bakeoff plan` reads them; the percentiles of other blocks, one at each load after each of
-those, stand beside what is simulated for that rate. A block in which the load came late is played again, twice at most;
-how many stayed late is told. It wants a machine that does nothing else, with a CPU for each instance and one for the
-load generator; where they share one, calls must be long beside what a request costs the generator (`--width 2048`: some
-ten milliseconds). `--into` puts the table between the marks of a Markdown file.
+A small model is made, and served as a run would serve it. Blocks at half of what its lanes can carry and the sprints
+beside them give the service times and the pipe's cost, as `bakeoff plan` reads them; the percentiles of other blocks,
+one at each load after each of those, stand beside what is simulated for that rate. A block in which the load came late
+is played again, twice at most; how many stayed late is told. It wants a machine that does nothing else, with a CPU for
+each instance and one for the load generator; where they share one, calls must be long beside what a request costs the
+generator (`--width 2048`: some ten milliseconds). `--into` puts the table between the marks of a Markdown file.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from onnx import TensorProto, helper, numpy_helper
 from proofs import shop
 
 from bakeoff.contest.contest import ask
+from bakeoff.contest.load import OpenLoop, beside
 from bakeoff.decide import stamps
 from bakeoff.decide.fleet.simulation import Fleet, Served
 from bakeoff.decide.noise import worth_again
@@ -35,7 +36,7 @@ from bakeoff.decide.replica import read
 from bakeoff.decide.sla import Percentile, percentile_ms
 from bakeoff.measure.block import Block
 from bakeoff.measure.engine_room import Engine
-from bakeoff.measure.traffic import Pattern, arrivals
+from bakeoff.measure.traffic import Pattern
 from bakeoff.scenario import Scenario, from_dict
 
 HERE = Path(__file__).resolve().parent
@@ -113,33 +114,35 @@ def rows(asked: argparse.Namespace, instances: int) -> Iterator[Row]:
         with Engine.start(shop.order(posed, candidate.id, folder), START_S) as started:
             busy_s = float(stamps.service_s(started.closed(CLOSED_S)).mean())
 
+            def load(share: float) -> OpenLoop:
+                return OpenLoop(Pattern(), share * instances / busy_s, asked.seconds, GRACE_S)
+
             def late(block: Block) -> bool:
                 return worth_again(block, LIMIT_CALLS * busy_s * 1e3)
 
-            def play(load: float, seed: int) -> Block:
-                qps = load * instances / busy_s
+            def play(share: float, seed: int) -> Block:
                 for _ in range(TRIES):
-                    block = started.open(arrivals(Pattern(), qps, asked.seconds, seed), GRACE_S, seed, offered_qps=qps)
+                    block = load(share).play(started, seed)
                     if not late(block):
                         break
                 return block
 
+            sprints = beside(load(REFERENCE_LOAD), scenario, candidate)
             reference: list[Block] = []
-            measured: dict[float, list[Block]] = {load: [] for load in asked.loads}
+            measured: dict[float, list[Block]] = {share: [] for share in asked.loads}
             for seed in range(asked.blocks):
-                reference.append(play(REFERENCE_LOAD, seed))
-                for load, blocks in measured.items():
-                    blocks.append(play(load, asked.blocks + seed))
+                reference += [play(REFERENCE_LOAD, seed), *(sprint.play(started, seed) for sprint in sprints)]
+                for share, blocks in measured.items():
+                    blocks.append(play(share, asked.blocks + seed))
             replica = read(reference, candidate.setting, instances)
             if scenario.sla is None:
                 raise ValueError("the question has an sla")
             fleet = Fleet(replica, Pattern(), "random", scenario.sla)
-            for load, blocks in measured.items():
-                played = [stamps.latency_ms(block) for block in blocks]
-                qps = load * instances / busy_s
+            for share, blocks in measured.items():
+                played, qps = [stamps.latency_ms(block) for block in blocks], load(share).qps
                 p50_ms, p99 = float(np.median(stamps.joined(played))), percentile_ms(played, 99.0)
                 stayed = sum(map(late, [*reference, *blocks]))
-                yield Row(instances, load, qps, p50_ms, p99, fleet.at(1, qps), stayed)
+                yield Row(instances, share, qps, p50_ms, p99, fleet.at(1, qps), stayed)
 
 
 def line(engine: str, row: Row, command: str) -> str:
