@@ -2,8 +2,9 @@
 
 A round's log cost is the candidate's own, what all have in common that round, and noise of its own: normal,
 heavy-tailed (Student's t with three degrees of freedom), wandering slowly from round to round, or six times as large
-for some as for the others. A screen has half as much noise again, and what its group of three had in common. Seconds
-are those of a run without a budget, with blocks of four seconds.
+for some as for the others. A screen has half as much noise again, or as much as is asked for where it is one short
+block on a restless machine, whose CPU time is then no better; and what its group of three had in common. Seconds are
+those of a run without a budget, with blocks of four seconds.
 """
 
 import math
@@ -38,7 +39,7 @@ class Ended:
 class Candidates:
     """`true` log costs, the best of them 0; which of them miss a gate; and how noisy a round is."""
 
-    def __init__(self, seed, kind=None, count=None, noise=None):
+    def __init__(self, seed, kind=None, count=None, noise=None, screen_noise=None):
         self.dice = np.random.default_rng(seed)
         self.kind = kind or KINDS[seed % len(KINDS)]
         count = count or int(self.dice.integers(8, 41))
@@ -48,6 +49,7 @@ class Candidates:
         true[: len(near)] = near
         self.true = true
         self.noise = noise or float(self.dice.uniform(0.005, 0.03))
+        self.screen_noise = screen_noise
         self.fails = np.full(count, True) if self.kind == "infeasible" else self.dice.random(count) < 0.15
         if self.kind != "infeasible":
             self.fails[: len(near)] = False
@@ -63,11 +65,14 @@ class Candidates:
     def screens(self):
         """Each candidate's screen."""
         groups = np.repeat(self.dice.normal(0.0, SHARED_NOISE, len(self.true) // GROUP + 1), GROUP)
-        return np.exp(self.true + groups[: len(self.true)] + self.dice.normal(0.0, 1.5 * self.noise, len(self.true)))
+        own = self.dice.normal(0.0, self.screen_noise or 1.5 * self.noise, len(self.true))
+        return np.exp(self.true + groups[: len(self.true)] + own)
 
     def cpu_ms(self):
-        """CPU time of a request, which is steadier."""
-        return np.exp(self.true + self.dice.normal(0.0, self.noise / 2, len(self.true)))
+        """CPU time of a request, which is steadier; None where it is not."""
+        if self.screen_noise:
+            return [None] * len(self.true)
+        return np.exp(self.true + self.dice.normal(0.0, self.noise / 2, len(self.true))).tolist()
 
     def play(self):
         """A round, of all."""
@@ -88,13 +93,19 @@ def race(field, matters=0.02, exhaustive=False):
     seconds = len(field.true) * (START_S + BLOCK_S)
     alive = [i for i in range(len(field.true)) if not field.fails[i]]
     ended = ("INFEASIBLE", None, (), 0.0) if not alive else ("INSUFFICIENT", None, tuple(alive), math.inf)
+    lost = {}
+
+    def runner(i):
+        return Runner(f"{i}", float(screens[i]), rounds[i], cpu_ms[i])
+
     for number in range(1, MOST_ROUNDS + 1):
-        if not exhaustive:
-            standing = narrow([Runner(f"{i}", float(screens[i]), rounds[i], float(cpu_ms[i])) for i in alive])
-            alive = [i for i in alive if f"{i}" not in standing.eliminated]
-            playing = [int(each) for each in standing.contenders]
-        else:
-            playing = alive
+        playing, looking = alive, not exhaustive
+        while looking:
+            standing = narrow(list(map(runner, alive)), losers=[(runner(i), other) for i, other in lost.items()])
+            lost |= {int(name): other for name, other in standing.lost_to.items()}
+            lost = {i: other for i, other in lost.items() if f"{i}" not in standing.back}
+            alive = [i for i in alive if i not in lost] + list(map(int, standing.back))
+            playing, looking = list(map(int, standing.contenders)), bool(standing.back)
         if not alive:
             break
         costs = field.play()
@@ -122,5 +133,12 @@ def judged(rounds, alive, matters, error):
     equals = field.may_be_best(names)
     open_ = [i for i in alive if f"{i}" not in names]
     claimed = field.regret(leader, names)
+
+    def may_be_cheaper(i):
+        loss = Field({leader: rounds[int(leader)], f"{i}": rounds[i]}, error).dearer(f"{i}", leader)
+        return loss is None or loss.low <= -matters
+
     verdict = named(len(equals) + len(open_), claimed, matters)
+    if any(map(may_be_cheaper, open_)):
+        verdict = "INSUFFICIENT"
     return verdict, int(leader), (*map(int, equals), *open_), math.inf if claimed is None else claimed

@@ -91,12 +91,21 @@ def test_who_lost_comes_back_when_that_one_drops_out_and_not_before(pages):
     notebook, int8, fp32 = pages
     here = notebook({"avx2"})
     here.eliminated({int8: f"dearer than {fp32}"}, {int8: fp32})
-    assert here.readmitted() == []
+    assert here.readmitted({}) == []
     here.failed(fp32, CRASHED)
-    assert here.readmitted() == [int8]
+    assert here.readmitted({}) == [int8]
     row = here.candidate(int8).ledger[-1]
     assert (row.stage, row.outcome, row.reason) == ("race", "ok", f"{fp32}, to which it lost, dropped out")
-    assert here.readmitted() == [], "it is back"
+    assert here.readmitted({}) == [], "it is back"
+
+
+def test_who_lost_by_luck_comes_back_with_the_reason(pages):
+    notebook, int8, fp32 = pages
+    here = notebook({"avx2"})
+    assert here.readmitted({int8: "it was luck"}) == [], "it did not lose"
+    here.eliminated({int8: f"dearer than {fp32}"}, {int8: fp32})
+    assert here.readmitted({int8: "it was luck"}) == [int8]
+    assert here.candidate(int8).ledger[-1].reason == "it was luck"
 
 
 def test_who_missed_a_gate_does_not_come_back(pages):
@@ -104,7 +113,7 @@ def test_who_missed_a_gate_does_not_come_back(pages):
     here = notebook({"avx2"})
     here.eliminated({int8: "generated inputs cannot judge it"}, {})
     here.failed(fp32, CRASHED)
-    assert here.readmitted() == []
+    assert here.readmitted({}) == []
 
 
 def test_who_lost_to_one_that_itself_lost_stays_out_until_that_one_is_back_and_fails(pages):
@@ -112,7 +121,7 @@ def test_who_lost_to_one_that_itself_lost_stays_out_until_that_one_is_back_and_f
     here = notebook({"avx2"})
     here.eliminated({int8: f"dearer than {fp32}"}, {int8: fp32})
     here.eliminated({fp32: "dearer than a third"}, {fp32: int8})
-    assert here.readmitted() == []
+    assert here.readmitted({}) == []
 
 
 def test_who_lost_and_is_not_offered_any_more_stays_out(pages):
@@ -120,4 +129,4 @@ def test_who_lost_and_is_not_offered_any_more_stays_out(pages):
     notebook(set()).eliminated({int8: "dearer"}, {int8: fp32})
     here = notebook(set(), [fp32])
     here.failed(fp32, CRASHED)
-    assert here.readmitted() == []
+    assert here.readmitted({}) == []

@@ -173,7 +173,7 @@ def test_who_lost_to_one_that_fails_later_is_a_contender_again(monkeypatch):
         to = dict.fromkeys(dropped, "quick")
         return Standing(tuple(name for name in alive if name not in dropped), dropped, lost_to=to)
 
-    def readmitted():
+    def readmitted(_):
         back = [name for name, other in lost.items() if other in failed]
         return [lost.pop(name) for name in back]
 

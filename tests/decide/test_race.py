@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from bakeoff.decide.race import contenders
+from bakeoff.decide.race import Runner, contenders, narrow
 from bakeoff.store.record import LedgerRow
 
 
@@ -39,6 +39,39 @@ def test_the_race_tells_to_whom_one_lost_and_who_missed_a_gate_lost_to_nobody(sc
     standing = contenders(scenario(field))
     assert standing.eliminated.keys() == {"slow/fp32/1x1", "late/fp32/1x1"}
     assert standing.lost_to == {"slow/fp32/1x1": "quick/fp32/1x1"}
+
+
+def runner(name, screen, rounds=(), cpu_ms=None):
+    return Runner(name, screen, dict(enumerate(rounds, start=1)), cpu_ms)
+
+
+def test_who_lost_to_a_lucky_screen_comes_back_once_that_one_had_rounds():
+    near, far = runner("near", 1.4), runner("far", 2.0)
+    losers = [(near, "lucky"), (far, "lucky")]
+    assert not narrow([runner("lucky", 1.0)], losers=losers).back, "it had no rounds yet"
+    assert not narrow([runner("lucky", 1.0, [1.0])], losers=losers).back, "it was not lucky"
+    found = narrow([runner("lucky", 1.0, [1.2, 1.3])], losers=losers)
+    assert found.back == {"near": "lucky is not that much cheaper in the rounds"}
+    again = narrow([runner("lucky", 1.0, [1.2, 1.3]), near], losers=losers[1:])
+    assert (again.contenders, again.eliminated) == (("lucky", "near"), {})
+    both = [runner("lucky", 1.0, [1.25]), runner("other", 1.05, [1.05])]
+    assert not narrow(both, losers=losers).back, "it loses to who leads now"
+    dropped = [(near, "lucky"), (runner("lucky", 1.0, [1.5]), "other")]
+    assert narrow([runner("other", 1.1, [1.2])], losers=dropped).back.keys() == {"near"}
+
+
+def test_who_lost_in_a_round_or_takes_more_cpu_does_not_come_back():
+    lucky = runner("lucky", 1.0, [1.5], cpu_ms=1.0)
+    assert not narrow([lucky], losers=[(runner("beaten", 1.4, [2.1]), "lucky")]).back
+    assert not narrow([lucky], losers=[(runner("dear", 2.5, cpu_ms=2.0), "lucky")]).back
+    assert narrow([lucky], losers=[(runner("dear", 2.5, cpu_ms=1.1), "lucky")]).back
+
+
+def test_a_record_tells_who_lost_to_a_lucky_screen(scenario, engine):
+    quick, near = engine(2.0, rounds=2), engine(2.4, rounds=0, blocks={"seconds": 16.0})
+    near.ledger = (LedgerRow("race", "eliminated", "40 % dearer", facts={"lost_to": "quick/fp32/1x1"}),)
+    assert contenders(scenario({"quick": quick, "near": near})).back.keys() == {"near/fp32/1x1"}
+    assert contenders(scenario({"quick": quick, "near": near}), exhaustive=True).back == {}
 
 
 def test_an_exhaustive_race_drops_those_alone_that_miss_a_gate(scenario, engine):

@@ -39,6 +39,16 @@ def test_the_best_is_in_the_set_of_those_that_may_be(fields, ended, matters):
     assert sum(bool(field.best & set(each.equals)) for field, each in able) >= 0.97 * len(able)
 
 
+def test_screens_on_a_restless_machine_do_not_cost_the_best_its_place():
+    """Where a screen errs by 15 %, the cheapest of many is a lucky one, to which others lost by luck alone."""
+    fields = [each for seed in range(FIELDS) if (each := Candidates(seed, screen_noise=0.15)).kind != "infeasible"]
+    races = [race(field, MATTERS) for field in fields]
+    inside = sum(bool(field.best & set(each.equals)) for field, each in zip(fields, races, strict=True))
+    assert inside >= 0.97 * len(races)
+    claims = [each for each in races if each.verdict in ("WIN", "TIE")]
+    assert sum(each.regret <= MATTERS for each in claims) >= 0.97 * len(claims) >= 0.9 * len(races)
+
+
 def test_nothing_is_chosen_where_nothing_passes_its_gates(fields, ended):
     for field, each in zip(fields, ended[MATTERS], strict=True):
         assert (each.verdict == "INFEASIBLE") == (field.kind == "infeasible")

@@ -125,6 +125,18 @@ def test_a_restless_machine_is_named_where_it_may_be_what_takes_long(scenario, e
     assert any("The load came late" in reason for reason in found.reasons) == said
 
 
+@pytest.mark.parametrize(("waiting_ms", "verdict"), [(2.3, "INSUFFICIENT"), (3.0, "WIN")])
+def test_who_waits_for_a_round_is_held_against_the_rounds_of_the_best_and_not_its_lucky_screen(
+    scenario, engine, waiting_ms, verdict
+):
+    record = scenario({"lucky": engine(2.0), "waiting": engine(waiting_ms, rounds=0)})
+    (quick,) = scenario({"lucky": engine(1.5)}).candidates
+    lucky, waiting = record.candidates
+    lucky = replace(lucky, blocks=(quick.blocks[0], *lucky.blocks[1:]))
+    found = judge_scenario(replace(record, candidates=(lucky, waiting)))
+    assert (found.verdict, "waiting/fp32/1x1" in found.set) == (verdict, verdict == "INSUFFICIENT")
+
+
 def test_too_few_requests_are_undecided_and_show_no_p99(scenario, engine):
     few = engine(2.0, blocks={"seconds": 0.04})
     found = judge_scenario(scenario({"one": few}))

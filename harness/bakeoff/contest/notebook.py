@@ -9,6 +9,7 @@ from bakeoff.contest.reporter import Reporter
 from bakeoff.decide import features
 from bakeoff.decide.court import ERROR_OF_AN_EARLY_LOOK
 from bakeoff.decide.judgement import Verdict
+from bakeoff.decide.race import LOST_TO, lost_to
 from bakeoff.decide.verdict import verdict_of
 from bakeoff.measure.block import Block
 from bakeoff.measure.engine_room import Loaded, StageFailed
@@ -18,19 +19,12 @@ from bakeoff.store.store import Store
 
 UNFINISHED = frozenset({"not-reached", "over-budget"})
 NO_TIME = "the budget or the rounds ended before its turn; `bakeoff run --resume latest --budget 3m` goes on"
-LOST_TO = "lost_to"
-"""Among the facts of a row: the candidate that was cheaper."""
 
 
 def passed(candidate: CandidateRecord, stage: str) -> bool:
     """Whether a candidate's last word on a stage is that it went well."""
     row = candidate.row(stage)
     return row is not None and row.outcome == OK
-
-
-def _lost_to(candidate: CandidateRecord) -> str | None:
-    """Who was cheaper, of a candidate that is out of the race for that."""
-    return candidate.failure.facts.get(LOST_TO) if candidate.failure is not None else None
 
 
 def _may_return(failure: LedgerRow) -> bool:
@@ -121,20 +115,25 @@ class Notebook:
         self.row(name, "load", seconds=loaded.startup_s, facts=facts)
         self.row(name, "verify", facts={"worst_error": loaded.worst_error})
 
-    def eliminated(self, reasons: Mapping[str, str], lost_to: Mapping[str, str]) -> None:
+    def eliminated(self, reasons: Mapping[str, str], lost: Mapping[str, str]) -> None:
         """Candidates that left the race, on what evidence, and to whom they lost where that is why."""
         for name, reason in reasons.items():
-            facts = {LOST_TO: lost_to[name]} if name in lost_to else None
+            facts = {LOST_TO: lost[name]} if name in lost else None
             self.row(name, "race", "eliminated", reason, facts=facts)
 
-    def readmitted(self) -> list[str]:
-        """Those that lost to one that dropped out since, back in the race: that there was a cheaper one is not so."""
+    def readmitted(self, back: Mapping[str, str]) -> list[str]:
+        """Those of `back`, with why, and those that lost to one that dropped out since, back in the race: that there
+        was a cheaper one is not so."""
         records = {each.id: each for each in self.record().candidates}
-        lost = {name: other for name in self._names if (other := _lost_to(records[name])) is not None}
-        back = {name: other for name, other in lost.items() if other not in lost and records[other].failure is not None}
-        for name, other in back.items():
-            self.row(name, "race", reason=f"{other}, to which it lost, dropped out")
-        return list(back)
+        lost = {name: other for name in self._names if (other := lost_to(records[name])) is not None}
+        reasons = {
+            name: f"{other}, to which it lost, dropped out"
+            for name, other in lost.items()
+            if other not in lost and records[other].failure is not None
+        } | {name: why for name, why in back.items() if name in lost}
+        for name, why in reasons.items():
+            self.row(name, "race", reason=why)
+        return list(reasons)
 
     def no_time(self, names: Iterable[str], stage: str) -> None:
         """Candidates whose turn did not come."""

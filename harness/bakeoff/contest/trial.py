@@ -196,7 +196,7 @@ class Trial:
         standing = contenders(self.notebook.record(), self.limit, self.scenario.exhaustive)
         self.notebook.eliminated(standing.eliminated, standing.lost_to)
         self.waiting = standing.waiting
-        if self.notebook.readmitted():
+        if self.notebook.readmitted(standing.back):
             return self._contenders()
         return list(standing.contenders)
 

@@ -102,6 +102,6 @@ def _may_be_cheaper(one: Evidence, best: Evidence, error: float, by: float) -> b
         return loss.low <= -by
     if one.mean_score is None or best.mean_score is None:
         return False
-    mine, theirs = (one.screen_score, best.screen_score)
-    ratio = one.mean_score / best.mean_score if mine is None or theirs is None else mine / theirs
-    return ratio <= 1.0 + MARGIN
+    if one.screen_score is None or best.screen_score is None:
+        return one.mean_score <= best.mean_score * (1.0 + MARGIN)
+    return one.screen_score <= max(best.screen_score, best.mean_score) * (1.0 + MARGIN)

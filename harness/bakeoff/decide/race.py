@@ -17,11 +17,14 @@ from bakeoff.decide.holding import gather_all
 from bakeoff.decide.objective import WORDS
 from bakeoff.decide.wording import percent
 from bakeoff.scenario import Scenario, restore
-from bakeoff.store.record import ScenarioRecord
+from bakeoff.store.record import CandidateRecord, ScenarioRecord
 
 MARGIN = 0.3
 """After one screening block each, or after one round, a candidate this much dearer than the leader is dropped, if its
-CPU time is higher by half of that: on a machine with other work two rounds of one block each differ by half of it."""
+CPU time is higher by half of that: on a machine with other work two rounds of one block each differ by half of it.
+Screening blocks differ by more there, and of many the leader's is a lucky one: once it has rounds, these speak, too."""
+LOST_TO = "lost_to"
+"""Among the facts of a row: the candidate that was cheaper."""
 MOST_CONTENDERS, USUAL_CONTENDERS = 12, 3
 """As many play a round at most, and in most rounds, which is what time is reckoned by that nobody knows yet."""
 
@@ -54,13 +57,19 @@ class Runner:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Ids that stay in the rounds, the cheapest first, why the newly dropped ones go, who waits for a turn, and to whom
-    those lost that go because another has less."""
+    """Ids that stay in the rounds, the cheapest first, why the newly dropped ones go, who waits for a turn, to whom
+    those lost that go because another has less, and of those who lost before, who is to come back, and why."""
 
     contenders: tuple[str, ...]
     eliminated: Mapping[str, str] = field(default_factory=dict)
     waiting: tuple[str, ...] = ()
     lost_to: Mapping[str, str] = field(default_factory=dict)
+    back: Mapping[str, str] = field(default_factory=dict)
+
+
+def lost_to(candidate: CandidateRecord) -> str | None:
+    """Who was cheaper, of a candidate that is out of the race for that."""
+    return candidate.failure.facts.get(LOST_TO) if candidate.failure is not None else None
 
 
 def contenders(record: ScenarioRecord, limit: int = MOST_CONTENDERS, exhaustive: bool = False) -> Standing:
@@ -71,37 +80,53 @@ def contenders(record: ScenarioRecord, limit: int = MOST_CONTENDERS, exhaustive:
     """
     scenario = restore(dict(record.definition))
     provisional = is_provisional(record)
-    running = [one for one in record.candidates if one.blocks and one.failure is None]
-    evidence = gather_all(running, scenario, cpus_held(record, scenario))
-    gates = {one.record.id: gate(one, scenario, provisional) for one in evidence}
+    lost = {one.id: other for one in record.candidates if (other := lost_to(one)) is not None}
+    able = [one for one in record.candidates if one.blocks and (one.failure is None or one.id in lost)]
+    found = gather_all(able, scenario, cpus_held(record, scenario))
+    evidence = [one for one in found if one.record.id not in lost]
+    gates = {one.record.id: gate(one, scenario, provisional) for one in found}
     hopeless = {one: found.reason for one, found in gates.items() if found.status in ("failed", "settled")}
     runners = [_runner(one, gates, scenario) for one in evidence if one.record.id not in hopeless]
     if exhaustive:
         return Standing(tuple(one.id for one in sorted(runners, key=lambda one: one.cheapness)), hopeless)
-    standing = narrow(runners, limit, WORDS[scenario.objective].more)
+    losers = [(_runner(one, gates, scenario), lost[one.record.id]) for one in found if one.record.id in lost]
+    standing = narrow(runners, limit, WORDS[scenario.objective].more, losers)
     return replace(standing, eliminated=hopeless | dict(standing.eliminated))
 
 
-def narrow(runners: Sequence[Runner], limit: int = MOST_CONTENDERS, more: str = "dearer") -> Standing:
+def narrow(
+    runners: Sequence[Runner],
+    limit: int = MOST_CONTENDERS,
+    more: str = "dearer",
+    losers: Sequence[tuple[Runner, str]] = (),
+) -> Standing:
     """Who plays the next round, who is dropped as dearer than the leader (or what else is `more`), and who waits.
 
-    Beside the leader it is the turn first of those that had too few rounds to be compared.
+    Beside the leader it is the turn first of those that had too few rounds to be compared. `losers` are those dropped
+    before, each with the one to which it lost: who lost by the screen alone comes back where the rounds do not bear out
+    what the screen showed of that one, and of the leader.
     """
     alive = sorted(runners, key=lambda one: one.cheapness)
     leader = next((one for one in alive if one.judged and one.promising and one.cheapness[0] < math.inf), None)
-    eliminated, lost_to = {}, {}
+    eliminated, lost = {}, {}
+    costs = _field(alive)
     if leader is not None:
-        costs = _field(alive)
         for one in alive:
             reason = None if one.protected or one is leader else _too_dear(one, leader, costs, more)
             if reason:
-                eliminated[one.id], lost_to[one.id] = reason, leader.id
+                eliminated[one.id], lost[one.id] = reason, leader.id
     rest = [one for one in alive if one.id not in eliminated]
     turns = sorted(rest, key=lambda one: (one is not leader, len(one.rounds) >= FEWEST_ROUNDS, one.cheapness))
     turn = {one.id for place, one in enumerate(turns) if place < limit or one.protected}
     playing = [one for one in rest if one.id in turn]
     waiting = tuple(one.id for one in rest if one not in playing)
-    return Standing(tuple(one.id for one in playing), eliminated, waiting, lost_to)
+    known = {one.id: one for one in (*alive, *(one for one, _ in losers))}
+    back = {
+        one.id: f"{other} is not that much cheaper in the rounds"
+        for one, other in losers
+        if leader is not None and _by_luck(one, known.get(other), leader, costs)
+    }
+    return Standing(tuple(one.id for one in playing), eliminated, waiting, lost, back)
 
 
 def is_provisional(record: ScenarioRecord) -> bool:
@@ -160,10 +185,18 @@ def _too_dear(one: Runner, leader: Runner, costs: Field, more: str) -> str | Non
     elif one.rounds or one.screen is None or leader.screen is None:
         return None
     else:
-        ratio, where = one.screen / leader.screen, "in the screening block"
+        ratio, where = one.screen / max(leader.screen, leader.cheapness[0]), "in the screening block"
     if ratio <= 1.0 + MARGIN or not _takes_more_cpu(one, leader):
         return None
     return f"{percent(ratio - 1.0)} {more} than {leader.id} {where}"
+
+
+def _by_luck(one: Runner, other: Runner | None, leader: Runner, costs: Field) -> bool:
+    """Whether the rounds of one to which another lost by their screening blocks say that it would not have lost; nor
+    would it to who leads now."""
+    if one.rounds or other is None or not other.rounds:
+        return False
+    return not any(_too_dear(one, each, costs, "") for each in (other, leader))
 
 
 def _takes_more_cpu(one: Runner, leader: Runner) -> bool:
