@@ -188,6 +188,15 @@ def test_who_lost_to_one_that_fails_later_is_a_contender_again(monkeypatch):
     assert held._contenders() == ["second", "today"]
 
 
+def test_who_lost_by_luck_is_a_contender_again(monkeypatch):
+    looks = [Standing(("lucky",), back={"near": "luck"}), Standing(("lucky", "near"))]
+    monkeypatch.setattr(trial, "contenders", lambda *_: looks.pop(0))
+    held = Trial.__new__(Trial)
+    held.notebook = SimpleNamespace(record=lambda: None, eliminated=lambda *_: None, readmitted=list)
+    held.limit, held.scenario = 3, SimpleNamespace(exhaustive=False)
+    assert held._contenders() == ["lucky", "near"]
+
+
 def test_engines_that_are_known_not_to_fit_together_are_not_started_together():
     started = SimpleNamespace(loaded=SimpleNamespace(memory_bytes=400, details={}))
     held = Fleet.__new__(Fleet)

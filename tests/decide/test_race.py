@@ -72,6 +72,8 @@ def test_a_record_tells_who_lost_to_a_lucky_screen(scenario, engine):
     near.ledger = (LedgerRow("race", "eliminated", "40 % dearer", facts={"lost_to": "quick/fp32/1x1"}),)
     assert contenders(scenario({"quick": quick, "near": near})).back.keys() == {"near/fp32/1x1"}
     assert contenders(scenario({"quick": quick, "near": near}), exhaustive=True).back == {}
+    near.ledger = (LedgerRow("race", "ok", "it came back"), *near.ledger)
+    assert contenders(scenario({"quick": quick, "near": near})).back == {}, "once is enough"
 
 
 def test_an_exhaustive_race_drops_those_alone_that_miss_a_gate(scenario, engine):

@@ -347,7 +347,7 @@ def test_a_file_of_pytest_benchmark_stands_in_with_wide_bounds(shop, quick, tmp_
     assert answer.figures[0].baseline == pytest.approx(1e-3 / times)
     assert "1 benchmark of shop beside the stored figures of" in heard.lines[0]
     assert "1 others in the file" in heard.lines[0]
-    assert night.pins.keys() == {NAME}
+    assert night.pins.keys() == {NAME, f"{NAME}: {CANDIDATE}"}
     assert api.check("scenarios", baseline=file, bisect=True).answers[0].culprit == ""
 
 
@@ -399,7 +399,12 @@ def test_a_file_without_what_is_asked_for_is_one_line(shop, tmp_path):
         UserError, match=r"^--baseline .*shop\.json: is no file of pytest-benchmark: .* by their folder$"
     ):
         Figures(shop.pin_file, asked)
-    assert Figures(benchmark_file(tmp_path / "out.json", 1e-3), asked, [CANDIDATE]).digests.keys() == {NAME}
+    digests = Figures(benchmark_file(tmp_path / "out.json", 1e-3), asked, [CANDIDATE]).digests
+    assert digests.keys() == {NAME, f"{NAME}: {CANDIDATE}"}
+    file = tmp_path / "out.json"
+    file.write_text(f"{file.read_text()}\n")
+    again = Figures(file, asked, [CANDIDATE]).digests
+    assert digests.items() & again.items() == {(f"{NAME}: {CANDIDATE}", digests[f"{NAME}: {CANDIDATE}"])}
     assert (
         Figures(benchmark_file(tmp_path / "out.json", 1e-3), asked).culprit(0, Answer(NAME, "x", "ok"), None, None)
         == ""

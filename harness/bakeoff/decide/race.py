@@ -17,7 +17,7 @@ from bakeoff.decide.holding import gather_all
 from bakeoff.decide.objective import WORDS
 from bakeoff.decide.wording import percent
 from bakeoff.scenario import Scenario, restore
-from bakeoff.store.record import CandidateRecord, ScenarioRecord
+from bakeoff.store.record import OK, CandidateRecord, ScenarioRecord
 
 MARGIN = 0.3
 """After one screening block each, or after one round, a candidate this much dearer than the leader is dropped, if its
@@ -72,6 +72,11 @@ def lost_to(candidate: CandidateRecord) -> str | None:
     return candidate.failure.facts.get(LOST_TO) if candidate.failure is not None else None
 
 
+def _came_back(candidate: CandidateRecord) -> bool:
+    """Whether it was let in again before; once is enough, or it might come and go at each look."""
+    return any((row.stage, row.outcome) == ("race", OK) for row in candidate.ledger)
+
+
 def contenders(record: ScenarioRecord, limit: int = MOST_CONTENDERS, exhaustive: bool = False) -> Standing:
     """At most `limit` candidates, and the incumbent until it has its figures; where the race is `exhaustive`, all that
     miss no gate.
@@ -89,7 +94,11 @@ def contenders(record: ScenarioRecord, limit: int = MOST_CONTENDERS, exhaustive:
     runners = [_runner(one, gates, scenario) for one in evidence if one.record.id not in hopeless]
     if exhaustive:
         return Standing(tuple(one.id for one in sorted(runners, key=lambda one: one.cheapness)), hopeless)
-    losers = [(_runner(one, gates, scenario), lost[one.record.id]) for one in found if one.record.id in lost]
+    losers = [
+        (_runner(one, gates, scenario), lost[one.record.id])
+        for one in found
+        if one.record.id in lost and not _came_back(one.record)
+    ]
     standing = narrow(runners, limit, WORDS[scenario.objective].more, losers)
     return replace(standing, eliminated=hopeless | dict(standing.eliminated))
 

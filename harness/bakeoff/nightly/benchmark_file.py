@@ -26,6 +26,10 @@ from bakeoff.nightly.stored_figures import StoredFigures, read_pytest_benchmark
 from bakeoff.scenario import Scenario
 
 
+def _digest(of: bytes) -> str:
+    return hashlib.sha256(of).hexdigest()[:16]
+
+
 class Figures:
     """The benchmarks of a file that are these scenarios' (and, where any are named, of these candidates).
 
@@ -36,7 +40,7 @@ class Figures:
         self._path = path
         try:
             stored = read_pytest_benchmark(path)
-            self._digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+            self._digest = _digest(path.read_bytes())
         except UserError as error:
             raise UserError(f"--baseline {error}; pins are named by their folder") from None
         self._scenarios, self._stored = [], {}
@@ -58,8 +62,13 @@ class Figures:
 
     @property
     def digests(self) -> Mapping[str, str]:
-        """The file's."""
-        return dict.fromkeys(self._stored, self._digest)
+        """The file's, and its benchmarks'."""
+        own = {
+            f"{scenario}: {name}": _digest(repr(each).encode())
+            for scenario, kept in self._stored.items()
+            for name, each in kept.items()
+        }
+        return dict.fromkeys(self._stored, self._digest) | own
 
     def cases(self, check: Check) -> list[Case]:
         """One for each of the file's benchmarks that is asked for."""

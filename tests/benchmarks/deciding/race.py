@@ -47,7 +47,7 @@ def race(asked: Asked) -> Proof:
     """The regrets of all seeds, and the median share of the time."""
     found = list(pairs(asked))
     agreeing = sum(pair.regret.value <= LIKE for pair in found)
-    same = sum(pair.regret.best == pair.choice for pair in found)
+    same = sum(pair.choice is not None and pair.regret.best == pair.choice for pair in found)
     share = statistics.median(pair.share for pair in found)
     candidates = min(pair.candidates for pair in found)
     worst = max((pair.regret for pair in found), key=lambda each: each.value)
