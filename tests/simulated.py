@@ -93,7 +93,7 @@ def race(field, matters=0.02, exhaustive=False):
     seconds = len(field.true) * (START_S + BLOCK_S)
     alive = [i for i in range(len(field.true)) if not field.fails[i]]
     ended = ("INFEASIBLE", None, (), 0.0) if not alive else ("INSUFFICIENT", None, tuple(alive), math.inf)
-    lost = {}
+    dropped, returned = {}, set()
 
     def runner(i):
         return Runner(f"{i}", float(screens[i]), rounds[i], cpu_ms[i])
@@ -101,11 +101,14 @@ def race(field, matters=0.02, exhaustive=False):
     for number in range(1, MOST_ROUNDS + 1):
         playing, looking = alive, not exhaustive
         while looking:
-            standing = narrow(list(map(runner, alive)), losers=[(runner(i), other) for i, other in lost.items()])
-            lost |= {int(name): other for name, other in standing.lost_to.items()}
-            lost = {i: other for i, other in lost.items() if f"{i}" not in standing.back}
-            alive = [i for i in alive if i not in lost] + list(map(int, standing.back))
-            playing, looking = list(map(int, standing.contenders)), bool(standing.back)
+            losers = [(runner(i), other) for i, other in dropped.items() if i not in returned]
+            standing = narrow(list(map(runner, alive)), losers=losers)
+            back = list(map(int, standing.back))
+            dropped |= {int(name): other for name, other in standing.lost_to.items()}
+            dropped = {i: other for i, other in dropped.items() if i not in back}
+            returned.update(back)
+            alive = [i for i in alive if i not in dropped] + back
+            playing, looking = list(map(int, standing.contenders)), bool(back)
         if not alive:
             break
         costs = field.play()

@@ -11,7 +11,7 @@ from bakeoff.decide.evidence import Evidence, cpus_held
 from bakeoff.decide.gates import FEWEST_ROUNDS, MOST_ROUNDS, Gate, gate
 from bakeoff.decide.holding import gather_all
 from bakeoff.decide.objective import WORDS, Words
-from bakeoff.decide.race import MARGIN, is_provisional
+from bakeoff.decide.race import MARGIN, is_provisional, screens_apart
 from bakeoff.scenario import Scenario, restore
 from bakeoff.store.record import ScenarioRecord
 
@@ -104,4 +104,4 @@ def _may_be_cheaper(one: Evidence, best: Evidence, error: float, by: float) -> b
         return False
     if one.screen_score is None or best.screen_score is None:
         return one.mean_score <= best.mean_score * (1.0 + MARGIN)
-    return one.screen_score <= max(best.screen_score, best.mean_score) * (1.0 + MARGIN)
+    return screens_apart(one.screen_score, best.screen_score, best.mean_score) <= 1.0 + MARGIN

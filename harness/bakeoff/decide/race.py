@@ -72,11 +72,6 @@ def lost_to(candidate: CandidateRecord) -> str | None:
     return candidate.failure.facts.get(LOST_TO) if candidate.failure is not None else None
 
 
-def _came_back(candidate: CandidateRecord) -> bool:
-    """Whether it was let in again before; once is enough, or it might come and go at each look."""
-    return any((row.stage, row.outcome) == ("race", OK) for row in candidate.ledger)
-
-
 def contenders(record: ScenarioRecord, limit: int = MOST_CONTENDERS, exhaustive: bool = False) -> Standing:
     """At most `limit` candidates, and the incumbent until it has its figures; where the race is `exhaustive`, all that
     miss no gate.
@@ -138,6 +133,12 @@ def narrow(
     return Standing(tuple(one.id for one in playing), eliminated, waiting, lost, back)
 
 
+def screens_apart(one: float, other: float, mean: float) -> float:
+    """How many times as dear one is as the other by their screens, and by the mean of the other's rounds, if that tells
+    of less: its screen may have been a lucky one."""
+    return one / max(other, mean)
+
+
 def is_provisional(record: ScenarioRecord) -> bool:
     """Whether the inputs are made up: they may decide speed, never quality."""
     return record.workload.get("data") == "generated"
@@ -194,10 +195,15 @@ def _too_dear(one: Runner, leader: Runner, costs: Field, more: str) -> str | Non
     elif one.rounds or one.screen is None or leader.screen is None:
         return None
     else:
-        ratio, where = one.screen / max(leader.screen, leader.cheapness[0]), "in the screening block"
+        ratio, where = screens_apart(one.screen, leader.screen, leader.cheapness[0]), "in the screening block"
     if ratio <= 1.0 + MARGIN or not _takes_more_cpu(one, leader):
         return None
     return f"{percent(ratio - 1.0)} {more} than {leader.id} {where}"
+
+
+def _came_back(candidate: CandidateRecord) -> bool:
+    """Whether it was let in again before; once is enough, or it might come and go at each look."""
+    return any((row.stage, row.outcome) == ("race", OK) for row in candidate.ledger)
 
 
 def _by_luck(one: Runner, other: Runner | None, leader: Runner, costs: Field) -> bool:
