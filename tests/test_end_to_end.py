@@ -271,7 +271,7 @@ def test_an_engine_with_more_threads_than_its_budget_or_on_other_cpus_cannot_win
     by_name = {each["backend"]: each for each in answer["candidates"]}
     crowded, strays = by_name["naughty-crowded"], by_name["naughty-strays"]
     for each in (crowded, strays):
-        assert (each["outcome"], each["trusted"]) == ("over-budget", False)
+        assert (each["outcome"], each["trusted"]) == ("over-cpus", False)
     assert strays["reason"] == "it left the CPUs it was given"
     assert re.search(r"used more threads than allowed \([5-9] busy on 1 CPU\)", crowded["reason"])
     assert answer["choice"] is None

@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--contenders", type=int, default=6, help="hours: so many are measured again")
     parser.add_argument("--hour-budget", default="3m", help="hours: of a repeat")
     parser.add_argument("--connections", type=int, default=1, help="deployed: of the server's clients")
-    parser.add_argument("--deployed-budget", default="4m", help="deployed: of each of its three runs")
+    parser.add_argument("--deployed-budget", default="4m", help="deployed: of each of its five runs")
     parser.add_argument("--json", action="store_true", help="print the raw figures, too, as one JSON object")
     parser.add_argument("--into", type=Path, metavar="FILE", help="put the table into this Markdown file")
     return parser

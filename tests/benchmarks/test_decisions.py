@@ -265,6 +265,7 @@ def test_a_winner_is_deployed_and_measured_there(kept, tmp_path, monkeypatch):
     assert found.claim.startswith(f"{winner} behind a real server (1 connections)")
     assert 0 < found.figures["predicted_qps"] < found.figures["inside_qps"]
     assert found.figures["server_ms"] > 0 < found.figures["client_ms"]
+    assert "; the SLA at 0.9 times that: " in found.measured
     assert found.measured.endswith("which the page says")
 
 

@@ -76,6 +76,18 @@ def test_a_record_tells_who_lost_to_a_lucky_screen(scenario, engine):
     assert contenders(scenario({"quick": quick, "near": near})).back == {}, "once is enough"
 
 
+def test_who_lost_comes_back_where_that_one_misses_a_gate_and_not_where_it_does_itself(scenario, engine):
+    late, near = engine(80.0, rounds=2), engine(2.4, rounds=2)
+    near.ledger = (LedgerRow("race", "eliminated", "40 % dearer", facts={"lost_to": "late/fp32/1x1"}),)
+    field = scenario({"late": late, "near": near, "other": engine(2.5)})
+    for exhaustive in (False, True):
+        found = contenders(field, exhaustive=exhaustive)
+        assert found.eliminated.keys() == {"late/fp32/1x1"}
+        assert found.back == {"near/fp32/1x1": "late/fp32/1x1, to which it lost, dropped out"}
+    near.service_ms = 80.0
+    assert contenders(scenario({"late": late, "near": near, "other": engine(2.5)})).back == {}, "it misses it, too"
+
+
 def test_an_exhaustive_race_drops_those_alone_that_miss_a_gate(scenario, engine):
     field = {"one": engine(2.0), "slow": engine(4.0), "late": engine(15.0)}
     found = contenders(scenario(field), limit=1, exhaustive=True)

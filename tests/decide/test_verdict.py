@@ -2,15 +2,19 @@ import json
 import math
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bakeoff.decide.compare import Field
+from bakeoff.decide.across.sides import Side
+from bakeoff.decide.compare import Field, Interval
+from bakeoff.decide.court import convene
+from bakeoff.decide.gates import OVER_CPUS
 from bakeoff.decide.noise import STOLEN
-from bakeoff.decide.verdict import judge_scenario, to_json, verdict_of, verdicts
+from bakeoff.decide.verdict import _narrowing_s, judge_scenario, to_json, verdict_of, verdicts
 from bakeoff.store.record import LedgerRow
 
 
@@ -83,6 +87,41 @@ def test_nothing_feasible_names_the_nearest_miss(scenario, engine):
     assert (judged(found, "dead").outcome, judged(found, "dead").reason) == ("crashed", "signal 11")
     assert judged(found, "dead").reproduce == "bakeoff run x"
     assert found.regret_high is None
+
+
+def test_the_nearest_miss_is_who_missed_its_limit_or_floor_by_least(scenario, engine, quality):
+    """Whatever else ended one is no near miss, and of two that lose too much the one that loses less is nearer."""
+    crashed = engine(2.0, ledger=(LedgerRow("serve", "crashed", "signal 11"),))
+    field = {"crashed": crashed, "late": engine(9.0), "far": engine(2.0, quality=(quality(-0.1),))}
+    found = judge_scenario(scenario(field))
+    assert (found.verdict, found.leader) == ("INFEASIBLE", None)
+    assert [one.backend for one in found.candidates] == ["late", "far", "crashed"]
+    assert "the nearest, late fp32 (1x1), fails as p99 is" in found.headline
+    field["near"] = engine(2.5, quality=(quality(-0.0025),))
+    found = judge_scenario(scenario(field))
+    assert [one.backend for one in found.candidates] == ["near", "late", "far", "crashed"]
+    assert "the nearest, near fp32 (1x1), fails as auc falls by 0.0025" in found.headline
+
+
+def test_who_played_in_quicker_rounds_alone_is_not_ranked_the_better_for_it(scenario, engine):
+    """The machine is a fifth quicker from round 4 on, and `late` plays from then on."""
+    field = {"one": 2.0, "near": 2.1, "late": 2.2}
+    slow, quick = (
+        scenario({name: engine(factor * ms, rounds=6, noise=0.001) for name, ms in field.items()})
+        for factor in (1.0, 0.8)
+    )
+    played = {"one": 4, "near": 4, "late": 1}
+    candidates = tuple(
+        replace(one, blocks=(*one.blocks[: played[one.candidate.backend]], *other.blocks[4:]))
+        for one, other in zip(slow.candidates, quick.candidates, strict=True)
+    )
+    mixed = replace(slow, candidates=candidates)
+    found = judge_scenario(mixed)
+    assert judged(found, "late").cost < judged(found, "one").cost, "by its own rounds"
+    assert [one.backend for one in found.candidates] == ["one", "near", "late"]
+    assert "cheaper than near fp32 (1x1)" in found.headline
+    best = Side(None, convene(mixed), found).best
+    assert best.record.candidate.backend == "one"
 
 
 def test_all_engines_missing_is_infeasible(scenario, engine):
@@ -175,6 +214,31 @@ def test_a_regret_that_may_matter_is_not_enough_evidence_and_says_how_much_more(
     assert "where 2.0 % matter; about" in found.headline
     assert 30 < found.more_needed_s < 10_000
     assert judge_scenario(scenario(field, matters="30%")).verdict == "TIE"
+
+
+def test_where_the_regret_of_one_alone_is_known_to_be_small_that_decides(scenario, engine):
+    field = {"one": engine(2.0, memory=300, rounds=10), "two": engine(2.02, memory=200, rounds=10)}
+    found = judge_scenario(scenario(field))
+    assert (found.verdict, found.choice.backend, len(found.set)) == ("TIE", "one", 2)
+    court = convene(scenario(field))
+    regrets = {name: court.field.regret(f"{name}/fp32/1x1", court.accepted) for name in field}
+    assert regrets["one"] <= 0.02 < regrets["two"], "or this shows nothing"
+    assert "the tie goes to the one that surely loses next to nothing" in judged(found, "two").reason
+
+
+@pytest.mark.parametrize(
+    ("loses", "chance", "times"), [(0.0, 0.04, 3.0), (0.01, 0.03, 8.0), (0.018, 0.03, 16 / 9), (0.015, 0.01, 0.05)]
+)
+def test_more_time_narrows_chance_and_not_what_one_loses_on_average(loses, chance, times):
+    """A log scale: until chance leaves less than what matters, or shows beyond doubt that the one that leads loses."""
+    field = SimpleNamespace(wall_s=10.0)
+    court = SimpleNamespace(
+        scenario=SimpleNamespace(matters=math.expm1(0.02)),
+        loss=lambda *_: Interval(math.expm1(loses), 0.0, 0.0),
+        evidence={"leads": field, "other": field},
+    )
+    leading = SimpleNamespace(candidate="leads", equals=("leads", "other"), regret=math.expm1(loses + chance))
+    assert _narrowing_s(court, leading) == pytest.approx(20.0 * times)
 
 
 def test_memory_alike_start_up_decides_then_cost(scenario, engine):
@@ -285,7 +349,7 @@ def test_an_engine_that_takes_more_cpu_than_allowed_is_out(scenario, engine):
     found = judge_scenario(scenario({"greedy": engine(1.0, blocks={"over_budget": 1}), "good": engine(3.0)}))
     assert found.choice.backend == "good"
     greedy = judged(found, "greedy")
-    assert (greedy.outcome, greedy.trusted) == ("over-budget", False)
+    assert (greedy.outcome, greedy.trusted) == (OVER_CPUS, False)
     assert greedy.trust_notes == ("used more CPU than allowed in 5 of 5 blocks",)
 
 
@@ -298,6 +362,17 @@ def test_more_cpu_than_allowed_in_a_quarter_of_the_blocks_may_be_an_accident(sce
     greedy = judged(found, "greedy")
     assert greedy.trust_notes == (f"used more CPU than allowed in {over} of 8 blocks",)
     assert greedy.trusted == (chosen == "greedy")
+
+
+def test_a_peak_above_the_memory_it_was_given_is_out_and_says_what_it_takes(scenario, engine):
+    """The warden looks every 50 ms; what a block saw at its peak counts as well."""
+    field = {"large": engine(1.0, memory=300 * 2**20), "good": engine(3.0)}
+    found = judge_scenario(scenario(field, resources={"cpus": 1, "memory": "256MiB"}))
+    large = judged(found, "large")
+    assert (found.choice.backend, large.stage, large.outcome) == ("good", "serve", "out-of-memory")
+    assert large.reason == "it took 300 MiB at its peak, of 256 MiB that it was given"
+    assert [one.words for one in large.remedies] == ["would pass that gate if the memory limit were 300 MiB"]
+    assert judge_scenario(scenario(field, resources={"cpus": 1, "memory": "300MiB"})).choice.backend == "large"
 
 
 def test_one_block_alone_over_the_budget_leaves_it_open(scenario, engine):
@@ -317,7 +392,7 @@ def with_facts(record, facts, numbers):
 
 @pytest.mark.parametrize(
     ("loaded", "numbers", "fate"),
-    [(1, [], "ok"), (0, [], "over-budget"), (1, [3], "over-budget"), (None, [0], "over-budget")],
+    [(1, [], "ok"), (0, [], OVER_CPUS), (1, [3], OVER_CPUS), (None, [0], OVER_CPUS)],
 )
 def test_an_engine_that_leaves_the_cpus_it_was_given_is_out(scenario, engine, loaded, numbers, fate):
     load = () if loaded is None else (LedgerRow("load", "ok", facts={"affinity_kept": loaded}),)
@@ -334,7 +409,7 @@ def test_an_engine_that_leaves_the_cpus_it_was_given_is_out(scenario, engine, lo
 def test_an_engine_that_leaves_its_cpus_as_it_loads_is_out_before_it_is_measured(scenario, engine):
     load = LedgerRow("load", "ok", facts={"affinity_kept": 0})
     found = judge_scenario(scenario({"stray": engine(None, ledger=(load,)), "good": engine(3.0)}))
-    assert judged(found, "stray").outcome == "over-budget"
+    assert judged(found, "stray").outcome == OVER_CPUS
 
 
 def test_an_undecided_rival_that_may_be_cheaper_leaves_no_choice(scenario, engine):

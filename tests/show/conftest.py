@@ -106,10 +106,10 @@ RANKED = (
 )
 REST = (
     measured(
-        "torch/fp32/1x2", 34.7, 214.0, 0.261, outcome="sla-missed", reason="p99 34.7 ms is over 20 ms at 300 requests/s"
+        "torch/fp32/2x1", 24.6, 251.0, 0.222, outcome="sla-missed", reason="p99 24.6 ms is over 20 ms at 300 requests/s"
     ),
     measured(
-        "torch/fp32/2x1", 24.6, 251.0, 0.222, outcome="sla-missed", reason="p99 24.6 ms is over 20 ms at 300 requests/s"
+        "torch/fp32/1x2", 34.7, 214.0, 0.261, outcome="sla-missed", reason="p99 34.7 ms is over 20 ms at 300 requests/s"
     ),
     measured(
         "torch/int8-dynamic/1x2",
@@ -172,6 +172,7 @@ WIN = Verdict(
     provisional=False,
     choice=CHOICE,
     leader=CHOICE,
+    nearest=None,
     incumbent=RANKED[4],
     production=None,
     answer="SWITCH",
@@ -234,12 +235,21 @@ INFEASIBLE = replace(
     answer=None,
     incumbent=None,
     set=(),
+    nearest=REST[0],
     candidates=REST,
     headline="Nothing measured serves 300 requests/s within p99 20 ms and the quality floor.",
     reasons=("3 candidates miss the SLA, 1 misses the quality floor, 3 failed.",),
     regret_high=None,
     margin=None,
     leaderboard=None,
+)
+UNSETTLED = replace(
+    RANKED[0],
+    outcome="undecided",
+    rank=None,
+    p99_low_ms=None,
+    p99_high_ms=None,
+    reason="too few requests to settle p99",
 )
 INSUFFICIENT = replace(
     WIN,
@@ -250,15 +260,9 @@ INSUFFICIENT = replace(
     answer=None,
     incumbent=None,
     set=(),
+    nearest=UNSETTLED,
     candidates=(
-        replace(
-            RANKED[0],
-            outcome="undecided",
-            rank=None,
-            p99_low_ms=None,
-            p99_high_ms=None,
-            reason="too few requests to settle p99",
-        ),
+        UNSETTLED,
         judgement(
             "torch/fp32/1x2",
             stage="serve",

@@ -40,7 +40,7 @@ def test_too_little_evidence_is_undecided(every):
         capacity_low_qps=None,
         quality={"auc": Quality("auc", 0.68, 0.681, -0.001, -0.01, 0.01, 50)},
     )
-    assert [gate.status for gate in gates(replace(short, candidates=(vague,)))] == ["undecided"] * 3
+    assert [gate.status for gate in gates(replace(short, nearest=vague))] == ["undecided"] * 3
 
 
 def test_what_has_no_limit_says_so(offline):
@@ -65,7 +65,7 @@ def test_an_absent_figure_never_passes(win):
     unmeasured = replace(win.choice, p99_ms=None, capacity_qps=None, quality={})
     statuses = [gate.status for gate in gates(replace(win, choice=unmeasured))]
     assert statuses == ["not measured"] * 3
-    assert gates(replace(win, choice=None, candidates=())) == ()
+    assert gates(replace(win, choice=None, leader=None)) == ()
 
 
 def test_a_metric_where_less_is_better_turns_the_sign(win):

@@ -9,7 +9,7 @@ from bakeoff.contest.reporter import Reporter
 from bakeoff.decide import features
 from bakeoff.decide.court import ERROR_OF_AN_EARLY_LOOK
 from bakeoff.decide.judgement import Verdict
-from bakeoff.decide.race import LOST_TO, lost_to
+from bakeoff.decide.race import LOST_TO
 from bakeoff.decide.verdict import verdict_of
 from bakeoff.measure.block import Block
 from bakeoff.measure.engine_room import Loaded, StageFailed
@@ -122,18 +122,11 @@ class Notebook:
             self.row(name, "race", "eliminated", reason, facts=facts)
 
     def readmitted(self, back: Mapping[str, str]) -> list[str]:
-        """Those of `back`, with why, and those that lost to one that dropped out since, back in the race: that there
-        was a cheaper one is not so."""
-        records = {each.id: each for each in self.record().candidates}
-        lost = {name: other for name in self._names if (other := lost_to(records[name])) is not None}
-        reasons = {
-            name: f"{other}, to which it lost, dropped out"
-            for name, other in lost.items()
-            if other not in lost and records[other].failure is not None
-        } | {name: why for name, why in back.items() if name in lost}
-        for name, why in reasons.items():
-            self.row(name, "race", reason=why)
-        return list(reasons)
+        """Candidates that are back in the race, with why, of those that are offered still."""
+        names = [name for name in self._names if name in back]
+        for name in names:
+            self.row(name, "race", reason=back[name])
+        return names
 
     def no_time(self, names: Iterable[str], stage: str) -> None:
         """Candidates whose turn did not come."""

@@ -41,6 +41,7 @@ def _scenario(verdict: Verdict) -> dict[str, Any]:
         "provisional": verdict.provisional,
         "choice": verdict.choice.candidate if verdict.choice else None,
         "leader": verdict.leader.candidate if verdict.leader else None,
+        "nearest": verdict.nearest.candidate if verdict.nearest else None,
         "incumbent": verdict.incumbent.candidate if verdict.incumbent else None,
         "production": verdict.production,
         "answer": verdict.answer,

@@ -18,7 +18,7 @@ from bakeoff.decide.objective import MILLION
 ALIKE = 1.1
 """Memory and start-up within a tenth of the least count as equal."""
 
-Basis = Literal["cheapest", "only", "incumbent", "memory", "start-up"]
+Basis = Literal["cheapest", "only", "incumbent", "regret", "memory", "start-up"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +61,15 @@ def _alone(court: Court) -> Basis:
 
 
 def _tie_break(court: Court, equals: Sequence[str]) -> tuple[str, Basis]:
-    """Among those whose regret is too small to matter: memory, then start-up; the first by cost where these are alike
-    too, and where no regret is known to be that small."""
+    """Among those whose regret is known to be too small to matter: memory, then start-up; the first by cost where these
+    are alike too, and where no regret is known to be that small."""
     if len(equals) == 1:
         return equals[0], _alone(court)
     regrets = {name: court.field.regret(name, court.accepted) for name in equals}
     sound = [name for name, regret in regrets.items() if regret is not None and regret <= court.scenario.matters]
-    lean = _least(sound, {name: memory_bytes(court.evidence[name]) for name in sound}) or list(equals[:1])
+    if len(sound) <= 1:
+        return (sound[0], "regret") if sound else (equals[0], "cheapest")
+    lean = _least(sound, {name: memory_bytes(court.evidence[name]) for name in sound})
     if len(lean) == 1:
         return lean[0], "memory"
     quick = _least(lean, {name: startup_s(court.evidence[name]) for name in lean})

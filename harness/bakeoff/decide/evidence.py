@@ -71,6 +71,12 @@ class Evidence:
     """The cores that it holds, None where nobody knows."""
 
     @property
+    def held(self) -> float:
+        """The factor by which blocks at nearby rates moved the replayed capacity."""
+        capacity_qps = _mean(self.capacity_qps or {})
+        return capacity_qps / self.replayed_qps if capacity_qps and self.replayed_qps else 1.0
+
+    @property
     def round_scores(self) -> dict[int, float]:
         """The score in each interleaved round: what comparisons rest on."""
         return _rounds(self.score)

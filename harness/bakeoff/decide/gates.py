@@ -11,6 +11,7 @@ from bakeoff.decide.evidence import Evidence, has_cost
 from bakeoff.decide.features import lacking
 from bakeoff.decide.objective import MISSING, WORDS
 from bakeoff.decide.quality import allowed_loss, judge, worst_loss
+from bakeoff.measure.gpu_memory import MIB
 from bakeoff.scenario import Floor, Scenario
 from bakeoff.scenario.environment import APART
 from bakeoff.store.record import OK, CandidateRecord, Quality
@@ -23,6 +24,8 @@ _FEWEST_OVER_BUDGET = 2
 Status = Literal["ok", "failed", "open", "settled", "eliminated"]
 """failed: never acceptable. open: more time would settle it. settled: undecided, and no time would change that."""
 
+OVER_CPUS = "over-cpus"
+"""The outcome of what took more of the CPUs than it was given; `over-budget` is that of the run's time."""
 _UNFINISHED = frozenset({"not-reached", "over-budget"})
 
 
@@ -51,6 +54,7 @@ def gate(evidence: Evidence, scenario: Scenario, provisional: bool, cpu_flags: C
         _eliminated(evidence.record),
         _quality(evidence.record, scenario, provisional, lacking(evidence.record, cpu_flags)),
         _latency(evidence),
+        _memory(evidence, scenario),
         _measured(evidence.record, scenario),
         _unpriced(evidence, scenario),
         _unseen(evidence, scenario),
@@ -134,13 +138,22 @@ def _latency(evidence: Evidence) -> Gate | None:
     if evidence.backwards:
         return Gate("failed", "serve", "failed", "it claims answers before their requests: its stamps run backwards")
     if evidence.left_cpus:
-        return Gate("failed", "serve", "over-budget", "it left the CPUs it was given")
+        return Gate("failed", "serve", OVER_CPUS, "it left the CPUs it was given")
     if evidence.sla is not None and evidence.sla.outcome == "fail":
         return Gate("failed", "serve", "sla-missed", evidence.sla.reason)
     if often_over_budget(evidence) and evidence.blocks_over_budget >= _FEWEST_OVER_BUDGET:
         reason = f"it used {evidence.over_budget} in {evidence.blocks_over_budget} of {evidence.blocks} blocks"
-        return Gate("failed", "serve", "over-budget", reason)
+        return Gate("failed", "serve", OVER_CPUS, reason)
     return None
+
+
+def _memory(evidence: Evidence, scenario: Scenario) -> Gate | None:
+    """By the peak that its blocks saw: what is there for a moment only, the warden may miss."""
+    peak, limit = evidence.peak_memory_bytes, scenario.resources.memory_bytes
+    if peak is None or limit is None or peak <= limit:
+        return None
+    reason = f"it took {math.ceil(peak / MIB):,} MiB at its peak, of {limit / MIB:,.0f} MiB that it was given"
+    return Gate("failed", "serve", "out-of-memory", reason)
 
 
 def _measured(record: CandidateRecord, scenario: Scenario) -> Gate | None:

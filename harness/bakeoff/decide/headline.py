@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from bakeoff.decide.choice import Choice
 from bakeoff.decide.compare import Interval
 from bakeoff.decide.court import Court
+from bakeoff.decide.gates import OVER_CPUS
 from bakeoff.decide.judgement import Judgement, Today, VerdictName
-from bakeoff.decide.reasons import nearest_miss
 from bakeoff.decide.wording import listed, milliseconds, money, named, percent, seconds, whole
 
 
@@ -38,6 +38,11 @@ def sentence(
     return f"{opening}: {', '.join(fact for fact in facts if fact)}{_today(court, leading)}."
 
 
+def nearest(court: Court, judged: Mapping[str, Judgement]) -> Judgement | None:
+    """The first that was measured of those judged, who come in the order of how near they came to passing."""
+    return next((one for name, one in judged.items() if court.evidence[name].blocks), None)
+
+
 def _named(court: Court, candidate: str) -> str:
     return named(court.evidence[candidate].record.candidate)
 
@@ -57,7 +62,7 @@ _FATES = {
     "sla-missed": "misses the SLA",
     "quality-missed": "loses too much quality",
     "eliminated": "is out of the race",
-    "over-budget": "takes more than the CPUs it was given",
+    OVER_CPUS: "takes more than the CPUs it was given",
     "out-of-memory": "takes more memory than it was given",
     "wrong-output": "answers wrongly",
     "timeout": "does not answer in time",
@@ -102,8 +107,12 @@ def _saved(court: Court, choice: Choice, current: Today | None) -> str:
 
 
 def _regret(court: Court, choice: Choice) -> str:
-    """The guarantee, where others are near enough for it to say something."""
-    return f"at most {percent(choice.regret)} {court.words.more} than the best" if choice.regret else ""
+    """The guarantee, where there are others that passed."""
+    if choice.regret is None or len(court.accepted) < 2:
+        return ""
+    if choice.regret == 0.0:
+        return "" if court.rivals() else f"none that passed is {court.words.less} (97 % confidence)"
+    return f"at most {percent(choice.regret)} {court.words.more} than the best"
 
 
 def _next_eliminated(court: Court, choice: Choice) -> str:
@@ -142,11 +151,11 @@ def _figures(court: Court, chosen: Judgement) -> list[str]:
 
 
 def _infeasible(scenario: str, court: Court, judged: Mapping[str, Judgement]) -> str:
-    miss = nearest_miss(court)
+    miss = nearest(court, judged)
     if miss is None:
         return f"Nothing can serve {scenario}: none of the {len(court.gates)} candidates could be measured."
-    would = next((remedy.words for remedy in judged[miss].remedies), "")
-    fails = f"Nothing tried can serve {scenario}: the nearest, {_named(court, miss)}, fails as {judged[miss].reason}"
+    would = next((remedy.words for remedy in miss.remedies), "")
+    fails = f"Nothing tried can serve {scenario}: the nearest, {_named(court, miss.candidate)}, fails as {miss.reason}"
     return f"{fails}; it {would}." if would else f"{fails}."
 
 

@@ -8,12 +8,14 @@ from typing import Any, Literal
 
 from bakeoff.backends import Option
 from bakeoff.scenario.model import Objective
-from bakeoff.store.record import Quality
+from bakeoff.store.record import OK, Quality
 
 VerdictName = Literal["WIN", "TIE", "INFEASIBLE", "INSUFFICIENT"]
 Answer = Literal["STAY", "SWITCH"]
 Then = Literal["wins", "ties", "leads", "loses", "passes", "fails", "settles"]
 """What follows where something else is asked: see Remedy."""
+NO_FAILURE = frozenset({OK, "eliminated", "undecided", "not-reached", "over-budget"})
+"""Outcomes that are no fault of the candidate's: `over-budget` is that of the run's time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,7 @@ class Suspicion:
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """One scenario's answer. `set` holds the ids that may be the best. `leader` is the choice, or what would be chosen
-    where the evidence is not enough.
+    where the evidence is not enough; where nothing leads, `nearest` came nearest to passing, of what was measured.
 
     `regret_high` bounds, with 97 % confidence, how much more the leader may cost than the best of those that passed
     every gate (a fraction): at most what matters, where it is a tie; `margin`
@@ -185,6 +187,7 @@ class Verdict:
     provisional: bool
     choice: Judgement | None
     leader: Judgement | None
+    nearest: Judgement | None
     incumbent: Judgement | None
     production: Mapping[str, Any] | None
     answer: Answer | None

@@ -13,7 +13,7 @@ from bakeoff.decide.compare import Field
 from bakeoff.decide.cost import hourly, replicas, yearly
 from bakeoff.decide.court import Court
 from bakeoff.decide.evidence import Evidence, fact, has_cost
-from bakeoff.decide.gates import Gate
+from bakeoff.decide.gates import OVER_CPUS, Gate
 from bakeoff.decide.judgement import Gain, Judgement, Remedy
 from bakeoff.decide.wording import percent
 from bakeoff.scenario import Scenario
@@ -156,8 +156,7 @@ def _fleet(capacity_qps: float | None, cpus: int | None, scenario: Scenario) -> 
 
 
 def _trusted(evidence: Evidence, found: Gate) -> bool:
-    over = evidence.left_cpus or evidence.blocks_over_budget
-    return not evidence.backwards and not (found.outcome == "over-budget" and over)
+    return not evidence.backwards and found.outcome != OVER_CPUS
 
 
 def _trust_notes(evidence: Evidence) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from bakeoff.metrics.examples import column, labels_of
 from bakeoff.scenario.parts import Floor
 from bakeoff.store.record import Quality
 
-__all__ = ["Examples", "Quality", "allowed_loss", "evaluate", "judge", "worst_loss"]
+__all__ = ["Examples", "Quality", "allowed_loss", "evaluate", "judge", "over_floor", "worst_loss"]
 
 Outcome = Literal["ok", "missed", "undecided"]
 Interval = tuple[float, float]
@@ -63,6 +63,13 @@ def allowed_loss(floor: Floor, base: float) -> float:
 def worst_loss(quality: Quality) -> float:
     """The largest loss that the interval leaves open, in the metric's own units."""
     return -quality.low if quality.higher_is_better else quality.high
+
+
+def over_floor(quality: Quality, floor: Floor) -> float:
+    """By what share of what a floor allows the loss may be more than that; infinite where nobody knows, or it allows
+    none."""
+    allowed, worst = allowed_loss(floor, quality.base), worst_loss(quality)
+    return worst / allowed - 1.0 if allowed > 0.0 and math.isfinite(worst) else math.inf
 
 
 def judge(quality: Quality, floor: Floor) -> Outcome:

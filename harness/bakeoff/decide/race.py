@@ -81,21 +81,27 @@ def contenders(record: ScenarioRecord, limit: int = MOST_CONTENDERS, exhaustive:
     scenario = restore(dict(record.definition))
     provisional = is_provisional(record)
     lost = {one.id: other for one in record.candidates if (other := lost_to(one)) is not None}
+    failed = {one.id for one in record.candidates if one.failure is not None}
     able = [one for one in record.candidates if one.blocks and (one.failure is None or one.id in lost)]
     found = gather_all(able, scenario, cpus_held(record, scenario))
     evidence = [one for one in found if one.record.id not in lost]
     gates = {one.record.id: gate(one, scenario, provisional) for one in found}
     hopeless = {one: found.reason for one, found in gates.items() if found.status in ("failed", "settled")}
     runners = [_runner(one, gates, scenario) for one in evidence if one.record.id not in hopeless]
+    alone = {
+        one: f"{other}, to which it lost, dropped out"
+        for one, other in lost.items()
+        if one not in hopeless and other not in lost and other in failed | hopeless.keys()
+    }
     if exhaustive:
-        return Standing(tuple(one.id for one in sorted(runners, key=lambda one: one.cheapness)), hopeless)
+        return Standing(tuple(one.id for one in sorted(runners, key=lambda one: one.cheapness)), hopeless, back=alone)
     losers = [
         (_runner(one, gates, scenario), lost[one.record.id])
         for one in found
-        if one.record.id in lost and not _came_back(one.record)
+        if one.record.id in lost and one.record.id not in hopeless and not _came_back(one.record)
     ]
     standing = narrow(runners, limit, WORDS[scenario.objective].more, losers)
-    return replace(standing, eliminated=hopeless | dict(standing.eliminated))
+    return replace(standing, eliminated=hopeless | dict(standing.eliminated), back=dict(standing.back) | alone)
 
 
 def narrow(

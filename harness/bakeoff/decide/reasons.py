@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from bakeoff.decide.choice import Basis, Choice
 from bakeoff.decide.court import Court
 from bakeoff.decide.judgement import VerdictName
@@ -15,6 +13,7 @@ WORTH_SAYING = 0.1
 
 _BY: dict[Basis, str] = {
     "incumbent": "the tie goes to what serves today",
+    "regret": "the tie goes to the one that surely loses next to nothing",
     "memory": "the tie goes to the one that takes less memory",
     "start-up": "the tie goes to the one that starts sooner",
     "cheapest": "the tie goes to the {less} on average",
@@ -133,15 +132,3 @@ def _restless(court: Court) -> str:
     most = max(late, key=late.__getitem__)
     counted = f"in {sum(late.values())} of {found.watched} blocks (mostly: {most})"
     return f"The load came late {counted}. On a quieter machine, less would settle it."
-
-
-def nearest_miss(court: Court) -> str | None:
-    """Of those that were measured and failed, the one whose tail came nearest to the limit."""
-    limit_ms = court.scenario.sla.limit_ms if court.scenario.sla else math.inf
-
-    def distance(name: str) -> tuple[bool, float]:
-        outcome, value = court.gates[name].outcome, court.evidence[name].tail.value
-        return outcome == "sla-missed", math.inf if value is None else value / limit_ms
-
-    measured = [name for name, one in court.evidence.items() if one.blocks and not one.backwards]
-    return min(measured, key=distance, default=None)

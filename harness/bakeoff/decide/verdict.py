@@ -12,8 +12,10 @@ from bakeoff.decide.choice import Choice, choose, production_cost
 from bakeoff.decide.cost import cost_unit
 from bakeoff.decide.court import ERROR_AT_THE_END, Court, convene
 from bakeoff.decide.gains import gains
+from bakeoff.decide.gates import MOST_ROUNDS
 from bakeoff.decide.judgement import Leaderboard, Verdict, VerdictName
 from bakeoff.decide.judging import judgement
+from bakeoff.decide.quality import over_floor
 from bakeoff.decide.race import USUAL_CONTENDERS
 from bakeoff.decide.sanity import suspicions
 from bakeoff.decide.today import beside_production, today
@@ -31,7 +33,7 @@ _CONSEQUENCE = {
     "settled": "It cannot be shown to do",
     "eliminated": "It was dropped",
 }
-_ORDER = {"ok": 0, "open": 1, "settled": 2, "eliminated": 3, "failed": 4}
+_ORDER = {"ok": 0, "open": 1, "eliminated": 2, "settled": 3, "failed": 3}
 
 
 def verdicts(record: RunRecord, cpu_flags: Collection[str] | None = None) -> tuple[Verdict, ...]:
@@ -105,6 +107,7 @@ def judge(court: Court, measured_on: Collection[str] = (), remedied: bool = True
         cost_unit=cost_unit(scenario.price, scenario.resources.gpus),
         currency=scenario.price.currency if scenario.price else None,
         leader=judged[leading.candidate] if leading else None,
+        nearest=None if leading else headline.nearest(court, judged),
         regret_high=leading.regret if leading else None,
         margin=margin,
         more_needed_s=needed_s,
@@ -151,11 +154,16 @@ def named(equals: int, regret: float | None, matters: float) -> VerdictName:
 
 
 def _narrowing_s(court: Court, leading: Choice) -> float | None:
+    """Until chance is less than what matters beside what it loses on average, or until it is beaten beyond doubt; a
+    round or so at least."""
     regret, matters = leading.regret, court.scenario.matters
     if regret is None or regret <= matters or matters <= 0.0:
         return None
-    more = (math.log1p(regret) / math.log1p(matters)) ** 2 - 1.0
-    return more * sum(court.evidence[name].wall_s for name in leading.equals)
+    walls_s = [court.evidence[name].wall_s for name in leading.equals]
+    losses = [court.loss(leading.candidate, one) for one in leading.equals if one != leading.candidate]
+    loses = max((math.log1p(max(0.0, loss.value)) for loss in losses if loss is not None), default=0.0)
+    more = ((math.log1p(regret) - loses) / max(math.log1p(matters) - loses, loses)) ** 2 - 1.0
+    return max(more, 1.0 / MOST_ROUNDS) * sum(walls_s)
 
 
 def _verdict(court: Court, leading: Choice | None) -> VerdictName:
@@ -172,16 +180,28 @@ def _verdict(court: Court, leading: Choice | None) -> VerdictName:
 def _order(court: Court, choice: Choice | None) -> list[str]:
     """The choice, then the accepted by cost, then the others by how near they came."""
 
-    def place(name: str) -> tuple[bool, int, float]:
-        score = court.evidence[name].mean_score
-        return (
-            choice is None or name != choice.candidate,
-            _ORDER[court.gates[name].status],
-            math.inf if score is None else score,
-        )
+    def near(name: str) -> tuple[int, float, float, float]:
+        one = court.evidence[name]
+        score, mean_ms = (math.inf if figure is None else figure for figure in (one.mean_score, one.mean_ms))
+        return _ORDER[court.gates[name].status], _short(court, name), score, mean_ms
 
-    rest = [name for name in court.evidence if name not in court.accepted]
-    return sorted([*court.accepted, *rest], key=place)
+    rest = sorted((name for name in court.evidence if name not in court.accepted), key=near)
+    return sorted([*court.accepted, *rest], key=lambda name: choice is None or name != choice.candidate)
+
+
+def _short(court: Court, name: str) -> float:
+    """By what share of the limit or of a floor it is off that, whichever is more; 0 for who missed none, infinite where
+    another gate was missed or no figure tells."""
+    found, one, scenario = court.gates[name], court.evidence[name], court.scenario
+    if found.status not in ("failed", "settled"):
+        return 0.0
+    if found.outcome != "sla-missed" and found.stage != "quality":
+        return math.inf
+    floors = [(each, scenario.quality.get(each.metric)) for each in one.record.quality]
+    off = [over_floor(each, floor) for each, floor in floors if floor is not None]
+    if scenario.sla is not None and one.tail.value is not None:
+        off.append(one.tail.value / scenario.sla.limit_ms - 1.0)
+    return max((share for share in off if share > 0.0), default=math.inf)
 
 
 def _margin(court: Court, choice: Choice | None, order: Sequence[str]) -> float | None:

@@ -142,7 +142,7 @@ def _gate_lines(verdict: Verdict, to: Console) -> None:
     shown = gates(verdict)
     judged = subject(verdict)
     if verdict.choice is None and judged is not None:
-        to.print(Text(f"The gates of the nearest, {shorten(judged.candidate, 60)}:", style="dim"))
+        to.print(Text(f"The gates of {views.subject_words(verdict)}, {shorten(judged.candidate, 60)}:", style="dim"))
     grid = Table.grid(padding=(0, 2))
     for gate in shown:
         figure = f"{gate.figure} {gate.limit}"

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bakeoff.decide.judgement import Judgement, Verdict
+from bakeoff.decide.judgement import NO_FAILURE, Judgement, Verdict
 from bakeoff.show import drawing as draw
 from bakeoff.show.numbers import exact, known, percentile_name, shorten
-from bakeoff.show.views import NO_FAILURE
 
 _WIDTH_INCHES, _ROW_INCHES, _MOST_ROWS = 7.6, 0.23, 24
 _FULL_NAME, _SHORT_NAME, _BOLDER = 34, 24, 4

@@ -13,7 +13,6 @@ from bakeoff.scenario import Floor
 from bakeoff.show.numbers import ABSENT, change, clean, exact, interval, known, ms, number, percent, percentile_name
 from bakeoff.store.record import OK, Quality
 
-_NOT_FOR_LATENCY = frozenset({"quality-missed", "eliminated"})
 PASSES, MISSES, UNDECIDED, NO_LIMIT, UNKNOWN = "passes", "misses", "undecided", "no limit", "not measured"
 
 
@@ -42,12 +41,8 @@ class Gate:
 
 
 def subject(verdict: Verdict) -> Judgement | None:
-    """Whose gates to show: the choice, else the candidate nearest to passing, the one with the lowest percentile."""
-    if verdict.choice is not None:
-        return verdict.choice
-    measured = [one for one in verdict.candidates if known(one.p99_ms)]
-    loaded = [one for one in measured if one.outcome not in _NOT_FOR_LATENCY] or measured
-    return min(loaded, key=lambda one: one.p99_ms or math.inf, default=None)
+    """Whose gates to show: the choice, else what leads, else the one that came nearest to passing."""
+    return verdict.choice or verdict.leader or verdict.nearest
 
 
 def gates(verdict: Verdict) -> tuple[Gate, ...]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bakeoff.decide.judgement import Judgement, Verdict
+from bakeoff.decide.judgement import NO_FAILURE, Judgement, Verdict
 from bakeoff.show import drawing as draw
 from bakeoff.show.gutter import Outside
 from bakeoff.show.numbers import known, ms
-from bakeoff.show.views import NO_FAILURE
 
 _NAMED_RIVALS = 3
 _DEARER = 1.4

@@ -17,8 +17,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from bakeoff.decide.judgement import NO_FAILURE
 from bakeoff.show.numbers import clean, duration
-from bakeoff.show.views import NO_FAILURE
 from bakeoff.store.record import OK
 
 _REDRAW_S = 0.5

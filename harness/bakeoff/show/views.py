@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bakeoff.decide.cost import replicas
-from bakeoff.decide.judgement import Judgement, Verdict
+from bakeoff.decide.judgement import NO_FAILURE, Judgement, Verdict
 from bakeoff.decide.objective import WORDS
 from bakeoff.show.endpoints import client_words
 from bakeoff.show.gain import gain_words
@@ -32,8 +32,6 @@ MEANINGS = {
     "INFEASIBLE": "no candidate passes every gate",
     "INSUFFICIENT": "not enough evidence to decide",
 }
-NO_FAILURE = frozenset({OK, "eliminated", "undecided", "not-reached"})
-"""Outcomes that are no fault of the candidate's."""
 _MOST_DOUBTS = 6
 _BYTES = "bytes"
 PROVISIONAL = "decided on generated inputs: they can settle speed, never quality"
@@ -129,6 +127,11 @@ def doubts(verdict: Verdict) -> tuple[str, ...]:
     return (*told, f"{more} more such ratios are in the JSON of the verdict.") if more > 0 else told
 
 
+def subject_words(verdict: Verdict) -> str:
+    """Whose gates are shown where nothing was chosen."""
+    return "the one that leads" if verdict.leader else "the nearest"
+
+
 def certainty(verdict: Verdict) -> str:
     """How sure the recommendation is, in one sentence; empty where there is nothing to say."""
     if verdict.regret_high is None or not known(verdict.regret_high):
@@ -136,6 +139,8 @@ def certainty(verdict: Verdict) -> str:
     name = "the choice" if verdict.choice is not None else "the one that leads"
     words = WORDS[verdict.objective]
     if verdict.regret_high <= 0.0:
+        if sum(one.outcome == OK for one in verdict.candidates) < 2:
+            return ""
         return f"With 97 % confidence none of those that passed every gate is {words.less} than {name}."
     most = f"at most {percent(verdict.regret_high)} {words.more} than the best"
     return f"With 97 % confidence {name} is {most} of those that passed every gate."

@@ -29,14 +29,17 @@ from bakeoff.measure.block import Block
 from bakeoff.scenario import Scenario
 from bakeoff.show.endpoints import SERVERS_PART
 from bakeoff.show.numbers import number
-from bakeoff.store.record import SCREEN_ROUND, CandidateRecord
+from bakeoff.store.record import OK, SCREEN_ROUND, CandidateRecord
 from deciding import serving
 from deciding.asked import Asked
 
 WITHIN = 0.1
+AROUND = (1.0 - WITHIN, 1.0 + WITHIN)
+FATES = {OK: "held", "sla-missed": "missed"}
 MOST = {"qps": "max"}
 ONE_AT_A_TIME = {"kind": "single_stream", "qps": None, "fleet_qps": None}
 NAME = "deployed"
+STEPS = ("beside", "served", "below", "above")
 Serving = Callable[[Entry, Artifact, Sequence[int], Path], AbstractContextManager[serving.Served]]
 
 
@@ -50,12 +53,14 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """The winner's capacity (requests/s) in its own process, predicted behind the server, and measured there."""
+    """The winner's capacity (requests/s) in its own process, predicted behind the server, and measured there; and what
+    became of the SLA at rates a little below and above the predicted one."""
 
     winner: str
     inside_qps: float
     predicted_qps: float
     measured: Judgement
+    around: tuple[Judgement, ...]
     server_ms: float
     client_ms: float
     said: bool
@@ -67,25 +72,27 @@ class Deployed:
 
 
 def deployed(asked: Asked, serve: Serving = serving.kserve) -> Proof:
-    """Three runs: the winner in its own process, beside its server one request at a time, and the server's capacity."""
+    """Runs of the winner in its own process, beside its server one request at a time, of the server's capacity, and at
+    the ends of what is near enough to the predicted one."""
     found = measured(asked, serve)
-    one, near = found.measured, abs(found.ratio - 1.0) <= WITHIN
+    one, fates = found.measured, [FATES.get(each.outcome, "undecided") for each in found.around]
     held, failed, now = map(number, (one.capacity_low_qps, one.capacity_high_qps, one.capacity_qps))
     return Proof(
         f"{found.winner} behind a real server ({asked.connections} connections), against its capacity in a process of"
         " its own with the server's measured cost added",
         f"within {WITHIN:.0%}, or the page says what the server costs",
         f"{now} requests/s ({held} held, {failed} did not), predicted {number(found.predicted_qps)}:"
-        f" {found.ratio - 1.0:+.0%}. Without the server {number(found.inside_qps)}; it takes {found.server_ms:.2f} ms"
+        f" {found.ratio - 1.0:+.0%}; the SLA at {AROUND[0]:g} times that: {fates[0]}, at {AROUND[1]:g}: {fates[1]}."
+        f" Without the server {number(found.inside_qps)}; it takes {found.server_ms:.2f} ms"
         f" of a request, its client {found.client_ms:.2f}, which the page {'says' if found.said else 'does not say'}",
-        near or found.said,
+        fates == list(FATES.values()) or found.said,
         {name: getattr(found, name) for name in ("inside_qps", "predicted_qps", "server_ms", "client_ms", "ratio")}
         | {name: getattr(one, name) for name in ("capacity_qps", "capacity_low_qps", "capacity_high_qps")},
     )
 
 
 def measured(asked: Asked, serve: Serving) -> Deployed:
-    """The three runs, those in the store as they are, and what follows from them."""
+    """The runs, those in the store as they are, and what follows from them."""
     choice, _ = asked.chosen()
     question = asked.question([choice], traffic=MOST, incumbent=None)
     inside = asked.kept("inside") or asked.hold("inside", question, asked.deployed_s)
@@ -95,11 +102,15 @@ def measured(asked: Asked, serve: Serving) -> Deployed:
         raise SystemExit(f"{choice} cannot be deployed by what {asked.store}/inside.db holds: {verdict.headline}")
     entry = next(each for each in question.entries if each.candidate.id == choice)
     artifact, _ = artifacts.kept_or_fail(shop.build(question, entry))
-    beside, alone = _served(asked, entry, artifact, serve)
     server = server_of(entry.candidate, asked.connections).id
-    cost = cost_of(beside, winner.candidate, server)
-    predicted_qps = predicted(inside, winner.candidate, cost, question.scenario, queued=asked.connections > 1)
-    (judged,) = alone.verdict()[0].candidates
+
+    def expected(beside: Run) -> tuple[Cost, float]:
+        cost = cost_of(beside, winner.candidate, server)
+        return cost, predicted(inside, winner.candidate, cost, question.scenario, queued=asked.connections > 1)
+
+    beside, *alone = _served(asked, entry, artifact, serve, lambda run: expected(run)[1])
+    cost, predicted_qps = expected(beside)
+    judged, *around = (run.verdict()[0].candidates[0] for run in alone)
     page = beside.report(asked.store / "page").read_text(encoding="utf-8")
     items = question.scenario.traffic.batch_size
     server_s = sum(share.weight * cost.server_s[share.items] for share in items) / sum(each.weight for each in items)
@@ -108,6 +119,7 @@ def measured(asked: Asked, serve: Serving) -> Deployed:
         winner.capacity_qps or math.nan,
         predicted_qps,
         judged,
+        tuple(around),
         server_s * 1e3,
         cost.client_s * 1e3,
         SERVERS_PART in page,
@@ -120,11 +132,14 @@ def server_of(candidate: Candidate, connections: int) -> Candidate:
     return Candidate(f"endpoint@{NAME}", candidate.precision, setting, candidate.variant)
 
 
-def _served(asked: Asked, entry: Entry, artifact: Artifact, serve: Serving) -> tuple[Run, Run]:
-    """The runs before the server: it has the engine's CPUs, and its clients have the others."""
-    beside, alone = asked.kept("beside"), asked.kept("served")
-    if beside and alone:
-        return beside, alone
+def _served(
+    asked: Asked, entry: Entry, artifact: Artifact, serve: Serving, expected: Callable[[Run], float]
+) -> list[Run]:
+    """The runs before the server: it has the engine's CPUs, and its clients have the others. `expected` says what rate
+    it likely carries, of the first of them."""
+    kept = [found for step in STEPS if (found := asked.kept(step))]
+    if len(kept) == len(STEPS):
+        return kept
     cpus, _ = host.engine_cpus(asked.changed().resources.cpus)
     others = sorted(set(host.allowed_cpus()) - set(cpus))
     if not others:
@@ -135,15 +150,24 @@ def _served(asked: Asked, entry: Entry, artifact: Artifact, serve: Serving) -> t
         endpoint = {NAME: {**server, **about, "variant": one.variant}}
 
         def run(step: str, backends: Sequence[str], names: Sequence[str], **changes: Any) -> Run:
+            if found := asked.kept(step):
+                return found
             field = {"backends": backends, "endpoints": endpoint}
             wanted = {"incumbent": None, "quality": {}, "candidates": field}
             return asked.hold(step, asked.question(names, ready=False, **wanted, **changes), asked.deployed_s)
 
         name = server_of(one, asked.connections).id
         both = (one.id, name)
-        beside = beside or run("beside", [one.backend], both, traffic=ONE_AT_A_TIME, exhaustive=True)
-        alone = alone or run("served", ["endpoint"], [name], traffic=MOST)
-    return beside, alone
+        beside = run(STEPS[0], [one.backend], both, traffic=ONE_AT_A_TIME, exhaustive=True)
+        rates = [{"qps": share * expected(beside)} for share in AROUND]
+        return [
+            beside,
+            run(STEPS[1], ["endpoint"], [name], traffic=MOST),
+            *(
+                run(step, ["endpoint"], [name], traffic=rate, exhaustive=True)
+                for step, rate in zip(STEPS[2:], rates, strict=True)
+            ),
+        ]
 
 
 def cost_of(run: Run, inside: str, server: str) -> Cost:
@@ -187,7 +211,9 @@ def predicted(run: Run, name: str, cost: Cost, scenario: Scenario, queued: bool)
     for played, blocks in groupby(sorted(_rounds(record).items()), key=lambda each: each[0][0]):
         replica = _behind([block for _, block in blocks], record.candidate.setting, cost, lane_s, waiting_s)
         found += filter(None, [replica.capacity_qps(sla, scenario.seed + played, made_up(scenario.traffic))])
-    return math.exp(sum(map(math.log, found)) / len(found)) if found else math.nan
+    if not found:
+        raise SystemExit(f"{run.id}: no rate of {name} holds the SLA with the server's cost added")
+    return math.exp(sum(map(math.log, found)) / len(found))
 
 
 def _behind(blocks: Sequence[Block], setting: Setting, cost: Cost, lane_s: float, waiting_s: float) -> Alone:

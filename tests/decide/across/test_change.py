@@ -75,6 +75,11 @@ def test_candidates_come_go_fail_and_recover_with_the_ledgers_reason(runs, engin
     assert "a/fp32/1x1, the choice before, failed at the stage serve (crashed): the worker died" in one.headline
 
 
+def test_what_there_was_no_time_for_does_not_fail(runs, engine):
+    late = engine(2.0, ledger=(LedgerRow("build", "over-budget", "no time was left to build it"),))
+    assert compared(runs({"a": 2.0, "b": 3.0}, {"a": 2.0, "b": late})).fates == ()
+
+
 def test_a_choice_that_is_not_there_any_more(runs):
     one = compared(runs({"a": 2.0, "b": 3.0}, {"b": 3.0}))
     assert one.headline.endswith("a/fp32/1x1, the choice before, is not among the candidates any more.")

@@ -100,14 +100,22 @@ def test_one_changed_sample_fails_even_with_its_hash_made_right(record, written,
     assert found.verdicts[0].verdict == "WIN", "the verdict's name alone would not tell"
 
 
+def without(told, name):
+    return {each: value for each, value in told.items() if each != name}
+
+
 def test_a_changed_claim_or_record_fails(record, written):
     members, told = members_and_claims(record)
     scenario = told["ctr-ranking"]
     quick = scenario["candidates"]["quick/fp32/1x1"]
+    without_sums = scenario["candidates"] | {"quick/fp32/1x1": without(quick, "sums")}
     for changed, said in [
         ({**scenario, "verdict": "TIE"}, "ctr-ranking: verdict: TIE is claimed, the stamps give WIN"),
         ({**scenario, "set": []}, "ctr-ranking: set: a list of 0 is claimed, the stamps give a list of 1"),
         ({**scenario, "candidates": {"quick/fp32/1x1": quick}}, "ctr-ranking: late/fp32/1x1: is not claimed"),
+        ({**scenario, "candidates": without_sums}, "ctr-ranking: quick/fp32/1x1: sums: is not claimed"),
+        (without(scenario, "regret_high"), "ctr-ranking: regret_high: is not claimed"),
+        (without(scenario, "answer"), "ctr-ranking: answer: is not claimed"),
         ({**scenario, "candidates": 5}, "ctr-ranking: 5 is claimed, the stamps give a list of 3"),
         ({**scenario, "prize": 1}, "ctr-ranking: prize: 1 is claimed, and the stamps give no such thing"),
     ]:
@@ -122,7 +130,7 @@ def test_a_changed_claim_or_record_fails(record, written):
 def test_a_bundle_of_another_version_says_so_where_it_fails(record, written, monkeypatch):
     members, told = members_and_claims(record)
     monkeypatch.setattr(bundle, "version", lambda _: "0.0.1")
-    older = {name: value for name, value in told["ctr-ranking"].items() if name != "margin"}
+    older = without(told["ctr-ranking"], "margin")
     assert check(written(bundle.zipped(members, record.run, {"ctr-ranking": older}, False))).problem == "", (
         "not claimed"
     )

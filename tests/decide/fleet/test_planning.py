@@ -12,6 +12,7 @@ from bakeoff.decide.fleet.wish import Wish
 from bakeoff.decide.verdict import judge_scenario
 from bakeoff.errors import UserError
 from bakeoff.scenario import day
+from bakeoff.store.record import CAPACITY_ROUND, BlockRecord
 
 EFFORT = 0.2
 
@@ -48,6 +49,22 @@ def test_by_random_balancing_the_simulation_and_the_capacity_agree(usual):
     assert usual.peak.p99_ms < usual.without.p99_ms + usual.without.p99_error_ms
     assert usual.peak.p99_ms < usual.fewest.p99_ms
     assert usual.peak.utilisation == pytest.approx(6000 * 0.002 / usual.formula, rel=0.03)
+
+
+def test_a_fleet_carries_no_more_than_blocks_at_nearby_rates_bore_out(usual, scenario, engine, block):
+    """A replica that fails at a third of what its replay carries is simulated as one that carries that much less."""
+    record = scenario({"quick": engine(2.0, startup_s=3.0)})
+    (one,) = record.candidates
+    failing = block(12.0, qps=120.0, seconds=30.0)
+    tried = replace(one, blocks=(*one.blocks, BlockRecord(CAPACITY_ROUND, 0, lambda: failing)))
+    moved = replace(record, candidates=(tried,))
+    found = planning.plan(moved, judge_scenario(moved), Wish(), EFFORT)
+    assert found.capacity_qps < 0.5 * usual.capacity_qps
+    assert found.fewest.replicas == pytest.approx(found.fleet_qps / found.capacity_qps, rel=0.05)
+    assert found.fewest.p99_ms <= 20.0 < found.tried[0].p99_ms
+    assert found.peak.p99_ms == pytest.approx(usual.peak.p99_ms, rel=0.2)
+    assert all(hour.p99_ms <= 20.0 for hour in found.hours)
+    assert found.outage.p99_ms == pytest.approx(usual.outage.p99_ms, rel=0.2)
 
 
 def test_a_lost_replica_is_missed_for_as_long_as_another_takes_to_start(usual, planned):

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from bakeoff.decide.across.figures import Figure, figures
 from bakeoff.decide.across.question import Difference, differences, unlike
-from bakeoff.decide.judgement import Judgement, Verdict
+from bakeoff.decide.judgement import NO_FAILURE, Judgement, Verdict
 from bakeoff.decide.verdict import judge_scenario
 from bakeoff.decide.wording import listed
 from bakeoff.errors import UserError
@@ -18,8 +18,6 @@ from bakeoff.store.record import NOISE, OK, RunRecord, ScenarioRecord
 
 SCHEMA_VERSION = 1
 _HOST = "host"
-_PASSING = frozenset({OK, "eliminated", "undecided", "not-reached"})
-"""Outcomes that are no failure."""
 Turn = Literal["new", "gone", "newly failing", "recovered"]
 
 
@@ -158,14 +156,14 @@ def _fate(old: Judgement | None, new: Judgement | None) -> Fate | None:
         return None if new is None else Fate(new.candidate, "new", new.outcome, _why(new))
     if new is None:
         return Fate(old.candidate, "gone", old.outcome, _why(old))
-    failed, fails = old.outcome not in _PASSING, new.outcome not in _PASSING
+    failed, fails = old.outcome not in NO_FAILURE, new.outcome not in NO_FAILURE
     if failed == fails:
         return None
     return Fate(new.candidate, "newly failing" if fails else "recovered", new.outcome, _why(new if fails else old))
 
 
 def _why(one: Judgement) -> str:
-    return "" if one.outcome in _PASSING else one.reason
+    return "" if one.outcome in NO_FAILURE else one.reason
 
 
 def _headline(before: Verdict, after: Verdict) -> str:
@@ -188,7 +186,7 @@ def _since(candidate: str, after: Verdict) -> str:
         return "is not among the candidates any more"
     if found.outcome == OK:
         return f"would do, but {_by_then(found.reason)}"
-    if found.outcome in _PASSING:
+    if found.outcome in NO_FAILURE:
         return f"is {found.outcome}: {found.reason}"
     return f"failed at the stage {found.stage} ({found.outcome}): {found.reason}"
 

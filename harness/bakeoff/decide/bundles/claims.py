@@ -40,8 +40,8 @@ def claims(record: RunRecord, verdicts: Sequence[Verdict]) -> Claims:
 def difference(claimed: Any, found: Any) -> str:
     """The first claim that the stamps do not bear out, in a sentence; empty where they bear out all.
 
-    Every scenario, its verdict and choice and every candidate must be claimed; another figure that is not, as by an
-    older bakeoff, is not compared.
+    Every scenario, its verdict, choice, answer and regret and every candidate with its sums must be claimed; another
+    figure that is not, as by an older bakeoff, is not compared.
     """
     return next(_differences(claimed, found, ()), "")
 
@@ -79,7 +79,9 @@ def _differences(claimed: Any, found: Any, where: tuple[str, ...]) -> Iterator[s
 
 def _must_be_claimed(where: Sequence[str]) -> bool:
     inner = where[1:]
-    return not inner or inner[0] in ("verdict", "choice") or (inner[0] == "candidates" and len(inner) < 3)
+    if inner and inner[0] == "candidates":
+        return len(inner) < 3 or inner[2] == "sums"
+    return not inner or inner[0] in ("verdict", "choice", "answer", "regret_high")
 
 
 def _alike(claimed: Any, found: Any) -> bool:

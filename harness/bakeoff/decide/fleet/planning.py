@@ -8,7 +8,7 @@ from typing import Any
 
 from bakeoff.backends import Setting
 from bakeoff.decide.cost import hourly, replicas, yearly
-from bakeoff.decide.evidence import at_once, cpus_held, cpus_of, has_cost, pattern_of
+from bakeoff.decide.evidence import at_once, cpus_held, cpus_of, gather, has_cost, pattern_of
 from bakeoff.decide.fleet.balancing import Balancing
 from bakeoff.decide.fleet.simulation import Fleet, Outage, Served
 from bakeoff.decide.fleet.wish import Wish
@@ -113,7 +113,8 @@ def plan(record: ScenarioRecord, verdict: Verdict, wish: Wish, effort: float = 1
     if scenario.sla is None or not scenario.traffic.open_loop or capacity_qps is None:
         why = "no rate at which it holds an SLA is known"
         raise UserError(f"{judged.candidate} cannot be planned for {record.name}: {why}")
-    fleet = replace(_fleet(measured, scenario, wish.balancing), effort=effort)
+    held = capacity_qps / (gather(measured, scenario, 1).replayed_qps or capacity_qps)
+    fleet = replace(_fleet(measured, scenario, wish.balancing), effort=effort, held=held)
     formula = _by_formula(qps, capacity_qps, scenario)
     count = wish.replicas or formula
     if wish.lost > count:
@@ -122,7 +123,7 @@ def plan(record: ScenarioRecord, verdict: Verdict, wish: Wish, effort: float = 1
     known = {served.replicas: served for served in tried}
     peak = known.get(count) or fleet.at(count, qps)
     left = count - wish.lost
-    held = cpus_of(measured, scenario, cpus_held(record, scenario))
+    cpus = cpus_of(measured, scenario, cpus_held(record, scenario))
     quick = replace(fleet, effort=effort * EFFORT_OF_AN_HOUR)
     return Plan(
         scenario=record.name,
@@ -147,7 +148,7 @@ def plan(record: ScenarioRecord, verdict: Verdict, wish: Wish, effort: float = 1
             quick.at(_by_formula(qps * factor, capacity_qps, scenario), qps * factor) for factor in wish.factors
         ),
         unit=_unit(scenario),
-        replica_hour=_replica_hour(held, scenario),
+        replica_hour=_replica_hour(cpus, scenario),
         doubts=_doubts(verdict, judged),
     )
 

@@ -81,10 +81,12 @@ class Fleet:
     seed: int = 0
     effort: float = 1.0
     """How many requests are simulated, as a share of the usual number."""
+    held: float = 1.0
+    """By blocks at nearby rates a replica does at a rate what its replay does at that rate over this."""
 
     def at(self, replicas: int, qps: float) -> Served:
         """So many replicas that share `qps`, in the long run."""
-        each_qps = qps / replicas
+        each_qps = qps / replicas / self.held
         if each_qps > BUSIEST * self.replica.saturation_qps:
             return Served(replicas, qps, each_qps / self.replica.saturation_qps)
         runs = POOLS if self._pooled else RUNS
@@ -112,7 +114,7 @@ class Fleet:
     def fewest(self, qps: float, likely: int) -> tuple[Served | None, tuple[Served, ...]]:
         """The fewest replicas that hold the SLA (None: no number does), looked for around a likely number, and all
         numbers that were tried on the way, ascending."""
-        saturated = int(qps / (BUSIEST * self.replica.saturation_qps))
+        saturated = int(qps / (BUSIEST * self.held * self.replica.saturation_qps))
         low, high, tried = saturated, max(saturated + 1, likely), dict[int, Served]()
 
         def hold(replicas: int) -> bool:
@@ -131,10 +133,10 @@ class Fleet:
     def outage(self, before: Served, lost: int, seconds: float) -> Outage:
         """What happens while `lost` of the replicas are missing for so long, from the moment on that they are gone; the
         balancer sends them nothing more."""
-        replicas, qps, left = before.replicas, before.qps, before.replicas - lost
-        held = None if before.mean_ms is None else lost * qps / replicas * before.mean_ms / 1e3
+        replicas, qps, left = before.replicas, before.qps / self.held, before.replicas - lost
+        gone = None if before.mean_ms is None else lost * before.qps / replicas * before.mean_ms / 1e3
         if left < 1:
-            return Outage(lost, left, seconds, held)
+            return Outage(lost, left, seconds, gone)
         each_qps, pool = qps / replicas, self._pool(left)
         begin_s = _WARM_UP_REQUESTS / each_qps / pool
         count = _WARM_UP_REQUESTS + math.ceil(1.1 * pool * qps / left * seconds) + 100
@@ -148,7 +150,7 @@ class Fleet:
             latencies_s = self._latencies_s(arrivals_s, left, run)
             parts.append(latencies_s[np.searchsorted(arrivals_s, begin_s) :] * 1e3)
         parts = [np.concatenate(parts[first::RUNS]) for first in range(min(runs, RUNS))]
-        return Outage(lost, left, seconds, held, *self._tail(parts), self._over(np.concatenate(parts)))
+        return Outage(lost, left, seconds, gone, *self._tail(parts), self._over(np.concatenate(parts)))
 
     @property
     def _pooled(self) -> bool:

@@ -154,7 +154,7 @@ def fit(sources: Sequence[Evidence], scenario: Scenario) -> Curve | None:
         misfit=_misfit(sizes, ratios),
         busiest=_busiest(entries, at_once(record, scenario)),
         rates=tuple(sorted({block.offered_qps for block in blocks if block.offered_qps})),
-        held=math.exp(sources[0].bounds.moved),
+        held=sources[0].held,
         cpus=sources[0].cpus,
         queue=_queue(sources[0], blocks, scenario),
     )

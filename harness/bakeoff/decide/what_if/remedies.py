@@ -83,7 +83,7 @@ def _missed(court: Court, name: str, best: str | None, limits: Mapping[str, floa
     elif found.stage == "quality" and found.status in ("failed", "settled"):
         yield from _floor(court, name, best)
     elif found.outcome == "out-of-memory":
-        yield from _gpu_memory(court, name)
+        yield from _memory(court, name)
     elif found.status == "open" and found.needed_s > 0.0:
         words = f"about {seconds(found.needed_s)} more of measuring it would settle it"
         yield Remedy("time", "s", None, found.needed_s, "settles", words)
@@ -159,14 +159,18 @@ def _with_floor(scenario: Scenario, metric: str, amount: float) -> Scenario:
     return scenario.model_copy(update={"quality": {**scenario.quality, metric: floor}})
 
 
-def _gpu_memory(court: Court, name: str) -> Iterator[Remedy]:
-    """What it held once it was warm. One that outgrew the host's memory was ended before it had all that it takes."""
-    held_bytes, limit_bytes = fact(court.evidence[name].record, FACT), court.scenario.resources.gpu_memory_bytes
-    if held_bytes is None or limit_bytes is None or held_bytes <= limit_bytes:
-        return
-    value = f"{rounded_up(held_bytes / MIB):,.10g} MiB"
-    change = _Change("the GPU memory limit", "bytes", limit_bytes, held_bytes, value)
-    yield change.told("passes", "would be measured")
+def _memory(court: Court, name: str) -> Iterator[Remedy]:
+    """What it held on the GPU once it was warm, or at its peak while it was measured. One that was ended for outgrowing
+    the host's memory had not all that it takes yet."""
+    evidence, given = court.evidence[name], court.scenario.resources
+    for what, held_bytes, limit_bytes, then in (
+        ("the GPU memory limit", fact(evidence.record, FACT), given.gpu_memory_bytes, "would be measured"),
+        ("the memory limit", evidence.peak_memory_bytes, given.memory_bytes, "would pass that gate"),
+    ):
+        if held_bytes is not None and limit_bytes is not None and held_bytes > limit_bytes:
+            value = f"{rounded_up(held_bytes / MIB):,.10g} MiB"
+            yield _Change(what, "bytes", limit_bytes, held_bytes, value).told("passes", then)
+            return
 
 
 def _turns(court: Court, name: str, turns: Collection[Stretch]) -> Iterator[Remedy]:
