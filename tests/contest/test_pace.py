@@ -26,6 +26,15 @@ def test_blocks_of_a_round(number, left_s, start_s, turn_s, blocks):
     assert blocks_in(number, left_s, start_s, turn_s) == blocks
 
 
+@pytest.mark.parametrize(
+    ("number", "wanted", "blocks"),
+    [(4, 0.0, 2), (4, 34.0, 2), (4, 34.5, 3), (20, 7.2, 8), (4, 1e9, MOST_BLOCKS_A_ROUND)],
+)
+def test_without_a_budget_what_the_cheapest_wants_for_its_sla_is_there_by_the_last_round(number, wanted, blocks):
+    assert blocks_in(number, math.inf, 3.0, 1.0, wanted) == blocks
+    assert blocks_in(number, 60.0, 3.0, 1.0, wanted) == blocks_in(number, 60.0, 3.0, 1.0), "a budget is filled anyway"
+
+
 @pytest.mark.parametrize("start_s", [0.5, 3.0, 12.0])
 @pytest.mark.parametrize("budget_s", [30.0, 90.0, 600.0])
 def test_rounds_as_planned_end_with_the_budget(budget_s, start_s):

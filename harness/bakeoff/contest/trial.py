@@ -63,6 +63,7 @@ class Trial:
         self.load = load_for(self.scenario, self._affordable_s())
         self.limit = MOST_CONTENDERS
         self.waiting: tuple[str, ...] = ()
+        self.needed_s = 0.0
         self.capacities = Capacities(self.scenario, self.fleet, self.notebook, budget, self.load, reporter)
 
     def hold(self) -> None:
@@ -165,7 +166,8 @@ class Trial:
             if not loads or settled or (number > begun + 1 and self.budget.left < start_s + turn_s):
                 break
             left_s = self.budget.left - (kept_s if number <= FEWEST_ROUNDS else 0.0)
-            self.turns.round(number, loads, blocks_in(number - begun, left_s, start_s, turn_s))
+            wanted = self.needed_s / self.scenario.traffic.duration_s
+            self.turns.round(number, loads, blocks_in(number - begun, left_s, start_s, turn_s, wanted))
         self.notebook.no_time(self._without_rounds(self.waiting), "serve")
         for candidate in self.notebook.record().candidates:
             played = [block for block in candidate.blocks if block.round > SCREEN_ROUND]
@@ -195,7 +197,7 @@ class Trial:
     def _contenders(self) -> list[str]:
         standing = contenders(self.notebook.record(), self.limit, self.scenario.exhaustive)
         self.notebook.eliminated(standing.eliminated, standing.lost_to)
-        self.waiting = standing.waiting
+        self.waiting, self.needed_s = standing.waiting, standing.needed_s
         if self.notebook.readmitted(standing.back):
             return self._contenders()
         return list(standing.contenders)

@@ -58,13 +58,15 @@ class Runner:
 @dataclass(frozen=True, slots=True)
 class Standing:
     """Ids that stay in the rounds, the cheapest first, why the newly dropped ones go, who waits for a turn, to whom
-    those lost that go because another has less, and of those who lost before, who is to come back, and why."""
+    those lost that go because another has less, and of those who lost before, who is to come back, and why. `needed_s`
+    more of its load would settle whether the cheapest keeps to the SLA."""
 
     contenders: tuple[str, ...]
     eliminated: Mapping[str, str] = field(default_factory=dict)
     waiting: tuple[str, ...] = ()
     lost_to: Mapping[str, str] = field(default_factory=dict)
     back: Mapping[str, str] = field(default_factory=dict)
+    needed_s: float = 0.0
 
 
 def lost_to(candidate: CandidateRecord) -> str | None:
@@ -101,7 +103,13 @@ def contenders(record: ScenarioRecord, limit: int = MOST_CONTENDERS, exhaustive:
         if one.record.id in lost and one.record.id not in hopeless and not _came_back(one.record)
     ]
     standing = narrow(runners, limit, WORDS[scenario.objective].more, losers)
-    return replace(standing, eliminated=hopeless | dict(standing.eliminated), back=dict(standing.back) | alone)
+    first = gates[standing.contenders[0]] if standing.contenders else None
+    return replace(
+        standing,
+        eliminated=hopeless | dict(standing.eliminated),
+        back=dict(standing.back) | alone,
+        needed_s=first.needed_s if first is not None and first.status == "open" else 0.0,
+    )
 
 
 def narrow(
