@@ -13,11 +13,12 @@ FEW_BLOCKS_A_ROUND = 4
 
 def blocks_in(number: int, left_s: float, start_s: float, turn_s: float, wanted: float = 0.0) -> int:
     """How many blocks of each contender round `number` has, where `left_s` are left for this and all later rounds, a
-    round takes `start_s` to start, a block of each takes `turn_s`, and the cheapest wants so many more for its SLA.
+    round takes `start_s` to start, a block of each takes `turn_s`, and the cheapest has to have `wanted` more to settle
+    its SLA.
 
     As many as fill the time in the most rounds that measure at least as long as their engines take to start. Where
     those are few, what the fewest rounds leave time for. At least one. Where there is no end, BLOCKS_A_ROUND, or as
-    many more as are wanted by the last round.
+    many as bring what is wanted by the last round.
     """
     most, fewest = (max(1, rounds + 1 - number) for rounds in (MOST_ROUNDS, FEWEST_ROUNDS))
     if math.isinf(left_s):
