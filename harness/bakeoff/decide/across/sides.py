@@ -9,7 +9,7 @@ from typing import Any
 
 from bakeoff.decide.compare import Interval
 from bakeoff.decide.cost import hourly
-from bakeoff.decide.court import Court, by_cost, convene
+from bakeoff.decide.court import Court, convene
 from bakeoff.decide.evidence import Evidence
 from bakeoff.decide.judgement import Judgement, Verdict
 from bakeoff.decide.verdict import judge
@@ -59,9 +59,8 @@ class Side:
 
     @property
     def best(self) -> Evidence | None:
-        """The cheapest of those that passed every gate there, by the rounds that they had in common."""
-        order = by_cost({name: self.court.evidence[name].round_costs for name in self.court.accepted})
-        return self.court.evidence[order[0]] if order else None
+        """The cheapest of those that passed every gate there: runs whose objective is another are not joined."""
+        return next((self.court.evidence[name] for name in self.court.accepted), None)
 
     def hours(self, one: Evidence) -> float:
         """The hours of what is paid for that a million items take."""
