@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from bakeoff.contest.pace import FEW_BLOCKS_A_ROUND, MOST_BLOCKS_A_ROUND, blocks_in
+from bakeoff.contest.pace import FEW_BLOCKS_A_ROUND, MOST_BLOCKS_A_ROUND, blocks_in, more_blocks
 from bakeoff.decide.gates import BLOCKS_A_ROUND, FEWEST_ROUNDS, MOST_ROUNDS
 
 
@@ -28,11 +28,19 @@ def test_blocks_of_a_round(number, left_s, start_s, turn_s, blocks):
 
 @pytest.mark.parametrize(
     ("number", "wanted", "blocks"),
-    [(4, 0.0, 2), (4, 34.0, 2), (4, 34.5, 3), (20, 7.2, 8), (4, 1e9, MOST_BLOCKS_A_ROUND)],
+    [
+        pytest.param(4, 0.0, 0, id="settled"),
+        pytest.param(4, 6.0, 0, id="what it has in three rounds anyway"),
+        pytest.param(4, 6.5, 1, id="a little more"),
+        pytest.param(4, 60.0, 18, id="twenty in each of three rounds"),
+        pytest.param(4, 400.0, 30, id="no round is longer than the longest"),
+        pytest.param(20, 30.0, 8, id="the last round still may settle it"),
+        pytest.param(20, 31.0, 0, id="or not"),
+        pytest.param(4, 1e9, 0, id="and for ever is too long"),
+    ],
 )
-def test_without_a_budget_what_the_cheapest_wants_for_its_sla_is_there_by_the_last_round(number, wanted, blocks):
-    assert blocks_in(number, math.inf, 3.0, 1.0, wanted) == blocks
-    assert blocks_in(number, 60.0, 3.0, 1.0, wanted) == blocks_in(number, 60.0, 3.0, 1.0), "a budget is filled anyway"
+def test_more_blocks_for_whom_its_sla_wants_them(number, wanted, blocks):
+    assert more_blocks(number, wanted) == blocks
 
 
 @pytest.mark.parametrize("start_s", [0.5, 3.0, 12.0])

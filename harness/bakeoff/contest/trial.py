@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from bakeoff.contest.capacities import Capacities
 from bakeoff.contest.fleet import Engines, Fleet, log_path
 from bakeoff.contest.load import SPRINT_S, load_for
 from bakeoff.contest.notebook import Notebook
-from bakeoff.contest.pace import blocks_in
+from bakeoff.contest.pace import blocks_in, more_blocks
 from bakeoff.contest.plan import Question
 from bakeoff.contest.reporter import Reporter
 from bakeoff.contest.turns import Turns
@@ -63,7 +63,7 @@ class Trial:
         self.load = load_for(self.scenario, self._affordable_s())
         self.limit = MOST_CONTENDERS
         self.waiting: tuple[str, ...] = ()
-        self.needed_s = 0.0
+        self.wanted_s: Mapping[str, float] = {}
         self.capacities = Capacities(self.scenario, self.fleet, self.notebook, budget, self.load, reporter)
 
     def hold(self) -> None:
@@ -166,8 +166,8 @@ class Trial:
             if not loads or settled or (number > begun + 1 and self.budget.left < start_s + turn_s):
                 break
             left_s = self.budget.left - (kept_s if number <= FEWEST_ROUNDS else 0.0)
-            wanted = self.needed_s / self.scenario.traffic.duration_s
-            self.turns.round(number, loads, blocks_in(number - begun, left_s, start_s, turn_s, wanted))
+            blocks = blocks_in(number - begun, left_s, start_s, turn_s)
+            self.turns.round(number, loads, blocks, self._more_blocks(number - begun) if math.isinf(left_s) else {})
         self.notebook.no_time(self._without_rounds(self.waiting), "serve")
         for candidate in self.notebook.record().candidates:
             played = [block for block in candidate.blocks if block.round > SCREEN_ROUND]
@@ -197,10 +197,14 @@ class Trial:
     def _contenders(self) -> list[str]:
         standing = contenders(self.notebook.record(), self.limit, self.scenario.exhaustive)
         self.notebook.eliminated(standing.eliminated, standing.lost_to)
-        self.waiting, self.needed_s = standing.waiting, standing.needed_s
+        self.waiting, self.wanted_s = standing.waiting, standing.wanted_s
         if self.notebook.readmitted(standing.back):
             return self._contenders()
         return list(standing.contenders)
+
+    def _more_blocks(self, number: int) -> dict[str, int]:
+        seconds = self.scenario.traffic.duration_s
+        return {name: more_blocks(number, wanted_s / seconds) for name, wanted_s in self.wanted_s.items()}
 
     def _score(self, name: str, engines: Engines) -> None:
         half = self.scores_of(name).with_suffix(".half.npy")

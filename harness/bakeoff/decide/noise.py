@@ -91,7 +91,8 @@ class Measuring:
     `generator_share` is the CPU time that the generator took of all that the engines were given, `shared` and
     `unprivileged` count the open blocks in which it had no CPU of its own and no real-time priority, and `disturbed`
     counts those with a cause among the `watched`: open blocks at the rate that the SLA is judged at. Switches are
-    involuntary ones, per second. `energy_j` is by candidate and answered request, of the whole machine.
+    involuntary ones, per second; `disk_faults` counts how often an engine waited for what it had
+    mapped. `energy_j` is by candidate and answered request, of the whole machine.
     """
 
     blocks: int = 0
@@ -101,6 +102,7 @@ class Measuring:
     generator_share: float | None = None
     generator_switches_per_s: float | None = None
     worker_switches_per_s: float | None = None
+    disk_faults: int = 0
     shared: int = 0
     unprivileged: int = 0
     watched: int = 0
@@ -143,6 +145,7 @@ class _Tally:
         self._sum(blocks=1)
         if "involuntary_switches" in facts:
             self._sum(worker_switches=_number(facts, "involuntary_switches"), wall_ns=block.wall_ns)
+        self._sum(disk_faults=_number(facts, "disk_faults"))
         for name, shares in self._shares.items():
             if name in facts:
                 shares.append(_number(facts, name))
@@ -184,6 +187,7 @@ class _Tally:
             generator_share=_ratio(sums["generator_cpu_ns"], sums["given_ns"]),
             generator_switches_per_s=_ratio(sums["generator_switches"] * 1e9, sums["generator_wall_ns"]),
             worker_switches_per_s=_ratio(sums["worker_switches"] * 1e9, sums["wall_ns"]),
+            disk_faults=int(sums["disk_faults"]),
             shared=int(sums["shared"]),
             unprivileged=int(sums["unprivileged"]),
             watched=int(sums["watched"]),

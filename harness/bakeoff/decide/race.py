@@ -23,6 +23,8 @@ MARGIN = 0.3
 """After one screening block each, or after one round, a candidate this much dearer than the leader is dropped, if its
 CPU time is higher by half of that: on a machine with other work two rounds of one block each differ by half of it.
 Screening blocks differ by more there, and of many the leader's is a lucky one: once it has rounds, these speak, too."""
+NEARLY = 0.1
+"""Who is dearer than the cheapest by no more may turn out to be the cheapest: its SLA is worth settling."""
 LOST_TO = "lost_to"
 """Among the facts of a row: the candidate that was cheaper."""
 MOST_CONTENDERS, USUAL_CONTENDERS = 12, 3
@@ -58,15 +60,15 @@ class Runner:
 @dataclass(frozen=True, slots=True)
 class Standing:
     """Ids that stay in the rounds, the cheapest first, why the newly dropped ones go, who waits for a turn, to whom
-    those lost that go because another has less, and of those who lost before, who is to come back, and why. `needed_s`
-    more of its load would settle whether the cheapest keeps to the SLA."""
+    those lost that go because another has less, and of those who lost before, who is to come back, and why. `wanted_s`
+    more of their load would settle whether those keep to the SLA that may well be the cheapest."""
 
     contenders: tuple[str, ...]
     eliminated: Mapping[str, str] = field(default_factory=dict)
     waiting: tuple[str, ...] = ()
     lost_to: Mapping[str, str] = field(default_factory=dict)
     back: Mapping[str, str] = field(default_factory=dict)
-    needed_s: float = 0.0
+    wanted_s: Mapping[str, float] = field(default_factory=dict)
 
 
 def lost_to(candidate: CandidateRecord) -> str | None:
@@ -103,12 +105,14 @@ def contenders(record: ScenarioRecord, limit: int = MOST_CONTENDERS, exhaustive:
         if one.record.id in lost and one.record.id not in hopeless and not _came_back(one.record)
     ]
     standing = narrow(runners, limit, WORDS[scenario.objective].more, losers)
-    first = gates[standing.contenders[0]] if standing.contenders else None
+    least = min((one.cheapness[0] for one in runners), default=math.inf)
+    cheap = {one.id for one in runners if one.cheapness[0] <= least * (1.0 + NEARLY)}
+    unclear = {one.record.id for one in evidence if one.sla is not None and one.sla.outcome == "undecided"}
     return replace(
         standing,
         eliminated=hopeless | dict(standing.eliminated),
         back=dict(standing.back) | alone,
-        needed_s=first.needed_s if first is not None and first.status == "open" else 0.0,
+        wanted_s={one: gates[one].needed_s for one in standing.contenders if one in cheap & unclear},
     )
 
 

@@ -19,10 +19,11 @@ BUSY_SHARE = 0.9
 however loaded the engine is."""
 PARTS = ("preparation_ns", "transfer_ns")
 """Parts of the service time that are counted where a request has them."""
-ADD_UP = frozenset({*PARTS, "warmup_requests", "involuntary_switches", "waited_ns", "verified", "errors", "energy_j"})
+COUNTS = ("involuntary_switches", "disk_faults", "waited_ns", "verified", "errors")
+ADD_UP = frozenset({*PARTS, *COUNTS, "warmup_requests", "energy_j"})
 SHARES = frozenset({"psi", "steal"})
 """What of several parts of a block adds up, and what is a share of the time."""
-TOTALS = ("involuntary_switches", "waited_ns", "threads", "memory_bytes", "peak_memory_bytes", "verified", "errors")
+TOTALS = (*COUNTS, "threads", "memory_bytes", "peak_memory_bytes")
 
 
 def over_cpu(cpu_ns: int, wall_ns: int, cpus: int) -> bool:

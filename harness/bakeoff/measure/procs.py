@@ -66,6 +66,14 @@ def resident_bytes_under(pid: int, folder: Path) -> int:
     return total_kb * 1024
 
 
+def mapped(pid: int, folder: Path) -> list[tuple[int, int]]:
+    """The addresses (from, to) of all that a process has mapped from files in `folder`."""
+    prefix = f"{folder.resolve()}/"
+    lines = (line.split(maxsplit=5) for line in _text(_PROC / str(pid) / "maps").splitlines())
+    spans = (words[0].split("-") for words in lines if len(words) == 6 and words[5].startswith(prefix))
+    return [(int(begin, 16), int(end, 16)) for begin, end in spans]
+
+
 def peak_resident_bytes(pid: int) -> int:
     """The largest resident size so far."""
     for line in _text(_PROC / str(pid) / "status").splitlines():

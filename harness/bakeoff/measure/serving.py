@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from bakeoff.backends import Session, Unsupported, create, refusing
-from bakeoff.measure import procs
+from bakeoff.measure import pages, procs
 from bakeoff.measure.batching import Batcher, Baton, Joiner, fillings, joined_sizes, require_joinable, require_rows
 from bakeoff.measure.crew import Crew, Lane, together
 from bakeoff.measure.playing import play, score
@@ -48,6 +48,7 @@ def serve(channel: Channel, order: Message) -> None:
     if crew.batcher:
         facts["warmup_requests"] += _warm_up_joined(crew, crew.batcher.batching.most_items, _half_way_ns(deadline_ns))
     facts |= _client(crew, session)
+    pages.hold(Path(order["artifact"]["path"]).parent)
     facts |= {"memory_bytes": crew.memory().bytes, "threads": procs.threads(os.getpid())}
     channel.send(facts | {"affinity": crew.affinity(), "ready_ns": time.monotonic_ns()})
     while (message := channel.receive()) is not None and message["do"] != "close":
