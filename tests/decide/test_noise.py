@@ -84,7 +84,7 @@ def test_a_scenarios_measuring_adds_up(scenario, engine):
     facts = {
         "psi": 0.1, "steal": 0.01, "cpus": 2, "involuntary_switches": 4, "energy_j": 8.0, "energy_source": "RAPL",
         "generator_cpu": -1, "generator_realtime": 0, "generator_wall_ns": 8 * 10**9, "generator_cpu_ns": 8 * 10**8,
-        "generator_switches": 16, "late_ms": 5.0,
+        "generator_switches": 16, "late_ms": 5.0, "disk_faults": 3,
     }  # fmt: skip
     found = measuring(scenario({"one": engine(blocks=facts)}))
     assert found.blocks == found.open_blocks == found.shared == found.unprivileged == 5
@@ -92,6 +92,7 @@ def test_a_scenarios_measuring_adds_up(scenario, engine):
     assert found.generator_share == pytest.approx(0.05)
     assert found.generator_switches_per_s == pytest.approx(2.0)
     assert found.worker_switches_per_s == pytest.approx(0.5, rel=0.05)
+    assert found.disk_faults == 15
     assert found.disturbed == {noise.UNSEEN: 5}
     assert found.energy_j == {"one/fp32/1x1": pytest.approx(0.01)}
     assert found.energy_source == "RAPL"
@@ -101,4 +102,4 @@ def test_what_no_block_tells_stays_absent(scenario, engine):
     found = measuring(scenario({"one": engine()}))
     assert (found.psi, found.steal, found.generator_share, found.generator_switches_per_s) == (None,) * 4
     assert (found.open_blocks, found.disturbed, found.energy_j) == (0, {}, {})
-    assert found.worker_switches_per_s is None
+    assert (found.worker_switches_per_s, found.disk_faults) == (None, 0)

@@ -134,7 +134,8 @@ def result(outcome):
 def test_a_pass_above_a_failure_counts_for_nothing():
     found = bracket({50.0: result("pass"), 90.0: result("fail"), 100.0: result("pass"), 70.0: result("undecided")})
     assert found == Bracket(50.0, 90.0, (70.0,))
-    assert [found.held(qps) for qps in (40.0, 60.0, 95.0)] == [50.0, 60.0, 4500**0.5]
+    assert [found.held(qps) for qps in (40.0, 60.0, 95.0)] == [50.0, 60.0, pytest.approx(90.0 / 1.1)]
+    assert Bracket(85.0, 90.0).held(95.0) == pytest.approx((85.0 * 90.0) ** 0.5), "half a step below what failed"
     assert [Bracket(50.0).held(qps) for qps in (40.0, 60.0)] == [50.0, 60.0]
     assert [Bracket(None, 110.0).held(qps) for qps in (90.0, 120.0)] == [90.0, pytest.approx(100.0)]
 

@@ -192,6 +192,16 @@ def test_a_busy_engine_exactly_at_its_limit_is_hardly_ever_accepted():
     assert sum(accepted() for _ in range(100)) <= 4
 
 
+def test_seconds_in_which_all_is_slow_say_little_of_a_limit_far_above_them():
+    """Requests of a few milliseconds, one second in five of them slower; one in a thousand takes 12 ms."""
+    rng = np.random.default_rng(12)
+    parts = [rng.lognormal(0.0, 0.5, 1000) * (2.0 if number % 5 == 0 else 1.0) for number in range(40)]
+    for part in parts:
+        part[rng.random(1000) < 0.001] = 12.0
+    far, near = (sla._clumping(parts, 99.0, limit) for limit in (20.0, 8.0))
+    assert far < near / 2
+
+
 def test_none_and_all_are_refuted_by_one():
     assert sla.log_evidence(1.0, 100, 0.0, below=False) == math.inf
     assert sla.log_evidence(0.0, 100, 0.0, below=False) == -math.inf

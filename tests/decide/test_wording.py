@@ -17,6 +17,8 @@ def test_percent(fraction, text):
 def test_figures():
     assert [wording.milliseconds(v) for v in (8.123, 81.23, 812.3, 8123.0)] == ["8.12", "81.2", "812", "8,123"]
     assert [wording.seconds(v) for v in (0.2, 40, 720, 10_800)] == ["1 s", "40 s", "12 min", "3.0 h"]
+    assert wording.settling(720.0) == "about 12 min more of measuring would settle it"
+    assert wording.settling(3e5, "measuring it") == "it would take more than a day of measuring it to settle it"
     assert [wording.money(v, "USD") for v in (8390.4, 1.5)] == ["8,390 USD", "1.50 USD"]
     assert wording.by_how_much(Interval(0.5, 0.4, 0.6), "dearer") == "50 % dearer (40 % to 60 %)"
 

@@ -22,6 +22,12 @@ def test_the_noise_meanwhile_and_the_generators_place(record, win):
     assert measuring_words(record, replace(win, scenario="other")) == ()
 
 
+def test_how_often_engines_waited_for_the_disk(win):
+    (line,) = words(Measuring(steal=(0.0, 0.0), disk_faults=1234), win)
+    assert line.endswith(", engines waited for the disk 1,234 times, for pages not in memory.")
+    assert "disk" not in words(Measuring(steal=(0.0, 0.0)), win)[0]
+
+
 def test_what_the_generator_took_where_it_had_no_cpu_and_no_priority(win):
     _, line, *_ = words(
         Measuring(

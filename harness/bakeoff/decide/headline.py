@@ -9,7 +9,7 @@ from bakeoff.decide.compare import Interval
 from bakeoff.decide.court import Court
 from bakeoff.decide.gates import OVER_CPUS
 from bakeoff.decide.judgement import Judgement, Today, VerdictName
-from bakeoff.decide.wording import listed, milliseconds, money, named, percent, seconds, whole
+from bakeoff.decide.wording import listed, milliseconds, money, named, percent, settling, whole
 
 
 def sentence(
@@ -169,5 +169,5 @@ def _insufficient(scenario: str, court: Court, leading: Choice | None, needed_s:
             matters = percent(court.scenario.matters)
             unclear = f"may be {regret} {court.words.more} than the best, where {matters} matter"
         so_far = f": {_named(court, leading.candidate)} leads, but {unclear}"
-    more = f"; about {seconds(needed_s)} more of measuring would settle it" if needed_s else ""
+    more = f"; {settling(needed_s)}" if needed_s else ""
     return f"Not enough evidence to say what should serve {scenario}{so_far}{more}."

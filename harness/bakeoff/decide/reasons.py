@@ -6,7 +6,7 @@ from bakeoff.decide.choice import Basis, Choice
 from bakeoff.decide.court import Court
 from bakeoff.decide.judgement import VerdictName
 from bakeoff.decide.noise import FULL_PIPE, NO_CPU, measuring
-from bakeoff.decide.wording import by_how_much, listed, milliseconds, percent, seconds
+from bakeoff.decide.wording import by_how_much, listed, milliseconds, percent, sentence, settling
 
 WORTH_SAYING = 0.1
 """The share of blocks in which the load came late from which on the verdict says so."""
@@ -72,7 +72,7 @@ def verdict(name: VerdictName, court: Court, choice: Choice | None, needed_s: fl
         if court.provisional
         else "",
         _unmeasured(court, name),
-        f"About {seconds(needed_s)} more of measuring would settle it." if needed_s else "",
+        sentence(settling(needed_s)) if needed_s else "",
         _restless(court) if needed_s else "",
     ]
     return tuple(note for note in notes if note)

@@ -39,13 +39,13 @@ class Bracket:
     undecided_qps: tuple[float, ...] = ()
 
     def held(self, estimate_qps: float) -> float:
-        """The estimate; where it is below what passed, that; where it is above what failed, the middle of the bracket,
-        or a step below the failure where nothing passed."""
+        """The estimate; where it is below what passed, that; where it is above what failed, a step below that, or the
+        middle of the bracket where that is nearer."""
         low, high = self.passed_qps, self.failed_qps
         if low is not None and estimate_qps < low:
             return low
         if high is not None and estimate_qps > high:
-            return high / STEP if low is None else math.sqrt(low * high)
+            return max(high / STEP, math.sqrt(low * high) if low is not None else 0.0)
         return estimate_qps
 
 

@@ -213,13 +213,13 @@ def _clumping(latencies: Sequence[Floats], percentile: float, limit_ms: float) -
     """The autocorrelation time of being slow: over the limit, or among the sample's own slowest where few are.
 
     Near the limit, being among the slowest of five times as many tells more of it: the few beyond the limit alone
-    understate it. Where not one came even half-way to the limit, clumps of the merely slowish say nothing of it: then
-    the slowest of a fifth as many count, who came nearest.
+    understate it. Where the percentile is not even half-way to the limit, clumps of the merely slowish, as in seconds
+    when the whole machine is slow, say nothing of it: then the slowest of a fifth as many count, who came nearest.
     """
     joined = stamps.joined(latencies)
     share = 1.0 - percentile / 100.0
-    near = bool((joined > limit_ms / 2).any())
-    tails = (share, min(0.5, 5.0 * share)) if near else (share / 5.0,)
+    near = float(np.quantile(joined, 1.0 - share, method="lower")) > limit_ms / 2
+    tails = (share, min(0.5, 5.0 * share)) if near else (share, share / 5.0)
     thresholds = np.minimum(limit_ms, np.quantile(joined, [1.0 - tail for tail in tails], method="lower"))
     return max(autocorrelation_time([part > threshold for part in latencies]) for threshold in thresholds)
 

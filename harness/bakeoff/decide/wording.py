@@ -5,6 +5,8 @@ from __future__ import annotations
 from bakeoff.candidates import BASE, Candidate
 from bakeoff.decide.compare import Interval
 
+_DAY_S = 86_400.0
+
 
 def percent(fraction: float) -> str:
     """A fraction as 41 %, small ones with decimals: 1.2 %, 0.15 %."""
@@ -42,6 +44,13 @@ def seconds(value: float) -> str:
     if value < 120:
         return f"{max(1.0, value):.0f} s"
     return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
+
+
+def settling(needed_s: float, measuring: str = "measuring") -> str:
+    """How much more measuring would settle what is open; beyond a day the figure says no more."""
+    if needed_s > _DAY_S:
+        return f"it would take more than a day of {measuring} to settle it"
+    return f"about {seconds(needed_s)} more of {measuring} would settle it"
 
 
 def money(amount: float, currency: str) -> str:

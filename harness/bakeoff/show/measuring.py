@@ -46,7 +46,7 @@ def _noise(found: Measuring) -> str:
     if found.worker_switches_per_s is not None:
         parts.append(f"another task took an engine's CPU {numbers.number(found.worker_switches_per_s)} times a second")
     if found.disk_faults:
-        parts.append(f"engines waited {found.disk_faults:,} times for the disk, where memory was taken from them")
+        parts.append(f"engines waited for the disk {found.disk_faults:,} times, for pages not in memory")
     return f"While it measured, {', '.join(parts)}." if parts else ""
 
 

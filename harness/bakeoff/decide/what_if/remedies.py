@@ -25,7 +25,7 @@ from bakeoff.decide.what_if.sensitivity import (
     sensitivity,
 )
 from bakeoff.decide.what_if.settling import settle
-from bakeoff.decide.wording import milliseconds, percent, seconds, whole
+from bakeoff.decide.wording import milliseconds, percent, settling, whole
 from bakeoff.measure.gpu_memory import FACT, MIB
 from bakeoff.scenario import Scenario
 from bakeoff.store.record import CandidateRecord
@@ -85,7 +85,7 @@ def _missed(court: Court, name: str, best: str | None, limits: Mapping[str, floa
     elif found.outcome == "out-of-memory":
         yield from _memory(court, name)
     elif found.status == "open" and found.needed_s > 0.0:
-        words = f"about {seconds(found.needed_s)} more of measuring it would settle it"
+        words = settling(found.needed_s, "measuring it")
         yield Remedy("time", "s", None, found.needed_s, "settles", words)
 
 
