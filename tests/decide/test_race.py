@@ -86,6 +86,11 @@ def test_the_race_tells_what_load_those_want_for_their_sla_that_may_be_the_cheap
     assert 0.5 < found.wanted_s["near/fp32/1x1"] < 20.0
     assert contenders(scenario({"cheap": engine(2.0, **short)})).wanted_s.keys() == {"cheap/fp32/1x1"}
     assert contenders(scenario(field), exhaustive=True).wanted_s == {}
+    several = {"rounds": 3, "blocks": {"seconds": 0.8}}
+    shown_dearer = {"cheap": engine(2.0, **several), "near": engine(2.1, **several)}
+    found = contenders(scenario(shown_dearer))
+    assert set(found.contenders) == {"cheap/fp32/1x1", "near/fp32/1x1"}
+    assert found.wanted_s.keys() == {"cheap/fp32/1x1"}
 
 
 def test_who_lost_comes_back_where_that_one_misses_a_gate_and_not_where_it_does_itself(scenario, engine):

@@ -105,8 +105,7 @@ def contenders(record: ScenarioRecord, limit: int = MOST_CONTENDERS, exhaustive:
         if one.record.id in lost and one.record.id not in hopeless and not _came_back(one.record)
     ]
     standing = narrow(runners, limit, WORDS[scenario.objective].more, losers)
-    least = min((one.cheapness[0] for one in runners), default=math.inf)
-    cheap = {one.id for one in runners if one.cheapness[0] <= least * (1.0 + NEARLY)}
+    cheap = _may_be_cheapest(runners)
     unclear = {one.record.id for one in evidence if one.sla is not None and one.sla.outcome == "undecided"}
     return replace(
         standing,
@@ -198,6 +197,14 @@ def _field(alive: Sequence[Runner]) -> Field:
     costs = {one.id: one.rounds for one in alive if len(one.rounds) >= 2}
     looks = max((len(one.rounds) for one in alive), default=0)
     return Field(costs, ERROR / max(1, looks * (looks - 1)), {one.id: one.bounds for one in alive})
+
+
+def _may_be_cheapest(runners: Sequence[Runner]) -> set[str]:
+    """Who is near the cheapest, and by no rounds yet dearer than another: no claim, but whose SLA is worth load."""
+    least = min((one.cheapness[0] for one in runners), default=math.inf)
+    costs = replace(_field(runners), error=ERROR)
+    beaten = costs.costs.keys() - set(costs.may_be_best(tuple(costs.costs)))
+    return {one.id for one in runners if one.cheapness[0] <= least * (1.0 + NEARLY)} - beaten
 
 
 def _too_dear(one: Runner, leader: Runner, costs: Field, more: str) -> str | None:
