@@ -1,5 +1,6 @@
 """One engine through a whole trial, in its parts: which blocks are taken, and when."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ from bakeoff.contest import artifacts, capacities, fleet, trial, turns
 from bakeoff.contest.budget import Budget
 from bakeoff.contest.contest import hold
 from bakeoff.contest.fleet import Fleet
-from bakeoff.contest.load import LEGS, ClosedLoop
+from bakeoff.contest.load import LEGS, ClosedLoop, load_for
 from bakeoff.contest.plan import Entry, Question
 from bakeoff.contest.reporter import Silent
 from bakeoff.contest.trial import Trial
@@ -81,6 +82,33 @@ def test_nothing_is_measured_again_where_the_engine_itself_is_behind_and_its_cap
     tried = {entry.block.offered_qps for entry in candidate.blocks if entry.round == CAPACITY_ROUND}
     assert tried
     assert 100 not in tried
+
+
+def test_one_that_wants_more_load_has_more_blocks_in_a_round_and_no_more_sprints():
+    measured, relayed = [], []
+
+    class Loaded(dict):
+        waiting = ()
+
+    class OneHost:
+        @contextmanager
+        def loaded(self, names):
+            yield Loaded.fromkeys(names)
+
+        def measure(self, engines, name, load, number, position):
+            measured.append((name, position))
+
+        def relay(self, engines, sprints, number, position):
+            relayed.append((set(sprints), position))
+
+    scenario = from_dict({"workload": "ctr-dlrm", "traffic": {"kind": "server", "qps": 100}, "sla": {"p99": "20ms"}})
+    names = {name: Entry(Candidate(name, "fp32", Setting("1x1")), "", "threads") for name in ("one", "other")}
+    question = SimpleNamespace(scenario=scenario, entries=names.values())
+    loads = {entry.candidate.id: load_for(scenario, 1.0) for entry in names.values()}
+    wants, other = loads
+    turns.Turns(question, OneHost(), SimpleNamespace(), Budget(None)).round(1, loads, {wants: 4, other: 2})
+    assert sorted(measured) == [*((wants, position) for position in range(4)), (other, 0), (other, 1)]
+    assert relayed == [(set(loads), turns.SPRINT), (set(loads), turns.SPRINT + 1)]
 
 
 def test_sprints_are_run_in_legs_by_turns_and_who_fails_drops_out(tmp_path):

@@ -167,7 +167,8 @@ class Trial:
                 break
             left_s = self.budget.left - (kept_s if number <= FEWEST_ROUNDS else 0.0)
             blocks = blocks_in(number - begun, left_s, start_s, turn_s)
-            self.turns.round(number, loads, blocks, self._more_blocks(number - begun) if math.isinf(left_s) else {})
+            more = self._more_blocks(number - begun) if math.isinf(left_s) else {}
+            self.turns.round(number, loads, {name: blocks + more.get(name, 0) for name in loads})
         self.notebook.no_time(self._without_rounds(self.waiting), "serve")
         for candidate in self.notebook.record().candidates:
             played = [block for block in candidate.blocks if block.round > SCREEN_ROUND]

@@ -51,34 +51,28 @@ class Turns:
                     break
         self._notebook.row(name, "screen", seconds=sum(each.seconds for each in loads))
 
-    def round(self, number: int, loads: Loads, blocks: int, more: Mapping[str, int]) -> None:
-        """So many blocks of each, and as many `more` of some, without what goes beside them; all in fresh processes,
-        those that the memory does not hold together one group after the other."""
+    def round(self, number: int, loads: Loads, blocks: Mapping[str, int]) -> None:
+        """So many blocks of each, all in fresh processes; those that the memory does not hold together one group after
+        the other. Blocks that not all have are there for the SLA alone: nothing goes beside them."""
         order = random.Random(f"{self._scenario.seed}/{self._scenario.name}/{number}")
         waiting: Sequence[str] = order.sample(list(loads), len(loads))
         while waiting:
             with self._fleet.loaded(waiting) as engines:
-                self._together(number, engines, loads, blocks, more, order)
+                self._together(number, engines, loads, blocks, order)
                 waiting = engines.waiting
 
     def _together(
-        self,
-        number: int,
-        engines: Engines,
-        loads: Loads,
-        blocks: int,
-        more: Mapping[str, int],
-        order: random.Random,
+        self, number: int, engines: Engines, loads: Loads, blocks: Mapping[str, int], order: random.Random
     ) -> None:
         """In random order and in the reverse of it by turns, so that on average everybody's come at the same time; what
         goes beside the blocks of one position comes after them."""
         turns, again = list(engines), list[tuple[str, int]]()
-        for position in range(blocks + max((more.get(name, 0) for name in turns), default=0)):
+        for position in range(max((blocks[name] for name in turns), default=0)):
             turns.reverse() if position % 2 else order.shuffle(turns)
-            for name in [name for name in turns if name in engines and position < blocks + more.get(name, 0)]:
+            for name in [name for name in turns if name in engines and position < blocks[name]]:
                 block = self._fleet.measure(engines, name, loads[name], number, position)
                 again += [(name, position)] if block is not None and self._was_disturbed(block) else []
-            if position >= blocks:
+            if position >= min(blocks.values()):
                 continue
             with_it = {name: beside(loads[name], self._scenario, self._candidates[name]) for name in turns}
             for place in range(max(map(len, with_it.values()), default=0)):

@@ -91,8 +91,8 @@ class Measuring:
     `generator_share` is the CPU time that the generator took of all that the engines were given, `shared` and
     `unprivileged` count the open blocks in which it had no CPU of its own and no real-time priority, and `disturbed`
     counts those with a cause among the `watched`: open blocks at the rate that the SLA is judged at. Switches are
-    involuntary ones, per second; `disk_faults` counts how often an engine waited for what it had
-    mapped. `energy_j` is by candidate and answered request, of the whole machine.
+    involuntary ones, per second; `disk_faults` counts how often an engine waited for the disk. `energy_j` is
+    by candidate and answered request, of the whole machine.
     """
 
     blocks: int = 0
